@@ -1,0 +1,65 @@
+"""Write docs/commands.md from what `magents COMMAND --help` says; with --check only see if it is current.
+
+.venv/bin/python docs/generate.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from magents.cli import parser
+
+TARGET = Path(__file__).with_name("commands.md")
+HEAD = """\
+# Commands
+
+<!-- Written by docs/generate.py from the commands' own --help; do not edit. -->
+
+What `magents COMMAND --help` says, for every command. The [guide](README.md) tells how to use them.
+Every command exits with 0 when it is done, 1 when it is refused or fails, 2 when the command line makes no
+sense, 130 after Ctrl-C; see [scripting](scripting.md#exit-codes).
+
+"""
+
+
+def main() -> int:
+    text = page()
+    if "--check" in sys.argv[1:]:
+        current = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
+        if current != text:
+            print("docs/commands.md is out of date: .venv/bin/python docs/generate.py", file=sys.stderr)
+            return 1
+        return 0
+    TARGET.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    """The whole page. The same for every version of Python and every terminal."""
+    os.environ["COLUMNS"] = "100"
+    os.environ["NO_COLOR"] = "1"
+    argparse.HelpFormatter._format_action_invocation = invocation
+    contents, sections = [], []
+    for title, group in parser.GROUPS.items():
+        names = ", ".join(f"[{name}](#magents-{name})" for name in group)
+        contents.append(f"- {title}: {names}")
+        sections += [f"## magents {name}\n\n```text\n{parser.help_of(name).rstrip()}\n```" for name in group]
+    whole = f"## magents\n\n```text\n{parser.top_level().format_help().rstrip()}\n```"
+    return HEAD + "\n".join(contents) + "\n\n" + "\n\n".join([whole, *sections]) + "\n"
+
+
+def invocation(formatter: argparse.HelpFormatter, action: argparse.Action) -> str:
+    """`-p, --prompt TEXT`, as Python 3.13 writes it; older ones say TEXT twice."""
+    if not action.option_strings:
+        return " ".join(formatter._metavar_formatter(action, action.dest)(1))
+    words = ", ".join(action.option_strings)
+    if action.nargs == 0:
+        return words
+    return f"{words} {formatter._format_args(action, action.dest.upper())}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

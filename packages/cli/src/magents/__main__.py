@@ -1,0 +1,5 @@
+"""`python -m magents`."""
+
+from magents.cli import run
+
+run()

@@ -1,0 +1,70 @@
+"""The command line. One module per group of commands; each is imported only when one of its commands runs."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from magents.errors import MagentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run() -> None:
+    """The command `magents`: `main`, then out, without Python taking itself apart first.
+
+    That saves a quarter of what `magents list` takes: nothing here needs it, the store's file is closed by
+    the kernel as safely. Garbage is first looked for later than usual; most commands end before.
+    """
+    gc.set_threshold(50_000)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that what is half-made is undone then, too
+        signal.signal(number, lambda got, _: sys.exit(128 + got))
+    try:
+        code = main()
+    except SystemExit as ended:  # argparse, after --help
+        code = ended.code if isinstance(ended.code, int) else 0
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = 141
+    os._exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code.
+
+    0 done, 1 refused or failed, 2 bad usage, 124 a time limit was reached, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        from magents.cli.parser import parse
+
+        options = parse(words)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except MagentsError as error:
+        from magents.cli.render import complain
+
+        complain(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough; keep Python from complaining at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        from magents.cli.render import complain
+
+        where = f": {error.filename}" if error.filename else ""
+        hint = "Free some space: see `magents doctor`." if error.errno == errno.ENOSPC else ""
+        complain(MagentsError(f"{error.strerror or error}{where}", hint))
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130

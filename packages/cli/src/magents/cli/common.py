@@ -1,0 +1,91 @@
+"""What the command modules share: the fleet, ids as arguments, completers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from magents.errors import MagentsError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from magents.fleet import Fleet
+    from magents.model import Agent
+
+
+def fleet() -> Fleet:
+    """The user's fleet, telling of its progress on the terminal; what was mended is told as well."""
+    from magents.cli.render import Progress, warn
+    from magents.fleet import Fleet
+
+    made = Fleet(progress=Progress())
+    for line in made.mend():
+        warn(line)
+    return made
+
+
+def here() -> str:
+    """The folder the user stands in. Raises MagentsError when it has been deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise MagentsError("The current folder does not exist any more.", "Go elsewhere: cd") from error
+
+
+def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool = False, **options: Any) -> None:
+    """An argument for an agent's id, or several, with completion."""
+    options.setdefault("help", "an agent's id, or the first letters of it")
+    if many:
+        options.setdefault("nargs", "+")
+    argument = parser.add_argument("ids" if many else "id", metavar="ID", **options)
+    argument.completer = removed_ids if removed else live_ids  # type: ignore[attr-defined]
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
+
+
+def found(fleet: Fleet, ids: Sequence[str]) -> list[Agent]:
+    """The agents of these ids, each once. All are looked up before anything is done to one."""
+    return list({agent.key: agent for agent in map(fleet.find, ids)}.values())
+
+
+def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
+    """Do something to each agent; one that fails is told of and does not keep the others from it."""
+    from magents.cli.render import complain
+
+    code = 0
+    for agent in agents:
+        try:
+            do(agent)
+        except MagentsError as error:
+            complain(error)
+            code = error.exit_code
+    return code
+
+
+def live_ids(**_: object) -> list[str]:
+    """Completion: ids of living agents."""
+    from magents.fleet import Fleet
+
+    return [agent.id for agent in Fleet().context.store.live()]
+
+
+def removed_ids(**_: object) -> list[str]:
+    """Completion: ids of agents that can be restored."""
+    from magents.fleet import Fleet
+
+    return [agent.id for agent in Fleet().removed()]
+
+
+def branches(**_: object) -> list[str]:
+    """Completion: the branches of the project one stands in."""
+    from magents.workspace import project
+
+    try:
+        return project.local_branches(project.locate(here()))
+    except MagentsError:
+        return []

@@ -1,0 +1,173 @@
+"""`magents stop`, `start`, `restore` and `cleanup`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from magents.cli import common
+from magents.cli.render import count, show_json, warn
+from magents.errors import Conflict, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from magents.fleet import Fleet
+    from magents.model import Agent
+
+
+def add_stop(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents stop`."""
+    parser.description = (
+        "End agents and all that runs in their terminals. Their workspaces stay, unless --remove-worktree is\n"
+        "given: then everything in them that no branch has is kept first, and `magents restore` brings it back."
+    )
+    parser.epilog = """\
+examples:
+  magents stop feature-login fix-crash
+  magents stop feature-login --remove-worktree"""
+    common.add_id(parser, many=True)
+    parser.add_argument(
+        "--remove-worktree", action="store_true", help="also remove the workspace; the branch stays"
+    )
+    common.add_json(parser)
+    parser.set_defaults(run=run_stop)
+
+
+def run_stop(options: argparse.Namespace) -> int:
+    """Stop agents."""
+    fleet = common.fleet()
+    done: list[dict[str, Any]] = []
+    code = stop_each(fleet, common.found(fleet, options.ids), options.remove_worktree, done, quiet=options.json)
+    if options.json:
+        show_json(done)
+    return code
+
+
+def stop_each(
+    fleet: Fleet, agents: Sequence[Agent], remove: bool, done: list[dict[str, Any]], *, quiet: bool
+) -> int:
+    """Stop agents, or remove them; `done` gets an entry for each."""
+
+    def one(agent: Agent) -> None:
+        if not remove:
+            fleet.stop(agent)
+            done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None})
+            if not quiet:
+                print(f"Stopped {agent.id}.   Again: magents start {agent.id}")
+            return
+        removed = fleet.remove(agent)
+        done.append({"id": agent.id, "removed": True, "pin": removed.pin, "uncommitted": removed.uncommitted})
+        if not quiet:
+            with_work = f" with {count(removed.uncommitted, 'file')} uncommitted" if removed.uncommitted else ""
+            print(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
+            print(f"  bring it back   magents restore {agent.id}")
+            if removed.absent:
+                warn(f"{agent.workspace} was not there: what was uncommitted in it could not be kept")
+
+    return common.each(agents, one)
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents start`."""
+    parser.description = (
+        "Start agents again, after a stop or a reboot. A harness that can resumes its conversation."
+    )
+    parser.epilog = """\
+examples:
+  magents start feature-login
+  magents start feature-login --prompt 'Go on'"""
+    common.add_id(parser, many=True)
+    parser.add_argument("-p", "--prompt", metavar="TEXT", help="what each should do now")
+    common.add_json(parser)
+    parser.set_defaults(run=run_start)
+
+
+def run_start(options: argparse.Namespace) -> int:
+    """Start agents again."""
+    fleet = common.fleet()
+    done = []
+
+    def one(agent: Agent) -> None:
+        started = fleet.start(agent, options.prompt)
+        done.append({"id": agent.id, "started": started})
+        if not started and options.prompt:
+            raise Conflict(
+                f"{agent.id} runs already, and was not given the prompt.", f"Use: magents send {agent.id} TEXT"
+            )
+        if not options.json:
+            print(f"Started {agent.id}." if started else f"{agent.id} runs already.")
+
+    code = common.each(common.found(fleet, options.ids), one)
+    if options.json:
+        show_json(done)
+    return code
+
+
+def add_restore(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents restore`."""
+    parser.description = (
+        "Bring a removed agent's workspace back exactly: uncommitted and untracked files, staging area, a merge\n"
+        "or rebase under way. The agent is stopped then. See what there is: magents list --removed"
+    )
+    common.add_id(parser, removed=True)
+    parser.add_argument("--pin", metavar="REF", default="", help="an earlier pin of it instead of the last")
+    common.add_json(parser)
+    parser.set_defaults(run=run_restore)
+
+
+def run_restore(options: argparse.Namespace) -> int:
+    """Restore a workspace."""
+    fleet = common.fleet()
+    agent, back = fleet.restore(fleet.find_removed(options.id, common.here(), options.pin))
+    if options.json:
+        show_json({
+            "id": agent.id, "branch": agent.branch, "workspace": agent.workspace, "pin": agent.pin,
+            "uncommitted": back.meta.uncommitted, "remark": back.remark or None,
+        })  # fmt: skip
+        return 0
+    files = count(back.meta.uncommitted, "uncommitted file")
+    print(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
+    if back.remark:
+        print(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
+    print(f"  go on   magents start {agent.id}")
+    return 0
+
+
+def add_cleanup(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents cleanup`."""
+    parser.description = "Stop every agent of every project. Shows what it will do, and asks."
+    parser.add_argument(
+        "--remove-worktrees", action="store_true", help="also remove their workspaces; all work is kept"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    common.add_json(parser)
+    parser.set_defaults(run=run_cleanup)
+
+
+def run_cleanup(options: argparse.Namespace) -> int:
+    """Stop every agent."""
+    fleet = common.fleet()
+    views = [view for view in fleet.list().views if not view.orphan]
+    if not options.remove_worktrees:
+        views = [view for view in views if view.status.state != "stopped"]
+    if views and not options.yes:
+        if options.json or not sys.stdin.isatty():
+            raise UsageError("`cleanup` asks before it acts, and here is nobody to ask.", "Give: --yes")
+        verb = "Stop and remove the workspaces of" if options.remove_worktrees else "Stop"
+        print(f"{verb} {count(len(views), 'agent')}:")
+        for view in views:
+            print(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
+        if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("Nothing was done.")
+            return 1
+    done: list[dict[str, Any]] = []
+    agents = [view.agent for view in views]
+    code = stop_each(fleet, agents, options.remove_worktrees, done, quiet=options.json)
+    if options.json:
+        show_json(done)
+    elif not agents:
+        print("No agent to stop.")
+    return code

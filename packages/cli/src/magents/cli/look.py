@@ -1,0 +1,184 @@
+"""`magents list` and `magents attach`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from magents import process
+from magents.cli import common
+from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
+from magents.errors import MagentsError, UsageError
+from magents.text import one_line
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from magents.fleet import Fleet
+    from magents.fleet.look import Look, View
+    from magents.model import Agent
+
+
+def add_list(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents list`."""
+    parser.description = "See all agents, those of the project you stand in first."
+    parser.epilog = """\
+status:
+  working   busy with a prompt           running   a program that tells nothing of itself
+  waiting   needs your answer            failed    its program ended with an error
+  done      its turn is over             stopped   you stopped it
+  lost      should run, but does not, or its workspace is gone
+
+examples:
+  magents list --watch
+  magents list --json | jq -r '.[] | select(.status == "waiting") | .id'"""
+    parser.add_argument("-l", "--long", action="store_true", help="also commits ahead, files changed, path")
+    parser.add_argument("-w", "--watch", action="store_true", help="refresh in place, four times a second")
+    parser.add_argument("--removed", action="store_true", help="agents whose workspace can be restored")
+    common.add_json(parser)
+    parser.set_defaults(run=run_list)
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """Print all agents."""
+    from magents.fleet import Fleet
+
+    fleet = Fleet()
+    if options.removed:
+        return list_removed(fleet, options.json)
+    if options.watch:
+        if options.json or not sys.stdout.isatty():
+            raise UsageError("`--watch` needs a terminal, and does not go with `--json`.")
+        return watch(fleet, options.long)
+    look = fleet.list()
+    for problem in look.problems:
+        warn(problem)
+    if options.json:
+        long = long_of(fleet, look.views) if options.long else [{}] * len(look.views)
+        show_json([as_json(view) | more for view, more in zip(look.views, long, strict=True)])
+    else:
+        print("\n".join(lines(fleet, look, options.long, terminal_width())))
+    return 1 if look.problems else 0
+
+
+def lines(fleet: Fleet, look: Look, long: bool, columns: int | None) -> list[str]:
+    """The table, or what to do where there is nothing to show."""
+    if not look.views:
+        return ["No agents. Make one: magents create BRANCH --prompt 'What it should do'"]
+    here = project_here(look.views)
+    views = sorted(look.views, key=lambda view: (view.agent.project != here, view.agent.project))
+    extra = long_columns(long_of(fleet, views), views) if long else None
+    return agent_table(views, here, columns, extra)
+
+
+def project_here(views: Sequence[View]) -> str:
+    """The project among these that the user stands in, in it or in one of its workspaces; '' if none."""
+    place = os.path.realpath(common.here()) + os.sep
+    best = ("", "")
+    for view in views:
+        for folder in (view.agent.project, view.agent.workspace):
+            if folder and place.startswith(folder + os.sep) and len(folder) > len(best[0]):
+                best = (folder, view.agent.project)
+    return best[1]
+
+
+def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
+    """What `--long` adds, per agent; fields are null where git cannot tell. Asks git for several at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    nothing = {"ahead": None, "uncommitted": None, "changed": None}
+
+    def ask(view: View) -> dict[str, Any]:
+        try:
+            if view.orphan or not os.path.isdir(view.agent.workspace):
+                return nothing
+            return fleet.summary(view.agent)._asdict()
+        except MagentsError:
+            return nothing
+
+    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 2)) as pool:
+        return list(pool.map(ask, views))
+
+
+def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[str, list[str]]:
+    """The same as columns."""
+
+    def cells(name: str) -> list[str]:
+        return ["?" if more[name] is None else str(more[name]) for more in long]
+
+    return {
+        "AHEAD": cells("ahead"), "CHANGED": cells("changed"), "UNCOMMITTED": cells("uncommitted"),
+        "PATH": [one_line(view.agent.workspace) for view in views],
+    }  # fmt: skip
+
+
+def watch(fleet: Fleet, long: bool) -> int:
+    """Redraw the table four times a second on the terminal's other screen, until Ctrl-C."""
+    sys.stdout.write("\x1b[?1049h\x1b[?25l")
+    try:
+        while True:
+            size = os.get_terminal_size()
+            look = fleet.list()
+            shown = [*lines(fleet, look, long, size.columns), *look.problems]
+            shown = [*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")]
+            sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in shown[:-1]))
+            sys.stdout.write(f"{shown[-1]}\x1b[K\x1b[J")
+            sys.stdout.flush()
+            time.sleep(0.25)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        sys.stdout.write("\x1b[?25h\x1b[?1049l")
+        sys.stdout.flush()
+
+
+def list_removed(fleet: Fleet, json: bool) -> int:
+    """Print the agents that can be restored."""
+    from magents.cli.render import table
+
+    agents = fleet.removed()
+    if json:
+        show_json([{"id": a.id, "branch": a.branch, "project": a.project, "pin": a.pin} for a in agents])
+    elif not agents:
+        print("No removed agents.")
+    else:
+        rows = [[a.id, a.branch, a.project, a.pin] for a in agents]
+        print("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
+    return 0
+
+
+def add_attach(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents attach`."""
+    parser.description = (
+        "Go into an agent's terminal; it is started again first if it is stopped. Inside tmux the client is\n"
+        "switched there. Leave with tmux's own keys: Ctrl-b d."
+    )
+    common.add_id(parser)
+    parser.add_argument("-r", "--read-only", action="store_true", help="look, but do not type")
+    parser.set_defaults(run=run_attach)
+
+
+def run_attach(options: argparse.Namespace) -> int:
+    """Go into an agent's terminal."""
+    fleet = common.fleet()
+    agent = fleet.find(options.id)
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
+    state = fleet.status(agent).state
+    if state in ("stopped", "lost") and fleet.start(agent):
+        print(f"Started {agent.id} again.", file=sys.stderr)
+    return go_to(fleet, agent, read_only=options.read_only)
+
+
+def go_to(fleet: Fleet, agent: Agent, *, read_only: bool = False) -> int:
+    """Bring the user's terminal to the agent; returns an exit code once the client in it was switched."""
+    tmux = os.environ.get("TMUX", "")
+    inside = bool(tmux) and fleet.same_server(agent, tmux)
+    words = list(fleet.attach_command(agent, inside=inside, read_only=read_only))
+    if not inside:
+        sys.stdout.flush()
+        process.become(words)
+    return process.interact(words, env={"TMUX": tmux})

@@ -1,0 +1,165 @@
+"""The commands and their options. Only the parser of the command that was typed is built."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import __version__
+from magents.errors import MagentsError
+from magents.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Command(NamedTuple):
+    """One command: the module that has its `add_NAME(parser)`, and its line in the help."""
+
+    module: str
+    about: str
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "Agents": {
+        "create": Command("create", "make an agent on a branch and start it"),
+        "list": Command("look", "see all agents and what they do (also: ls)"),
+        "attach": Command("look", "go into an agent's terminal"),
+        "send": Command("talk", "give an agent a prompt"),
+        "wait": Command("talk", "wait until agents are done, or need you"),
+        "logs": Command("talk", "read what agents' terminals have shown"),
+    },
+    "Their work": {
+        "diff": Command("work", "see what an agent has changed"),
+        "merge": Command("work", "merge an agent's branch into its base"),
+    },
+    "Their lives": {
+        "stop": Command("life", "end agents; with --remove-worktree, clear their workspaces away"),
+        "start": Command("life", "start agents again, where they left off"),
+        "restore": Command("life", "bring a removed workspace back"),
+        "cleanup": Command("life", "stop every agent"),
+    },
+    "Magents": {
+        "config": Command("settings", "see and change settings"),
+        "doctor": Command("checkup", "see what is missing or wrong, and mend it"),
+        "demo": Command("demo", "see it all work, in a throw-away project"),
+        "completion": Command("shells", "print the completion script of a shell"),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+ALIASES = {"ls": "list"}
+
+INTRO = "Run many AI coding agents at once, each on its own git branch in its own copy of your project."
+EXAMPLES = """\
+Examples:
+  magents create feature/login --prompt 'Write the login page'
+  magents create fix/crash --agent codex --attach
+  magents list --watch
+  magents send feature-login 'Add tests for it'
+  magents diff feature-login
+  magents merge feature-login
+  magents stop feature-login --remove-worktree
+
+`magents COMMAND --help` tells more. Where an ID is wanted, its first letters are enough."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors like Magents' own and examples kept as they are written."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Say what is wrong and where help is; exit code 2."""
+        raise Usage(f"{message[:1].upper()}{message[1:]}.", f"See: {self.prog} --help")
+
+
+class Usage(MagentsError):
+    """A command line that makes no sense."""
+
+    exit_code = 2
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line, with `run` set to the command's function.
+
+    Prints and exits for `--help`, `--version`, no command at all, and when a shell asks for completions.
+    """
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
+    name = words[0] if words else ""
+    name = ALIASES.get(name, name)
+    if name in COMMANDS:
+        words, program = split_program(words[1:]) if name == "create" else (words[1:], [])
+        options = build(name).parse_args(words)
+        if name == "create":
+            options.program = program
+        return options
+    top = top_level()
+    if not words or name == "help":
+        print(help_of(words[1]) if len(words) > 1 and words[1] in COMMANDS else top.format_help(), end="")
+        raise SystemExit(0)
+    if not name.startswith("-"):
+        near = [known for known in COMMANDS if known.startswith(name[:2])]
+        hint = f"Did you mean: {', '.join(near)}?   " if near else ""
+        raise Usage(f"There is no command `{one_line(name)}`.", f"{hint}See: magents --help")
+    top.parse_args(words)
+    raise Usage("A command is missing.", "See: magents --help")
+
+
+def split_program(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part `… -- PROGRAM ARGS`, which argparse would mix up with the positional arguments."""
+    words = list(words)
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def build(name: str) -> Parser:
+    """The parser of one command."""
+    parser = Parser(prog=f"magents {name}")
+    fill(parser, name)
+    return parser
+
+
+def fill(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add a command's options to its parser."""
+    module = import_module(f"magents.cli.{COMMANDS[name].module}")
+    getattr(module, f"add_{name}")(parser)
+
+
+def top_level() -> Parser:
+    """What `magents --help` shows."""
+    parts = [INTRO]
+    for title, group in GROUPS.items():
+        parts.append(f"{title}:")
+        parts.append("\n".join(f"  {name:<12}{command.about}" for name, command in group.items()))
+    text = "\n\n".join(parts).replace(":\n\n  ", ":\n  ")
+    parser = Parser(
+        prog="magents", usage="magents COMMAND …", description=text, epilog=EXAMPLES,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"magents {__version__}")
+    return parser
+
+
+def help_of(name: str) -> str:
+    """What `magents NAME --help` shows."""
+    return build(name).format_help()
+
+
+def complete() -> None:
+    """Answer a shell that asks for completions, and exit."""
+    import argcomplete
+
+    parser = Parser(prog="magents")
+    commands = parser.add_subparsers(parser_class=Parser)
+    for name, command in COMMANDS.items():
+        fill(commands.add_parser(name, help=command.about), name)
+    argcomplete.autocomplete(parser, always_complete_options=False)
+    sys.exit(0)

@@ -1,0 +1,171 @@
+"""Drawing for people and for programs: tables, JSON, errors, ages, colours."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import unicodedata
+from typing import TYPE_CHECKING, Any, TextIO
+
+from magents.text import one_line, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from magents.errors import MagentsError
+    from magents.fleet.look import View
+
+COLOURS = {
+    "working": "36", "waiting": "33;1", "done": "32", "running": "36", "failed": "31;1", "stopped": "2",
+    "lost": "31;1", "creating": "2", "removing": "2", "restoring": "2",
+}  # fmt: skip
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether to use colours there: a terminal, and NO_COLOR (no-color.org) is not set."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """`text` in a colour (SGR parameters), if colours are used there."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and coloured(stream or sys.stdout) else text
+
+
+def complain(error: MagentsError) -> None:
+    """Tell of an error and its remedy, on standard error."""
+    print(f"{paint('error:', '31;1', sys.stderr)} {plain(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"{paint(' hint:', '36', sys.stderr)} {plain(error.hint)}", file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """Tell of something that does not stop the command, on standard error."""
+    print(f"{paint('warning:', '33;1', sys.stderr)} {plain(text)}", file=sys.stderr)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON, one document."""
+    print(json.dumps(value, indent=2))
+
+
+def width(text: str) -> int:
+    """How many columns a terminal needs for it (Unicode TR 11; combining marks take none)."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
+
+
+def cut(text: str, columns: int) -> str:
+    """`text`, shortened to so many columns."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[str]:
+    """Lines of a table; the last column gets what is left of `columns`, which None leaves open."""
+    widths = [max(width(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = []
+    for row in [head, *rows]:
+        cells = [cell + " " * (w - width(cell)) for cell, w in zip(row[:-1], widths[:-1], strict=True)]
+        line = "  ".join([*cells, row[-1]]).rstrip()
+        lines.append(line if columns is None else cut(line, columns))
+    return lines
+
+
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """The terminal's columns; None where the output goes elsewhere."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def age(seconds: float) -> str:
+    """A length of time, as short as `docker ps` and `kubectl get` tell it: 45s, 12m, 3h, 8d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size or (unit == "m" and seconds >= size):
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
+
+
+def as_json(view: View) -> dict[str, Any]:
+    """An agent as programs see it. Documented in docs/json.md; fields are only ever added."""
+    agent, status = view.agent, view.status
+    return {
+        "id": agent.id,
+        "branch": agent.branch,
+        "base": agent.base or None,
+        "project": agent.project,
+        "workspace": agent.workspace,
+        "mode": agent.runtime,
+        "harness": agent.harness,
+        "command": list(agent.command),
+        "status": status.state,
+        "detail": status.detail,
+        "since": status.since,
+        "created": agent.created,
+        "unattended": agent.unattended,
+        "orphan": view.orphan,
+    }
+
+
+def agent_table(
+    views: Sequence[View], here: str, columns: int | None, extra: dict[str, list[str]] | None = None
+) -> list[str]:
+    """The table of `magents list`. With agents of several projects, a column names the project.
+
+    `extra`: further columns, name → a cell per agent.
+    """
+    several = len({view.agent.project for view in views}) > 1 or any(v.agent.project != here for v in views)
+    head = ["ID", *(["PROJECT"] if several else []), "BRANCH", "MODE", "HARNESS", "STATUS", "AGE"]
+    head += [*(extra or {}), "DETAIL"]
+    now = time.time()
+    rows = []
+    for number, view in enumerate(views):
+        agent, status = view.agent, view.status
+        row = [agent.id, *([one_line(os.path.basename(agent.project), 30)] if several else [])]
+        row += [one_line(agent.branch, 40), agent.runtime, agent.harness, status.state]
+        row += [age(now - agent.created), *(cells[number] for cells in (extra or {}).values()), status.detail]
+        rows.append(row)
+    lines = table(head, rows, columns)
+    if not coloured(sys.stdout):
+        return lines
+    return [paint(lines[0], "2")] + [
+        line.replace(f" {v.status.state} ", f" {paint(v.status.state, COLOURS[v.status.state])} ", 1)
+        for line, v in zip(lines[1:], views, strict=True)
+    ]
+
+
+class Progress:
+    """Tells what is being done once it takes longer than a second; silent where nobody watches."""
+
+    def __init__(self) -> None:
+        self._timer: Any = None
+
+    def __call__(self, step: str) -> None:
+        """A new step begins."""
+        self.end()
+        if sys.stderr.isatty():
+            import threading
+
+            self._timer = threading.Timer(1.0, lambda: print(f"… {plain(step)}", file=sys.stderr, flush=True))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        """Nothing is under way any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,119 @@
+"""`magents diff` and `magents merge`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from magents import process
+from magents.cli import common
+from magents.cli.render import coloured, paint, show_json, warn
+from magents.text import plain
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents diff`."""
+    parser.description = "See all that an agent has changed since its base, committed or not, new files too."
+    parser.epilog = """\
+examples:
+  magents diff feature-login --stat
+  magents diff feature-login --raw | git apply       the exact bytes, control characters and all"""
+    common.add_id(parser)
+    parser.add_argument("--stat", action="store_true", help="only how many lines of which files")
+    parser.add_argument("--raw", action="store_true", help="the exact bytes, for git apply")
+    common.add_json(parser)
+    parser.set_defaults(run=run_diff)
+
+
+def run_diff(options: argparse.Namespace) -> int:
+    """Print an agent's changes."""
+    fleet = common.fleet()
+    agent = fleet.find(options.id)
+    if options.json:
+        show_json({
+            "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
+            "files": [change._asdict() for change in fleet.changes(agent)],
+        })  # fmt: skip
+        return 0
+    raw = fleet.diff(agent, *(["--stat"] if options.stat else []))
+    if options.raw:
+        sys.stdout.buffer.write(raw)
+        return 0
+    text = raw.decode("utf-8", "replace")
+    safe = "\n".join(plain(line.removesuffix("\r")) for line in text.split("\n"))
+    if safe != text.replace("\r\n", "\n"):
+        warn("control characters are left out of this diff; --raw gives the exact bytes")
+    if not sys.stdout.isatty():
+        # Line ends stay as they are: a patch of a file with CRLF would not apply without them.
+        safe = "\n".join(
+            plain(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "") for line in text.split("\n")
+        )
+    page(colour(safe) if coloured(sys.stdout) and not options.stat else safe)
+    return 0
+
+
+def colour(text: str) -> str:
+    """A diff in git's own colours."""
+    return "\n".join(paint(line, colour_of(line)) for line in text.split("\n"))
+
+
+def colour_of(line: str) -> str:
+    """The colour of one line of a diff."""
+    if line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file", "old mode", "new mode")):
+        return "1"
+    return {"+": "32", "-": "31", "@": "36"}.get(line[:1], "")
+
+
+def page(text: str) -> None:
+    """Show text through the user's pager if it does not fit on the terminal, as git does."""
+    if not sys.stdout.isatty() or text.count("\n") < os.get_terminal_size().lines:
+        sys.stdout.write(text)
+        return
+    pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
+    process.feed(["sh", "-c", pager], text.encode(), env={"LESS": os.environ.get("LESS", "FRX")})
+
+
+def add_merge(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents merge`."""
+    parser.description = (
+        "Merge an agent's branch into its base: in the working tree that has the base checked out, if it is\n"
+        "clean; without any where none has. A conflict changes nothing."
+    )
+    parser.epilog = """\
+examples:
+  magents merge feature-login
+  magents merge feature-login --into develop --squash
+  magents merge feature-login --commit 'Add the login page'     what is uncommitted, too"""
+    common.add_id(parser)
+    into = parser.add_argument("--into", metavar="BRANCH", default="", help="merge into this branch instead")
+    into.completer = common.branches  # type: ignore[attr-defined]
+    parser.add_argument("--squash", action="store_true", help="as one commit")
+    parser.add_argument("-m", "--message", metavar="TEXT", default="", help="the merge's message")
+    open_work = parser.add_mutually_exclusive_group()
+    open_work.add_argument("--commit", metavar="MESSAGE", default="", help="commit what is uncommitted first")
+    open_work.add_argument("--committed-only", action="store_true", help="leave uncommitted work out")
+    common.add_json(parser)
+    parser.set_defaults(run=run_merge)
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    """Merge an agent's branch."""
+    fleet = common.fleet()
+    agent = fleet.find(options.id)
+    done = fleet.merge(
+        agent, options.into, squash=options.squash, message=options.message, commit=options.commit,
+        committed_only=options.committed_only,
+    )  # fmt: skip
+    if options.json:
+        show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
+    elif done.before == done.after:
+        print(f"{done.into} already has all of {agent.branch}.")
+    else:
+        where = f" (checked out at {done.checkout})" if done.checkout else ""
+        print(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
+        print(f"  clear away   magents stop {agent.id} --remove-worktree")
+    return 0

@@ -1,0 +1,233 @@
+"""The user's settings: `~/.magents-config`, lines of `KEY=value`.
+
+Of two lines with one key the last wins, because people append with `echo >>`. Comments, order and keys
+that Magents does not know survive a rewrite. `MAGENTS_<KEY>` in the environment wins over the file, and
+between the two stands the project's own git configuration (`git config magents.setup …`) for the settings
+that may differ per project.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import paths
+from magents.errors import MagentsError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LINE = r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)"
+IMAGE = r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*"
+YES = {"true", "yes", "on", "1"}
+NO = {"false", "no", "off", "0"}
+
+
+class Setting(NamedTuple):
+    """One setting that Magents knows."""
+
+    key: str
+    default: str
+    title: str
+    about: str
+    choices: tuple[str, ...] = ()
+    per_project: bool = False
+
+
+class Value(NamedTuple):
+    """A setting's value in force and where it came from."""
+
+    setting: Setting
+    value: str
+    source: str
+    """`default`, the file's path with a line (`~/.magents-config:3`), `environment`, or `git config`."""
+
+
+SETTINGS = (
+    Setting("AGENT", "claude", "Harness", "The coding agent that a new agent runs.", per_project=True),
+    Setting(
+        "AUTO_ACCEPT", "docker", "Work unasked",
+        "Where harnesses may act without asking: `never`, in containers only (`docker`), or `always`.",
+        choices=("never", "docker", "always"),
+    ),
+    Setting("BASE", "", "Base branch", "What new branches start from; empty: the commit you stand on.",
+            per_project=True),
+    Setting(
+        "WORKSPACES", "", "Folder of workspaces",
+        "Where workspaces are made; empty: `<project>-agents` beside the project. `{project}` stands for "
+        "the project's name.", per_project=True,
+    ),
+    Setting("SETUP", "", "Set-up command", "A shell command to run in a new workspace before its agent starts.",
+            per_project=True),
+    Setting("DOCKER_ENABLED", "false", "Docker mode", "Whether new agents run in containers.",
+            choices=("true", "false")),
+    Setting("DOCKER_IMAGE", "magents/agent:latest", "Docker image for agents",
+            "The image that containers are made from."),
+)  # fmt: skip
+KNOWN = {setting.key: setting for setting in SETTINGS}
+
+HEADER = "# Magents: KEY=value, the last of two lines wins. `magents config` explains each key.\n"
+
+
+class Config:
+    """The settings in force. Reading never fails; `problems` names what was wrong and where."""
+
+    def __init__(
+        self,
+        lines: Iterable[str] = (),
+        env: Mapping[str, str] | None = None,
+        project: Mapping[str, str] | None = None,
+        shown: str = "~/.magents-config",
+    ) -> None:
+        self.values = {s.key: Value(s, s.default, "default") for s in SETTINGS}
+        self.problems: list[str] = []
+        for number, line in enumerate(lines, 1):
+            self._line(line, f"{shown}:{number}")
+        for name, value in (project or {}).items():
+            if name.upper() in KNOWN and KNOWN[name.upper()].per_project:
+                self._take(name.upper(), value, "git config")
+        for key in KNOWN:
+            if f"MAGENTS_{key}" in (env or {}):
+                self._take(key, (env or {})[f"MAGENTS_{key}"], "environment")
+
+    def _line(self, line: str, where: str) -> None:
+        if not line.strip() or line.lstrip().startswith("#"):
+            return
+        found = re.fullmatch(LINE, line.rstrip("\r\n"))
+        if not found:
+            self.problems.append(f"{where}: not a line of the form KEY=value")
+        elif found[1] not in KNOWN:
+            self.problems.append(f"{where}: unknown key `{found[1]}`")
+        else:
+            self._take(found[1], unquote(found[2]), where)
+
+    def _take(self, key: str, value: str, source: str) -> None:
+        try:
+            checked = check(key, value)
+        except UsageError as error:
+            self.problems.append(f"{source}: {error.message}")
+        else:
+            self.values[key] = Value(KNOWN[key], checked, source)
+
+    def __getitem__(self, key: str) -> str:
+        return self.values[key].value
+
+    def flag(self, key: str) -> bool:
+        """A yes-or-no setting."""
+        return self[key] == "true"
+
+
+def check(key: str, value: str) -> str:
+    """The value in its usual form (`yes` → `true`). Raises UsageError for an unknown key or a bad value."""
+    setting = KNOWN.get(key)
+    if setting is None:
+        raise UsageError(f"there is no setting `{key}`", "The settings are: " + ", ".join(KNOWN))
+    if any(mark in value for mark in "\n\r\0"):
+        raise UsageError(f"{key} must be one line")
+    value = value.strip()
+    if setting.choices == ("true", "false"):
+        lowered = value.lower()
+        value = "true" if lowered in YES else "false" if lowered in NO else value
+    if setting.choices and value not in setting.choices:
+        raise UsageError(f"{key} must be one of {', '.join(setting.choices)}, not `{value}`")
+    if key == "DOCKER_IMAGE" and not re.fullmatch(IMAGE, value):
+        raise UsageError(f"{key} must be the name of an image, not `{value}`")
+    if key == "AGENT" and not value:
+        raise UsageError(f"{key} must name a harness")
+    return value
+
+
+def unquote(text: str) -> str:
+    """A value without the quotes and the trailing comment that shell habits put around it."""
+    text = text.strip()
+    if len(text) > 1 and text[0] in "\"'":
+        end = text.find(text[0], 1)
+        rest = text[end + 1 :].strip()
+        if end > 0 and (not rest or rest.startswith("#")):
+            return text[1:end]
+    return re.sub(r"\s+#.*$", "", text)
+
+
+def quote(value: str) -> str:
+    """The value as a line's right side, so that `unquote` gives it back."""
+    if unquote(value) == value:
+        return value
+    mark = "'" if "'" not in value else '"'
+    if mark in value:
+        raise UsageError("a value cannot hold both kinds of quotes beside a `#` or outer spaces")
+    return f"{mark}{value}{mark}"
+
+
+def load(project: Mapping[str, str] | None = None) -> Config:
+    """The settings in force for this user, and for one project where its git configuration is given."""
+    path = paths.config()
+    return Config(read(path), os.environ, project, shorten(path))
+
+
+def read(path: str) -> list[str]:
+    """The file's lines; none where it does not exist. Raises MagentsError when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.readlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Mend its permissions.") from error
+
+
+def assign(lines: list[str], key: str, value: str) -> list[str]:
+    """The lines with `key` set: its last line is changed where it stands, or one is added at the end."""
+    new = f"{key}={quote(check(key, value))}\n"
+    places = [i for i, line in enumerate(lines) if (m := re.match(LINE, line)) and m[1] == key]
+    if places:
+        return [*lines[: places[-1]], new, *lines[places[-1] + 1 :]]
+    ended = [*lines[:-1], lines[-1].rstrip("\n") + "\n"] if lines else []
+    return [*ended, new]
+
+
+def save(changes: Mapping[str, str]) -> str:
+    """Write settings to the file, all or none of them; returns its path.
+
+    A new file begins with what each user needs. The file is replaced in one step and keeps its
+    permissions; a symbolic link stays one. Raises UsageError for a bad key or value.
+    """
+    path = os.path.realpath(paths.config())
+    lines = read(path)
+    if not lines:
+        lines = [HEADER]
+        for key in ("DOCKER_ENABLED", "DOCKER_IMAGE"):
+            lines = assign(lines, key, KNOWN[key].default)
+    for key, value in changes.items():
+        lines = assign(lines, key, value)
+    replace(path, "".join(lines))
+    return path
+
+
+def replace(path: str, text: str) -> None:
+    """Put `text` in the place of a file in one step. Raises MagentsError, leaving the old one."""
+    import tempfile
+
+    try:
+        mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o600
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".magents-config-")
+        try:
+            with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be written: {error.strerror}.", "Nothing was changed.") from error
+
+
+def shorten(path: str) -> str:
+    """A path as people write it: `~` for the home folder."""
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path.startswith(home + os.sep) else path

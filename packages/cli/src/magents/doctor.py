@@ -1,0 +1,199 @@
+"""What is missing or wrong on this machine, and what mends it: every part is asked for its own check."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import config, harnesses, paths, process, runtimes
+from magents.errors import MagentsError
+from magents.workspace import project
+
+if TYPE_CHECKING:
+    from magents.fleet import Fleet
+
+OLDEST_GIT = (2, 38)
+"""The git that brought `merge-tree --write-tree`."""
+ROOM = 1024 * 1024 * 1024
+"""Free bytes below which a disk is called almost full."""
+
+
+class Finding(NamedTuple):
+    """What one check has found."""
+
+    about: str
+    ok: bool
+    said: str
+    remedy: str = ""
+    needed: bool = True
+    """Whether Magents cannot do its work while it is not ok."""
+
+
+def examine(fleet: Fleet, folder: str) -> list[Finding]:
+    """Check everything; `folder` is where the user stands."""
+    settings = config.load(settings_of(folder))
+    return [
+        git(),
+        *places(),
+        *programs(settings["AGENT"]),
+        *configuration(settings),
+        store(fleet),
+        *agents(fleet),
+        *disks(fleet, folder),
+    ]
+
+
+def fix(fleet: Fleet) -> list[str]:
+    """Repair what is safe to repair; returns a line for each thing done.
+
+    Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
+    find a worktree again that was moved together with its project.
+    """
+    done = list(fleet.mend())
+    for view in fleet.list().views:
+        if view.orphan:
+            try:
+                done.append(f"{fleet.adopt(view).id}: has a record again")
+            except MagentsError as error:
+                done.append(f"{view.agent.id}: left alone: {error.message}")
+        elif view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+            fleet.stop(view.agent)
+            done.append(f"{view.agent.id}: its stop was cut short, and has been completed")
+    return done
+
+
+def settings_of(folder: str) -> dict[str, str]:
+    """The settings of the project that `folder` lies in; none outside of one."""
+    try:
+        return project.locate(folder).settings
+    except MagentsError:
+        return {}
+
+
+def git() -> Finding:
+    """Git is there, and new enough."""
+    try:
+        said = process.run(["git", "--version"], timeout=10).line
+    except MagentsError as error:
+        return Finding("git", False, error.message, process.INSTALL["git"])
+    digits = next((word for word in said.split() if word[0].isdigit()), "0")
+    version = tuple(int(part) for part in digits.split(".")[:2] if part.isdigit())
+    if version < OLDEST_GIT:
+        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", process.INSTALL["git"])
+    return Finding("git", True, said)
+
+
+def places() -> list[Finding]:
+    """Each runtime's own check."""
+    found = []
+    for name in runtimes.TABLE:
+        problems = runtimes.runtime(name).check()
+        found += [Finding(name, False, p.what, p.remedy, p.needed) for p in problems]
+        if not problems:
+            found.append(Finding(name, True, "works"))
+    return found
+
+
+def programs(default: str) -> list[Finding]:
+    """Which harnesses are installed; the configured one is needed."""
+    found = []
+    for name in harnesses.TABLE:
+        if name == "command":
+            continue
+        problems = harnesses.harness(name).check()
+        found += [Finding(name, False, p.what, p.remedy, name == default) for p in problems]
+        if not problems:
+            found.append(Finding(name, True, shutil.which(harnesses.harness(name).program) or "installed"))
+    return found
+
+
+def configuration(settings: config.Config) -> list[Finding]:
+    """Every line of the configuration makes sense."""
+    found = [
+        Finding("configuration", False, problem, f"Mend the line in {config.shorten(paths.config())}", needed=False)
+        for problem in settings.problems
+    ]
+    if settings["AGENT"] not in harnesses.TABLE:
+        said = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
+        found.append(Finding("configuration", False, said, "magents config --set AGENT=claude"))
+    where = config.shorten(paths.config())
+    there = os.path.exists(paths.config())
+    return found or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]
+
+
+def store(fleet: Fleet) -> Finding:
+    """The store can be read and is whole."""
+    try:
+        said = fleet.context.store.check()
+    except MagentsError as error:
+        return Finding("store", False, error.message, error.hint)
+    path = fleet.context.store.path
+    if said != "ok":
+        return Finding(
+            "store",
+            False,
+            f"{path}: {said}",
+            f"Move it away; running agents can be adopted again: mv {path} {path}.broken",
+        )
+    return Finding("store", True, path)
+
+
+def agents(fleet: Fleet) -> list[Finding]:
+    """Agents that are lost, half-made, or run without a record."""
+    found = []
+    look = fleet.list()
+    for view in look.views:
+        agent, status = view.agent, view.status
+        if view.orphan:
+            found.append(
+                Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
+            )
+        elif status.state == "lost":
+            remedy = f"magents start {agent.id}"
+            if not os.path.isdir(agent.workspace):
+                remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
+            found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
+        elif status.state in ("creating", "removing", "restoring") and status.detail:
+            found.append(
+                Finding(
+                    "agent",
+                    False,
+                    f"{agent.id}: {status.state} was cut short",
+                    "magents doctor --fix",
+                    needed=False,
+                )
+            )
+    found += [
+        Finding("agents", False, problem, "Try again; magents doctor tells more above.")
+        for problem in look.problems
+    ]
+    return found or [Finding("agents", True, f"{len(look.views)} known, none lost")]
+
+
+def disks(fleet: Fleet, folder: str) -> list[Finding]:
+    """There is room where the store and the workspaces are."""
+    found = []
+    wanted = {fleet.context.store.folder, folder, *(a.workspace for a in fleet.context.store.live())}
+    seen = set()
+    for path in sorted(wanted):
+        place = path
+        while not os.path.exists(place):
+            place = os.path.dirname(place)
+        device = os.stat(place).st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        free = shutil.disk_usage(place).free
+        if free < ROOM:
+            said = f"only {free // (1024 * 1024)} MiB are free at {place}"
+            found.append(
+                Finding(
+                    "disk",
+                    False,
+                    said,
+                    "Free some; removed agents' workspaces: magents cleanup --remove-worktrees",
+                    needed=False,
+                )
+            )
+    return found or [Finding("disk", True, "room enough")]

@@ -1,0 +1,61 @@
+"""The errors that Magents raises: one small tree, each with a message and a remedy.
+
+`message` says what happened, `hint` what to do about it. The command line prints both and exits
+with `exit_code`; a library user catches `MagentsError` or one of its kinds.
+"""
+
+from __future__ import annotations
+
+
+class MagentsError(Exception):
+    """Anything Magents refuses or fails to do. Nothing is left half-made when it is raised."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(MagentsError):
+    """The request itself makes no sense: a bad id, a bad branch name, flags that exclude each other."""
+
+    exit_code = 2
+
+
+class NotFound(MagentsError):
+    """The agent, branch, project or setting that was named does not exist."""
+
+
+class Conflict(MagentsError):
+    """Something else has the id, the branch, the folder or the lock; or a merge does not go through."""
+
+
+class Missing(MagentsError):
+    """A program or a service that is needed is not there."""
+
+
+class NotDelivered(MagentsError):
+    """A prompt was not taken by the harness."""
+
+
+class CommandFailed(MagentsError):
+    """A command ran and failed, or took too long.
+
+    `argv` is what ran, `code` its exit code (None when it was ended for taking too long), `output` and
+    `stderr` what it printed.
+    """
+
+    def __init__(self, argv: tuple[str, ...], code: int | None, output: str, stderr: str, hint: str = "") -> None:
+        self.argv = argv
+        self.code = code
+        self.output = output
+        self.stderr = stderr
+        said = (stderr or output).strip()
+        how = "took too long" if code is None else f"failed with exit code {code}"
+        command = " ".join(argv)
+        super().__init__(f"`{command}` {how}" + (f":\n{said}" if said else ""), hint)

@@ -1,0 +1,103 @@
+"""An agent's event log: one JSON object a line, appended by `share/magents-event`.
+
+Whoever runs as the agent can write anything there. So the log is opened without following a link and
+without waiting on a fifo, only its end is read, and a line that is not an event is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+
+from magents.errors import MagentsError
+from magents.model import Event
+
+LOG = "events.jsonl"
+TAIL = 64 * 1024
+"""How much of a log's end is read, in bytes: at least sixteen events, usually hundreds."""
+LATEST = 1e11
+"""A later time, in seconds, is none that could be shown."""
+LONGEST = 10 * 1024 * 1024
+"""A log larger than this is begun anew at the next start, its end kept."""
+
+
+def size(folder: str) -> int:
+    """Where the log ends now, in bytes: for `read(folder, after=…)`."""
+    try:
+        return os.lstat(os.path.join(folder, LOG)).st_size
+    except OSError:
+        return 0
+
+
+def read(folder: str, limit: int = TAIL, after: int = 0) -> list[Event]:
+    """The last events of the log, oldest first; none where there is no log or it is not a plain file.
+
+    `limit`: how many bytes of its end are read at most; `after`: a byte before which nothing is read.
+    """
+    try:
+        handle = os.open(os.path.join(folder, LOG), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            return []
+        start = max(after, about.st_size - limit)
+        raw = os.pread(handle, limit, start)
+    except OSError:
+        return []
+    finally:
+        os.close(handle)
+    lines = raw.split(b"\n")
+    whole = lines[1:] if start > after else lines
+    return [event for line in whole if (event := parse(line)) is not None]
+
+
+def parse(line: bytes) -> Event | None:
+    """The event on one line, or None if there is none. Never raises."""
+    if not line.startswith(b"{"):
+        return None
+    try:
+        found = json.loads(line.decode("utf-8", "replace"))
+        at, by, name, data = found["at"], found["by"], found["name"], found["data"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not (isinstance(at, (int, float)) and isinstance(by, str) and isinstance(name, str)):
+        return None
+    if not 0 <= at < LATEST:  # nor infinite, nor no number at all
+        return None
+    return Event(float(at), by, name, data if isinstance(data, str) else "")
+
+
+def write(folder: str, name: str, data: str = "") -> None:
+    """Append an event of Magents' own. Raises MagentsError when the log cannot be written."""
+    line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]})
+    path = os.path.join(folder, LOG)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise MagentsError(f"{path} is not a plain file.", "Remove it and try again.")
+            os.write(handle, line.encode() + b"\n")
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def trim(folder: str) -> None:
+    """Shorten a log that has grown too large to its end. Only while its agent does not run."""
+    path = os.path.join(folder, LOG)
+    with contextlib.suppress(OSError):
+        about = os.lstat(path)
+        if stat.S_ISREG(about.st_mode) and about.st_size > LONGEST:
+            kept = read(folder)
+            os.unlink(path)
+            for event in kept:
+                line = json.dumps({"at": event.at, "by": event.by, "name": event.name, "data": event.data})
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(line + "\n")

@@ -1,0 +1,211 @@
+"""The use cases: what a user can do with agents. `from magents import Fleet` is the library.
+
+Each group of them is a module of its own; `Fleet` is the one door to all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magents.fleet.context import Context
+from magents.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from magents.fleet.create import Plan
+    from magents.fleet.look import Look, View
+    from magents.fleet.remove import Removed
+    from magents.fleet.talk import Delivery, Goal, Waited
+    from magents.model import Agent, Status
+    from magents.workspace.changes import Change, Summary
+    from magents.workspace.merge import Merged
+    from magents.workspace.project import Asked
+    from magents.workspace.restore import Restored
+
+
+class Fleet:
+    """All agents of this user.
+
+    Every method raises `magents.errors.MagentsError`, with a message and a remedy, and then has changed
+    nothing or can be called again; methods that change something first mend what a killed command has left
+    half-made. Agents are given as `Agent`, from `list`, `find` or `create`. Safe to use from several
+    processes at once.
+
+    >>> fleet = Fleet()
+    >>> agent = fleet.create("feature/login", prompt="Write the login page", folder="~/project")
+    >>> fleet.wait([agent], "done")
+    >>> print(fleet.diff(agent).decode())
+    >>> fleet.merge(agent)
+    >>> fleet.remove(agent)
+    """
+
+    def __init__(self, state: str | None = None, progress: Callable[[str], None] | None = None) -> None:
+        """`state`: the folder of the store, by default `magents.paths.state()`. `progress` is told, in a
+        few words, of each step that can take longer than a moment."""
+        self.context = Context(Store(state), progress or (lambda step: None))
+
+    # --- seeing
+
+    def list(self) -> Look:
+        """Every agent that is not removed, and what it does; also what runs without a record."""
+        from magents.fleet import look
+
+        return look.look(self.context)
+
+    def removed(self) -> Sequence[Agent]:
+        """Agents whose workspace was removed and can be restored, newest first."""
+        return self.context.store.removed()
+
+    def find(self, id: str) -> Agent:
+        """The agent with this id, or whose id alone begins with it."""
+        return self.context.store.find(id)
+
+    def find_removed(self, id: str, folder: str = ".", pin: str = "") -> Agent:
+        """The removed agent with this id or unique prefix; of several with one id the newest.
+
+        One that the store does not know any more is found by its pins in the project that `folder` lies in.
+        `pin`: an earlier pin of it to restore instead of its last one.
+        """
+        from magents.fleet import mend
+
+        return mend.find_removed(self.context, id, folder, pin)
+
+    def status(self, agent: Agent) -> Status:
+        """What an agent does now."""
+        from magents.fleet import look
+
+        return look.one(self.context, agent)
+
+    def summary(self, agent: Agent) -> Summary:
+        """Its work in numbers: commits ahead of its base, uncommitted files."""
+        from magents.workspace import changes
+
+        return changes.summary(agent.workspace, agent.base, agent.base_commit)
+
+    # --- its life
+
+    def plan(
+        self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
+        prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
+        runtime: str = "", asked: Asked | None = None,
+    ) -> Plan:  # fmt: skip
+        """What `create` with the same words would do; makes nothing."""
+        from magents.fleet import create
+
+        self.mend()
+        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
+        return create.plan(self.context, wish)
+
+    def create(
+        self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
+        prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
+        runtime: str = "", asked: Asked | None = None,
+    ) -> Agent:  # fmt: skip
+        """A new agent on `branch` of the project that `folder` lies in; returns once its program runs.
+
+        `id`: '' for one made from the branch. `harness`: '' for the configured one; or `command`, any
+        program. `base`: what a new branch starts from. `env` is added to this process's environment.
+        `asked`: `workspace.project.ask(folder, branch)`, where that was begun earlier.
+        """
+        from magents.fleet import create
+
+        self.mend()
+        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
+        return create.create(self.context, wish)
+
+    def start(self, agent: Agent, prompt: str | None = None) -> bool:
+        """Start it again, its conversation resumed; False when it runs already."""
+        from magents.fleet import launch
+
+        self.mend()
+        return launch.start(self.context, agent, prompt)
+
+    def stop(self, agent: Agent) -> None:
+        """End its terminal and all that runs in it; its workspace stays. Idempotent."""
+        from magents.fleet import remove
+
+        self.mend()
+        remove.stop(self.context, agent)
+
+    def remove(self, agent: Agent) -> Removed:
+        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays."""
+        from magents.fleet import remove
+
+        self.mend()
+        return remove.remove(self.context, agent)
+
+    def restore(self, agent: Agent) -> tuple[Agent, Restored]:
+        """Bring the workspace of a removed agent back, exactly; it is stopped then."""
+        from magents.fleet import remove
+
+        self.mend()
+        return remove.restore_workspace(self.context, agent)
+
+    def mend(self) -> Sequence[str]:
+        """Complete or undo what killed commands have left half-made; returns a line for each."""
+        if not self.context.store.unsettled():
+            return []
+        from magents.fleet import mend
+
+        self.context.mended = True
+        return mend.mend(self.context)
+
+    def adopt(self, view: View) -> Agent:
+        """Make a record for an orphan, from what its runtime keeps of it."""
+        from magents.fleet import mend
+
+        return mend.adopt(self.context, view)
+
+    # --- talking
+
+    def send(self, agent: Agent, prompt: str, timeout: float = 15.0) -> Delivery:
+        """Give it a prompt; returns how it was taken, raises NotDelivered when it was not."""
+        from magents.fleet import talk
+
+        return talk.send(self.context, agent, prompt, timeout)
+
+    def wait(self, agents: Sequence[Agent], goal: Goal = "done", timeout: float | None = None) -> Waited:
+        """Wait until all are done, waiting or stopped, or one cannot get there; `timeout` in seconds."""
+        from magents.fleet import talk
+
+        return talk.wait_for(self.context, agents, goal, timeout)
+
+    def logs(self, agent: Agent, *, styled: bool = False) -> Sequence[str]:
+        """The lines of its terminal's history, oldest first; control sequences only if `styled`."""
+        from magents.fleet import talk
+
+        return talk.logs(self.context, agent, styled)
+
+    def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
+        """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
+        return self.context.terminal(agent).attach(agent.id, inside=inside, read_only=read_only)
+
+    def same_server(self, agent: Agent, tmux: str) -> bool:
+        """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
+        return agent.runtime == "tmux" and self.context.terminal(agent).socket() == tmux.split(",")[0]
+
+    # --- its work
+
+    def diff(self, agent: Agent, *options: str) -> bytes:
+        """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
+        from magents.fleet import work
+
+        return work.diff(agent, *options)
+
+    def changes(self, agent: Agent) -> Sequence[Change]:
+        """The same as a list of files with their numbers of lines."""
+        from magents.fleet import work
+
+        return work.files(agent)
+
+    def merge(
+        self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",
+        committed_only: bool = False,
+    ) -> Merged:  # fmt: skip
+        """Merge its branch into `into`, by default its base. `commit`: a message to commit what is
+        uncommitted with, first; without it uncommitted work is a Conflict, unless `committed_only`."""
+        from magents.fleet import work
+
+        self.mend()
+        return work.merge(self.context, agent, into, squash, message, commit, committed_only)

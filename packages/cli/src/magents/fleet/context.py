@@ -1,0 +1,75 @@
+"""What every use case needs: the store, the parts an agent is made of, and a way to tell of progress."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from magents.harnesses import harness
+from magents.runtimes import runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magents import status
+    from magents.harnesses.base import Harness
+    from magents.model import Agent
+    from magents.runtimes.base import Runtime
+    from magents.store import Store
+    from magents.terminal import Terminal
+
+SCREEN = "terminal.txt"
+"""What an agent's terminal showed when it was stopped."""
+CLAIMED = "claimed"
+"""Marks, in an agent's own folder, that its workspace's folder was made by us and not found."""
+
+
+class Context:
+    """The store and how to get from an agent to its parts."""
+
+    def __init__(self, store: Store, progress: Callable[[str], None]) -> None:
+        self.store = store
+        self.progress = progress
+        """Told, in a few words, of each step that can take longer than a moment."""
+        self.mended = False
+        """Whether a killed command's work was mended, so that what was asked before may not hold."""
+
+    def folder(self, agent: Agent) -> str:
+        """The agent's own folder."""
+        return self.store.place(agent)
+
+    def harness(self, agent: Agent) -> Harness:
+        """What it runs."""
+        return harness(agent.harness)
+
+    def runtime(self, agent: Agent) -> Runtime:
+        """Where it runs."""
+        return runtime(agent.runtime)
+
+    def terminal(self, agent: Agent) -> Terminal:
+        """Its terminal."""
+        from magents.terminal import Terminal
+
+        return Terminal(self.runtime(agent).inside(agent.id))
+
+    def report(self, agent: Agent) -> status.Report:
+        """What its log says."""
+        from magents import events, status
+
+        return status.read(events.read(self.folder(agent)), self.harness(agent))
+
+    def keep_screen(self, agent: Agent, text: str) -> None:
+        """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another."""
+        folder = self.folder(agent)
+        if text.strip() and os.path.isdir(folder):
+            with open(os.path.join(folder, SCREEN), "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+
+
+def boot() -> str:
+    """Which boot of the machine this is; '' where it cannot be told (random(4), Linux)."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

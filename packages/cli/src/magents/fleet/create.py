@@ -1,0 +1,260 @@
+"""Creating an agent: a branch, a workspace, a running harness; or nothing at all."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import config, names, process, runtimes
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
+from magents.fleet import prompts
+from magents.fleet.context import CLAIMED, Context
+from magents.harnesses import harness
+from magents.model import Agent
+from magents.workspace import project, worktree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from magents.config import Config
+    from magents.process import Running
+    from magents.workspace.project import Asked, Branch, Project
+
+
+class Wish(NamedTuple):
+    """What the user asks for."""
+
+    branch: str
+    id: str = ""
+    """'' for one made from the branch's name."""
+    folder: str = "."
+    """Where the user stands: in the project, or deeper."""
+    harness: str = ""
+    command: tuple[str, ...] = ()
+    """Any program instead of a harness."""
+    prompt: str | None = None
+    base: str = ""
+    """What a new branch starts from; '' for the default."""
+    env: Mapping[str, str] = {}
+    runtime: str = ""
+    """'' for the configured mode."""
+    asked: Asked | None = None
+    """What git was asked about `folder` and `branch` already."""
+
+
+class Plan(NamedTuple):
+    """What `create` is going to do."""
+
+    agent: Agent
+    project: Project
+    new_branch: bool
+    track: str
+    """The remote branch that a new one follows; '' for none."""
+    setup: str
+    """The command to run in the workspace first; '' for none."""
+    prompt: str | None
+    env: Mapping[str, str]
+
+
+def plan(context: Context, wish: Wish) -> Plan:
+    """Everything that can be found out, and refused, before anything is made."""
+    if wish.id:
+        names.check_id(wish.id)
+    prompts.check(wish.prompt)
+    early = None if context.mended else wish.asked
+    asked = early or project.ask(wish.folder, wish.branch)
+    found = project.project_of(asked)
+    branch = project.branch_of(asked)
+    if not found.commit:
+        raise Conflict(
+            f"{found.path} has no commit yet, so there is nothing an agent could start from.",
+            "Make one: git commit --allow-empty -m 'Begin'",
+        )
+    settings = config.load(found.settings)
+    chosen = check_harness(wish, settings)
+    mode = wish.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
+    check_runtime(mode)
+    base, commit, track = starting_point(found, wish, settings, branch)
+    id = wish.id or names.free(names.slug(wish.branch), {agent.id for agent in context.store.live()})
+    agent = Agent(
+        0, id, found.path, wish.branch, base, commit, not branch.commit, chosen, wish.command, mode,
+        os.path.join(workspaces(found, settings), id), time.time(), "creating",
+        unattended(settings, mode), "", "",
+    )  # fmt: skip
+    if rival := context.store.rival(agent):
+        raise rival
+    project.check_free(wish.branch, branch)
+    if not wish.id and any(other.workspace == agent.workspace for other in context.store.live()):
+        return plan(context, wish)  # another command has just taken the id that was free: choose the next
+    worktree.check_absent(agent.workspace)
+    return Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env)
+
+
+def check_harness(wish: Wish, settings: Config) -> str:
+    """The harness to use. Raises NotFound for an unknown one and Missing for one that is not installed."""
+    if wish.command:
+        if not process.find(wish.command[0]):
+            raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
+        return "command"
+    chosen = wish.harness or settings["AGENT"]
+    if chosen == "command":
+        raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
+    for problem in harness(chosen).check():
+        raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
+    return chosen
+
+
+def check_runtime(mode: str) -> None:
+    """Raises NotFound for a mode there is not, Missing for one whose program is not there."""
+    if mode == "docker":
+        raise NotFound("This version of Magents has no Docker mode.", "Turn it off: magents config --no-docker")
+    if mode not in runtimes.TABLE:
+        runtimes.runtime(mode)
+    if not process.find("tmux"):
+        raise process.missing("tmux")
+
+
+def unattended(settings: Config, mode: str) -> bool:
+    """Whether an agent in this mode may act without asking, by the setting AUTO_ACCEPT."""
+    return settings["AUTO_ACCEPT"] == "always" or (settings["AUTO_ACCEPT"] == "docker" and mode == "docker")
+
+
+def starting_point(found: Project, wish: Wish, settings: Config, branch: Branch) -> tuple[str, str, str]:
+    """The base's name, the commit to begin at, and the remote branch to track.
+
+    An existing branch begins where it is; a branch that only a remote has begins there and tracks it; any
+    other at `--from`, else at the setting BASE, else at what is checked out where the user stands.
+    """
+    asked = wish.base or settings["BASE"]
+    base = project.base_name(found, asked) if asked else found.head
+    if base == wish.branch:
+        base = ""
+    if branch.commit:
+        return base, branch.commit, ""
+    if not wish.base and branch.remotes:
+        name = next(iter(branch.remotes)) if len(branch.remotes) == 1 else f"origin/{wish.branch}"
+        if name not in branch.remotes:
+            raise Conflict(
+                f"Several remotes have a branch `{wish.branch}`: {', '.join(branch.remotes)}.",
+                f"Say which: --from {next(iter(branch.remotes))}",
+            )
+        return base, branch.remotes[name], name
+    return base, project.commit_of(found, asked) if asked else found.commit, ""
+
+
+def workspaces(found: Project, settings: Config) -> str:
+    """The folder that workspaces are made in."""
+    chosen = settings["WORKSPACES"]
+    if not chosen:
+        return os.path.join(found.beside, f"{found.name}-agents")
+    chosen = os.path.expanduser(chosen.replace("{project}", found.name))
+    return os.path.normpath(os.path.join(found.path, chosen))
+
+
+def create(context: Context, wish: Wish) -> Agent:
+    """Make the agent and start it. Raises MagentsError, and then nothing of it is left."""
+    while True:
+        planned = plan(context, wish)
+        with context.store.lock(planned.agent.id) as lock:
+            try:
+                agent = context.store.add(planned.agent)
+            except Conflict:
+                if wish.id or not taken_meanwhile(context, planned.agent):
+                    raise
+                wish = wish._replace(asked=None)
+                continue  # another command has just taken the id that was free: choose the next
+            try:
+                return build(context, agent, planned, lock)
+            except BaseException:
+                undo(context, context.store.get(agent.key))
+                raise
+
+
+def taken_meanwhile(context: Context, agent: Agent) -> bool:
+    """Whether only the id is in the way, and not the branch."""
+    live = context.store.live()
+    return agent.id in {a.id for a in live} and not any(
+        a.project == agent.project and a.branch == agent.branch for a in live
+    )
+
+
+def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
+    """Make everything that the record promises."""
+    worktree.claim(agent.workspace)
+    folder = claim_folder(context, agent)
+    context.progress(f"checking out {agent.branch}")
+    with worktree.add(
+        agent.project, agent.workspace, agent.branch, agent.base_commit,
+        new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,),
+    ) as adding:  # fmt: skip
+        from magents.fleet import launch  # while git is at work
+
+        start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
+        check_out(context, agent, planned, adding, lock)
+    if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
+        from magents.workspace import include
+
+        include.copy(agent.project, agent.workspace)
+    brought = launch.take_over(context, agent)
+    if planned.setup:
+        launch.set_up(context, agent, planned.setup, folder, lock)
+    launch.go(context, start)
+    agent = context.store.update(agent, phase="active", boot=start.boot)
+    context.store.note(agent, f"created on {agent.branch}{brought}")
+    return agent
+
+
+def checkout_workers(context: Context, planned: Plan) -> str:
+    """How many processes git may check files out with: the cores, shared among the agents that are being
+    made right now. '' where the user has decided that."""
+    if planned.project.workers:
+        return ""
+    making = sum(other.phase == "creating" for other in context.store.unsettled())
+    return str(max(1, (os.cpu_count() or 1) // max(1, making)))
+
+
+def check_out(context: Context, agent: Agent, planned: Plan, adding: Running, lock: int) -> None:
+    """Wait until the workspace is filled. Raises MagentsError with what git says."""
+    try:
+        worktree.finish(
+            adding, agent.project, agent.branch, agent.base_commit, new=planned.new_branch, keep=(lock,)
+        )
+    except CommandFailed as error:
+        if planned.new_branch and "already exists" in error.stderr:
+            context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo
+        raise MagentsError(
+            f"git could not make the workspace:\n{error.stderr.strip()}", "Nothing was left behind."
+        ) from error
+
+
+def claim_folder(context: Context, agent: Agent) -> str:
+    """Make the agent's own folder, and note in it that the workspace's folder is ours."""
+    folder = context.folder(agent)
+    if os.path.lexists(folder):  # of an agent that a lost store knew
+        os.rename(folder, f"{folder}.{int(time.time())}.old")
+    try:
+        os.makedirs(folder, mode=0o700)
+        with open(os.path.join(folder, CLAIMED), "w", encoding="ascii"):
+            pass
+    except OSError as error:
+        raise MagentsError(f"{folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
+def undo(context: Context, agent: Agent) -> None:
+    """Take back a creation, finished to any degree; what a failure and a killed command have in common.
+
+    The branch goes only if this creation made it and it has not moved since.
+    """
+    folder = context.folder(agent)
+    context.runtime(agent).remove(agent, folder)
+    if os.path.exists(os.path.join(folder, CLAIMED)):
+        worktree.remove(agent.project, agent.workspace)
+        if agent.made_branch:
+            worktree.drop_branch(agent.project, agent.branch, agent.base_commit)
+        worktree.discard(folder)
+    else:
+        worktree.discard_empty(agent.workspace)
+        worktree.discard_empty(folder)
+    context.store.forget(agent)

@@ -1,0 +1,140 @@
+"""Starting an agent's harness in its workspace, the first time or again."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import events, paths, process
+from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.fleet import prompts
+from magents.fleet.context import Context, boot
+from magents.model import Start
+from magents.runtimes.base import Launch
+from magents.status import PROMPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from magents.model import Agent
+
+ENV = "env.json"
+"""The agent's `--env`, kept for its next start; readable by the user alone."""
+
+
+class Ready(NamedTuple):
+    """An agent that can be started at once."""
+
+    launch: Launch
+    boot: str
+    prompted: bool
+
+
+def prepare(
+    context: Context,
+    agent: Agent,
+    *,
+    prompt: str | None = None,
+    resume: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> Ready:
+    """Find out what to start. `env` is kept for later starts; None stands for what was kept."""
+    folder = context.folder(agent)
+    session = context.report(agent).session if resume else None
+    start = Start(
+        folder, paths.share(), prompt, resume, session, agent.unattended, agent.command
+    )  # fmt: skip
+    program = context.harness(agent).start(start)
+    if env is None:
+        env = kept_env(folder)
+    elif env:
+        keep_env(folder, env)
+    return Ready(Launch(agent, program, folder, process.environment(env)), boot(), prompt is not None)
+
+
+def keep_env(folder: str, env: Mapping[str, str]) -> None:
+    """Write the agent's own environment down."""
+    handle = os.open(os.path.join(folder, ENV), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        json.dump(dict(env), file)
+
+
+def kept_env(folder: str) -> dict[str, str]:
+    """The agent's own environment."""
+    try:
+        with open(os.path.join(folder, ENV), encoding="utf-8") as file:
+            return {str(name): str(value) for name, value in json.load(file).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise MagentsError(f"{folder}/{ENV} cannot be read.", "Remove it to start without it.") from error
+
+
+def go(context: Context, ready: Ready) -> None:
+    """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones."""
+    events.trim(ready.launch.folder)
+    events.write(ready.launch.folder, "launch", PROMPTED if ready.prompted else "")
+    context.runtime(ready.launch.agent).start(ready.launch)
+
+
+def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:
+    """Run the user's set-up command in the workspace. Raises MagentsError with its output if it fails.
+
+    It inherits the lock: were this command killed, its set-up would still be seen as at work.
+    """
+    context.progress(f"set-up: {command}")
+    env = {
+        **kept_env(folder), "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch,
+        "MAGENTS_PROJECT": agent.project,
+    }  # fmt: skip
+    try:
+        process.run(
+            ["sh", "-c", command], cwd=agent.workspace, env=env, timeout=3600, keep=(lock,), merge_output=True
+        )
+    except CommandFailed as error:
+        last = "\n".join(error.output.strip().splitlines()[-40:])
+        how = "took longer than an hour" if error.code is None else f"failed with exit code {error.code}"
+        raise MagentsError(
+            f"The set-up command {how}: {command}\n{last}",
+            "Nothing was left behind. Where it is set: magents config",
+        ) from error
+
+
+def take_over(context: Context, agent: Agent) -> str:
+    """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
+
+    Only while the branch still stands where that agent left it; otherwise its pin is left alone.
+    """
+    for old in context.store.removed(agent.project):
+        if old.branch == agent.branch and old.pin:
+            from magents.workspace import restore
+
+            back = restore.bring_over(agent.project, old.pin, agent.workspace)
+            if back:
+                context.progress(f"brought back the uncommitted work of {old.id}: {back} files")
+                return f", with {back} uncommitted files of {old.id}"
+            return ""
+    return ""
+
+
+def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
+    """Start it again, its conversation resumed. False: it runs already. Raises MagentsError."""
+    from magents.fleet.look import is_alive
+
+    prompts.check(prompt)
+    with context.store.lock(agent.id):
+        agent = context.store.get(agent.key)
+        if is_alive(context, agent):
+            context.store.update(agent, phase="active")
+            return False
+        if not os.path.isdir(agent.workspace):
+            raise NotFound(
+                f"The workspace of {agent.id} is not there: {agent.workspace}.",
+                f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree",
+            )
+        ready = prepare(context, agent, prompt=prompt, resume=True)
+        go(context, ready)
+        context.store.update(agent, phase="active", boot=ready.boot)
+        context.store.note(agent, "started again")
+        return True

@@ -1,0 +1,106 @@
+"""Making whole again: what killed commands have left half-made, orphans, agents that a lost store knew."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from magents import config, names
+from magents.errors import Conflict, MagentsError, NotFound
+from magents.fleet import create, remove
+from magents.fleet.look import is_alive
+from magents.model import Agent
+from magents.text import one_line
+from magents.workspace import project, snapshot
+
+if TYPE_CHECKING:
+    from magents.fleet.context import Context
+    from magents.fleet.look import View
+
+
+def mend(context: Context) -> list[str]:
+    """Complete or undo what killed commands have begun; returns what was done, a line each.
+
+    Cheap where there is nothing to do. An agent that a living command is at work on is left alone.
+    """
+    said = []
+    for agent in context.store.unsettled():
+        with contextlib.suppress(Conflict, NotFound), context.store.lock(agent.id, wait=0):
+            now = context.store.get(agent.key)
+            if now.phase in ("creating", "removing", "restoring"):
+                said.append(try_to_settle(context, now))
+    return said
+
+
+def try_to_settle(context: Context, agent: Agent) -> str:
+    """`settle`; one that fails is told of, and tried again next time: it must not block all commands."""
+    try:
+        return settle(context, agent)
+    except MagentsError as error:
+        return f"{agent.id}: {agent.phase} was cut short, and cannot be mended: {error.message} {error.hint}"
+
+
+def settle(context: Context, agent: Agent) -> str:
+    """Bring one agent whose command was killed to where it is whole."""
+    if agent.phase == "creating":
+        if is_alive(context, agent):
+            context.store.update(agent, phase="active")
+            return f"{agent.id}: its creation was cut short, but it runs"
+        create.undo(context, agent)
+        return f"{agent.id}: its creation was cut short, and has been undone"
+    if agent.phase == "removing":
+        remove.finish_removal(context, agent)
+        return f"{agent.id}: its removal was cut short, and has been completed"
+    remove.give_up_restoring(context, agent)
+    return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
+
+
+def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
+    """See `Fleet.find_removed`."""
+    try:
+        agent = context.store.find_removed(id)
+    except NotFound:
+        if any(agent.id == id for agent in context.store.live()):
+            raise Conflict(f"{id} is there already.", f"Go to it: magents attach {id}") from None
+        agent = recall(context, id, folder)
+    if not pin:
+        return agent
+    if pin not in snapshot.pins(agent.project, agent.id):
+        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {snapshot.prefix(agent.id)}")
+    return context.store.update(agent, pin=pin)
+
+
+def recall(context: Context, id: str, folder: str) -> Agent:
+    """Make the record of a removed agent anew from its last pin: the store was lost. Raises NotFound."""
+    found = project.locate(folder)
+    refs = snapshot.pins(found.path, id) if names.is_id(id) else []
+    if not refs:
+        raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")
+    meta = snapshot.meta_of(found.path, refs[0])
+    settings = config.load(found.settings)
+    agent = Agent(
+        0, id, found.path, meta.branch or id, found.head, meta.head, False, settings["AGENT"], (), "tmux",
+        meta.workspace, meta.taken, "removed", False, "", refs[0],
+    )  # fmt: skip
+    return context.store.add(agent)
+
+
+def adopt(context: Context, view: View) -> Agent:
+    """Make a record for an orphan. Its own folder stays where it is known to its processes, so that is
+    where a link leads. Raises Conflict when the id or the branch has another agent."""
+    seen = context.runtime(view.agent).observe()
+    label = next((s.label for s in seen if s.id == view.agent.id), {})
+    folder = label.get("folder", "")
+    if not os.path.isdir(folder) or not view.agent.project:
+        raise NotFound(
+            f"{view.agent.id} cannot be adopted: its folder is gone.",
+            f"End it: tmux kill-session -t =magents-{view.agent.id}",
+        )
+    agent = context.store.add(view.agent)
+    place = context.folder(agent)
+    os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+    if place != folder:
+        os.symlink(folder, place)  # see Store.place
+    context.store.note(agent, "adopted")
+    return agent

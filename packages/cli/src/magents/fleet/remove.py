@@ -1,0 +1,143 @@
+"""Stopping agents, and removing and restoring their workspaces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import Conflict
+from magents.fleet.context import CLAIMED, Context
+from magents.model import Agent
+from magents.workspace import snapshot, worktree
+
+if TYPE_CHECKING:
+    from magents.workspace.restore import Restored
+
+
+class Removed(NamedTuple):
+    """A workspace that was removed."""
+
+    agent: Agent
+    pin: str
+    uncommitted: int
+    """How many uncommitted files the pin holds."""
+    absent: bool = False
+    """Its folder was not there, so what was uncommitted in it could not be pinned."""
+
+
+def stop(context: Context, agent: Agent) -> None:
+    """End its terminal and all that runs in it. Idempotent; the workspace stays."""
+    with context.store.lock(agent.id):
+        agent = context.store.get(agent.key)
+        if agent.phase != "removed":  # by a command that had the lock before
+            end(context, agent)
+
+
+def end(context: Context, agent: Agent, *, remove: bool = False) -> Agent:
+    """`stop`, for a caller that holds the lock; with `remove`, nothing that its start made is kept."""
+    was = agent.phase
+    if was != "stopped":
+        let_it_save(context, agent)
+    agent = context.store.update(agent, phase="stopped")
+    runtime = context.runtime(agent)
+    shown = (runtime.remove if remove else runtime.stop)(agent, context.folder(agent))
+    context.keep_screen(agent, shown)
+    if was != "stopped":
+        context.store.note(agent, "stopped")
+    return agent
+
+
+def let_it_save(context: Context, agent: Agent) -> None:
+    """Wait until its harness has written down the turn that has just ended; else it would not resume it."""
+    saves = context.harness(agent).saves
+    if saves:
+        rest = (context.report(agent).at or 0) + saves - time.time()
+        time.sleep(rest if 0 < rest <= saves else 0)
+
+
+def remove(context: Context, agent: Agent) -> Removed:
+    """Stop it, pin all its work, then delete its workspace. Its branch stays.
+
+    Raises MagentsError, with the workspace untouched, when something of it cannot be pinned.
+    """
+    with context.store.lock(agent.id):
+        agent = context.store.get(agent.key)
+        if agent.phase == "removed":  # by a command that had the lock before
+            return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
+        worktree.check_unlocked(agent.project, agent.workspace)
+        agent = end(context, agent, remove=True)
+        context.progress(f"keeping the work of {agent.id}")
+        agent = context.store.update(agent, phase="removing", pin="")
+        absent = not os.path.isdir(agent.workspace)
+        try:
+            ref, uncommitted = pin(context, agent)
+            agent = context.store.update(agent, pin=ref)
+        except BaseException:
+            context.store.update(agent, phase="stopped")
+            raise
+        return Removed(finish_removal(context, agent), ref, uncommitted, absent)
+
+
+def pin(context: Context, agent: Agent) -> tuple[str, int]:
+    """Pin everything in the workspace, or what git still knows of one that is gone.
+
+    Returns the ref and how many uncommitted files it holds.
+    """
+    context.runtime(agent).collect(agent)
+    if os.path.isdir(agent.workspace):
+        extra = []
+        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
+            from magents.workspace import include
+
+            extra = include.changed(agent.project, agent.workspace)
+        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra)
+        return ref, meta.uncommitted
+    return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+
+
+def finish_removal(context: Context, agent: Agent) -> Agent:
+    """Remove what is pinned. Where a killed command did not get to pin it, that comes first."""
+    if not agent.pin:
+        agent = context.store.update(agent, pin=pin(context, agent)[0])
+    worktree.remove(agent.project, agent.workspace)
+    agent = context.store.update(agent, phase="removed")
+    context.store.note(agent, f"workspace removed, kept as {agent.pin}")
+    return agent
+
+
+def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
+    """Bring a removed workspace back; the agent is stopped then. Raises MagentsError, nothing changed."""
+    from magents.workspace import include, restore
+
+    with context.store.lock(agent.id) as lock:
+        agent = context.store.get(agent.key)
+        if agent.phase != "removed":
+            raise Conflict(f"{agent.id} is there already.", f"Go to it: magents attach {agent.id}")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(context.folder(agent), CLAIMED))
+        agent = context.store.update(agent, phase="restoring")
+        try:
+            worktree.claim(agent.workspace)
+            os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
+            with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="ascii"):
+                pass
+            context.progress(f"bringing {agent.workspace} back")
+            back = restore.bring_back(agent.project, agent.pin, agent.workspace, keep=(lock,))
+            include.copy(agent.project, agent.workspace)
+        except BaseException:
+            give_up_restoring(context, agent)
+            raise
+        agent = context.store.update(agent, phase="stopped")
+        context.store.note(agent, f"workspace restored from {agent.pin}")
+        return agent, back
+
+
+def give_up_restoring(context: Context, agent: Agent) -> None:
+    """Take a half-restored workspace away; its pin holds everything."""
+    if os.path.exists(os.path.join(context.folder(agent), CLAIMED)):
+        worktree.remove(agent.project, agent.workspace)
+    else:
+        worktree.discard_empty(agent.workspace)
+    context.store.update(agent, phase="removed")

@@ -1,0 +1,61 @@
+"""What a harness is: everything Magents knows about one coding-agent program."""
+
+from __future__ import annotations
+
+from magents import process
+from magents.model import Event, Problem, Program, Signal, Start
+
+
+class Harness:
+    """A coding-agent program. One subclass, in one file, per program; stateless, so one instance each.
+
+    Nothing here starts a process or touches the agent's terminal: a harness only says what to run and
+    what the things it prints and reports mean.
+    """
+
+    name: str
+    """What the user types after `--agent`."""
+    program: str
+    """The executable to look for."""
+    install: str
+    """The command that installs it."""
+    reports: bool = True
+    """Whether it is sure to report events. One that has reported none else is `running` while it lives."""
+    takes_prompt: frozenset[str] = frozenset()
+    """Names of the events by which it acknowledges a prompt; empty when it has none."""
+    saves: float = 0.0
+    """Seconds from the event that ends a turn until it has written the turn down, to resume from it later."""
+
+    def check(self) -> list[Problem]:
+        """What keeps it from working here; empty if all is well."""
+        if process.find(self.program):
+            return []
+        return [Problem(f"{self.name} is not installed", self.install, needed=False)]
+
+    def start(self, start: Start) -> Program:
+        """What to run, and the files it needs, for a first start or a resumption."""
+        raise NotImplementedError
+
+    def read(self, event: Event) -> Signal | None:
+        """What an event says about the agent; None when it says nothing. Never raises."""
+        return None
+
+    def session(self, event: Event) -> str | None:
+        """The harness's own name for the conversation, if this event tells it. Never raises."""
+        return None
+
+    def settles(self, asked: Event, later: Event) -> bool:
+        """Whether `later`, which says `working`, means that what `asked` wanted to know was answered."""
+        return True
+
+    def look(self, screen: str) -> Signal | None:
+        """What its screen shows. Asked only when events leave the matter open; None if unsure."""
+        return None
+
+    def draft(self, screen: str) -> str:
+        """What stands unsent in its input box, as far as it can be told from the screen."""
+        return ""
+
+    def queued(self, screen: str) -> bool:
+        """Whether the screen shows that it keeps a prompt until its turn is over."""
+        return False

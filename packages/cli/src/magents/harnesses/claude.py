@@ -1,0 +1,141 @@
+"""Claude Code (`claude`). Facts are of version 2.1.197, seen with the real program.
+
+Its hooks go in with `--settings`, so neither the user's nor the project's files are touched. It tells no
+hook when a permission is granted or denied, nor when the user interrupts a turn with Esc: for these
+moments `look` reads the screen.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+from magents.harnesses.base import Harness
+from magents.harnesses.fields import field, line
+from magents.model import Event, Program, Signal, Start
+
+WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
+WAITING = {"PermissionRequest", "Elicitation"}
+DONE = {"Stop", "StopFailure"}
+HOOKS = ("SessionStart", *sorted(WORKING), *sorted(WAITING), *sorted(DONE), "SessionEnd")
+
+CHOICE = re.compile(r"^\W*❯\s*\d+\. ", re.MULTILINE)
+DIM = re.compile(r"\x1b\[(?:0;)?2m")
+SGR = re.compile(r"\x1b\[[0-9;:]*m")
+
+
+class Claude(Harness):
+    """Claude Code."""
+
+    name = "claude"
+    program = "claude"
+    install = "npm install -g @anthropic-ai/claude-code"
+    takes_prompt = frozenset({"UserPromptSubmit"})
+    saves = 0.3  # seen: 0.06 to 0.13, and lost when it is ended before
+
+    def start(self, start: Start) -> Program:
+        """`claude`, its hooks in a settings file of the agent's own folder."""
+        argv = ["claude", "--settings", f"{start.folder}/claude.json"]
+        if start.unattended:
+            argv += ["--permission-mode", "bypassPermissions"]
+        # `--resume` of a conversation in which nothing was said yet fails, and so does `--continue`;
+        # `session` reports one only once something was.
+        if start.resume and start.session:
+            argv += ["--resume", start.session]
+        if start.prompt is not None:
+            argv += ["--", start.prompt]
+        report = shlex.join([f"{start.share}/magents-event", start.folder, self.name])
+        hooks = {
+            name: [{"hooks": [{"type": "command", "command": f"{report} {name}", "timeout": 10}]}] for name in HOOKS
+        }
+        # A Claude Code that runs `magents` must not make its child believe to be nested in it.
+        nested = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_EXECPATH")
+        return Program(tuple(argv), unset=nested, files={"claude.json": json.dumps({"hooks": hooks})})
+
+    def read(self, event: Event) -> Signal | None:
+        """What a hook says."""
+        if event.name in WORKING:
+            return Signal("working")
+        if event.name in WAITING:
+            return Signal("waiting", question(event.data))
+        if event.name == "Stop":
+            return Signal("done", field(event.data, "last_assistant_message") or "")
+        if event.name == "StopFailure":
+            return Signal("waiting", "its turn failed: " + (field(event.data, "error") or "unknown error"))
+        return None
+
+    def settles(self, asked: Event, later: Event) -> bool:
+        """A finished tool settles the question about that tool only: others run beside it."""
+        if asked.name != "PermissionRequest" or not later.name.startswith("PostToolUse"):
+            return True
+        return call(asked.data) == call(later.data)
+
+    def session(self, event: Event) -> str | None:
+        """The conversation's UUID, from any event of a turn."""
+        if event.name in WORKING | WAITING | DONE:
+            found = field(event.data, "session_id")
+            return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
+        return None
+
+    def look(self, screen: str) -> Signal | None:
+        """A numbered choice is a question; the footer tells whether a turn is on; an empty box is idle."""
+        shown = SGR.sub("", screen).rstrip()
+        end = "\n".join(shown.splitlines()[-30:])
+        if CHOICE.search(end) and re.search(r"Esc to cancel|Enter to (confirm|select)", end):
+            return Signal("waiting", asked_on(end))
+        if "esc to interrupt" in end:
+            return Signal("working")
+        return Signal("done") if box(screen) is not None else None
+
+    def draft(self, screen: str) -> str:
+        """What stands unsent in the input box; placeholders, which are dim, do not count."""
+        return box(screen) or ""
+
+    def queued(self, screen: str) -> bool:
+        """It shows that a prompt waits for the end of the turn."""
+        return "edit queued messages" in SGR.sub("", screen)
+
+
+def question(data: str) -> str:
+    """What a permission request asks: the tool and what it is about to do."""
+    tool = field(data, "tool_name") or "permission"
+    for name in ("question", "command", "file_path", "url", "pattern", "query", "message", "description"):
+        found = field(data, name)
+        if found:
+            return line(f"{tool}: {found}")
+    return tool
+
+
+def call(data: str) -> str:
+    """The part of a report that tells one tool call from another."""
+    _, _, rest = data.partition('"tool_name":')
+    return re.split(r',"(?:permission_suggestions|tool_response|tool_use_id|error)"', rest)[0][:1000]
+
+
+def asked_on(screen: str) -> str:
+    """The question on a dialog: its last line that ends in a question mark; else the dialog's title."""
+    if re.search(r"trust this folder|Do you trust the files", screen):
+        return "whether to trust this folder"
+    if "Bypass Permissions mode" in screen:
+        return "whether to accept Bypass Permissions mode"
+    lines = [text.strip(" │❯\xa0") for text in screen.splitlines()]
+    return line(next((text for text in reversed(lines) if text.endswith("?")), "a choice"))
+
+
+def box(screen: str) -> str | None:
+    """The text in the input box at the screen's end; None where there is none.
+
+    The box stands between two rules, and a no-break space follows its `❯`, which an earlier prompt in the
+    history does not have.
+    """
+    lines = screen.rstrip().splitlines()
+    rules = [i for i, text in enumerate(lines) if re.fullmatch(r"─{20,}.*", SGR.sub("", text).strip())]
+    if len(rules) < 2:
+        return None
+    inside = lines[rules[-2] + 1 : rules[-1]]
+    if not inside or not SGR.sub("", inside[0]).startswith("❯\xa0"):
+        return None
+    if DIM.search(inside[0]):
+        return ""
+    return "\n".join(SGR.sub("", text)[2:].rstrip() for text in inside).strip()

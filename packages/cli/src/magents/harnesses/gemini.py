@@ -1,0 +1,117 @@
+"""Gemini CLI, Google's coding agent. Facts below were seen with gemini 0.61."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+from magents.harnesses.base import Harness
+from magents.harnesses.fields import field, line, shown
+from magents.model import Event, Program, Signal, Start
+
+EVENTS = ("SessionStart", "BeforeAgent", "BeforeTool", "Notification", "AfterTool", "AfterAgent")
+"""What it is asked to report.
+
+SessionStart comes with the start. Notification comes within 0.1 s of BeforeTool, as the dialog opens. Yes
+is followed by AfterTool once the command has ended; no, which is Esc, by nothing at all, so that the screen
+must be asked. Esc while it thinks is followed by AfterAgent.
+"""
+
+
+def settings() -> str:
+    """The settings that make it report, the same for every agent: its environment says where to.
+
+    Gemini reads them as its system-wide defaults, below the user's and the project's, whose hooks they
+    leave in force. But it does so only if the file and every folder above it belong to root.
+    """
+    told = 'if [ -n "$MAGENTS_EVENT" ]; then "$MAGENTS_EVENT" "$MAGENTS_FOLDER" gemini %s; fi'
+    hooks = {event: [{"hooks": [{"type": "command", "command": told % event}]}] for event in EVENTS}
+    return json.dumps({"hooks": hooks, "hooksConfig": {"notifications": False}}, indent=2)
+
+
+_SETTINGS = "gemini.json"
+_BOX = re.compile(r"^[│╭╰ ]*(.*?)[│╮╯ ]*$", re.MULTILINE)
+_NESTED = ("GEMINI_CLI", "GEMINI_CLI_NO_RELAUNCH", "GEMINI_SESSION_ID")
+# What a gemini gives the commands it runs; one of them may be `magents`.
+
+_INPUT = re.compile(r"^─+\n(?: \S.*\n)?\n? [>*!] (.*)$", re.MULTILINE)
+_ASKS = re.compile(r"^(Allow execution of .*\?|Apply this change\?|Do you trust .*\?)$", re.MULTILINE)
+
+
+class Gemini(Harness):
+    """`gemini`, told by a file of settings what to report: `~/.gemini` and the project stay as they are.
+
+    For root that file is in the agent's folder. For anyone else `settings()` has to be in
+    `/etc/gemini-cli/system-defaults.json`; where it is not, only its screen tells.
+    """
+
+    name = "gemini"
+    program = "gemini"
+    install = "npm install -g @google/gemini-cli"
+
+    def __init__(self) -> None:
+        self.takes_prompt = frozenset({"BeforeAgent"} if os.geteuid() == 0 else ())
+
+    def start(self, start: Start) -> Program:
+        """`gemini`, its settings in the agent's folder if they can be."""
+        argv = ["gemini"]
+        if start.unattended:
+            argv += ["--approval-mode=yolo", "--skip-trust"]  # nobody is there to answer the question of trust
+        if start.resume:
+            argv += [f"--resume={start.session or 'latest'}"]
+        if start.prompt:
+            argv += [f"--prompt-interactive={start.prompt}"]
+        env = {"MAGENTS_EVENT": f"{start.share}/magents-event", "MAGENTS_FOLDER": start.folder}
+        if os.geteuid() != 0:
+            return Program(tuple(argv), env=env, unset=_NESTED)
+        env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = f"{start.folder}/{_SETTINGS}"
+        return Program(tuple(argv), env=env, unset=_NESTED, files={_SETTINGS: settings()})
+
+    def read(self, event: Event) -> Signal | None:
+        """What a hook says."""
+        if event.name == "Notification":
+            return _asked(event.data)
+        if event.name == "BeforeTool" and field(event.data, "tool_name") == "ask_user":
+            return Signal("waiting", field(event.data, "question") or "an answer")
+        if event.name in ("BeforeAgent", "BeforeTool", "AfterTool"):
+            return Signal("working")
+        return Signal("done") if event.name == "AfterAgent" else None
+
+    def session(self, event: Event) -> str | None:
+        """The conversation's UUID, once a turn of it is over, so that there is one to resume."""
+        found = field(event.data, "session_id") if event.name == "AfterAgent" else None
+        return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
+
+    def look(self, screen: str) -> Signal | None:
+        """A box that asks, the spinner's footer, or the empty input."""
+        screen = shown(screen)
+        text = _BOX.sub(r"\1", screen)
+        if asked := _ASKS.search(text):
+            command = re.search(r"^\? (.+)$", text, re.MULTILINE)
+            return Signal("waiting", line(command[1] if command else asked[1]))
+        if asked := re.search(r"^Answer Questions\n+(.+)$", text, re.MULTILINE):
+            return Signal("waiting", line(asked[1]))
+        if "How would you like to authenticate" in text:
+            return Signal("waiting", "to be signed in")
+        if re.search(r"\(esc to cancel", text):
+            return Signal("working")
+        return Signal("done") if _INPUT.search(screen) else None
+
+    def draft(self, screen: str) -> str:
+        """What stands unsent in its input box."""
+        found = _INPUT.findall(shown(screen))[-1:]
+        return "" if not found or "Type your message or @" in found[0] else str(found[0]).strip()
+
+    def queued(self, screen: str) -> bool:
+        """It keeps a prompt until its turn is over, and shows it."""
+        return "Queued (press" in screen
+
+
+def _asked(data: str) -> Signal | None:
+    """What a Notification asks for; None for a question, whose words came with BeforeTool."""
+    if field(data, "type") == "ask_user":
+        return None
+    what = field(data, "command") or field(data, "filePath") or field(data, "message") or "permission"
+    title = field(data, "title")
+    return Signal("waiting", line(f"{title}: {what}" if title else what))

@@ -1,0 +1,291 @@
+"""The only door to other programs.
+
+Every command is a list of words, never a shell string; has a time limit; and when it fails, the error
+shows what ran and what it said. A child is ended with SIGTERM first, so that git can remove its locks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
+
+from magents.errors import CommandFailed, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+INSTALL = {
+    "git": "apt-get install git   (macOS: brew install git)",
+    "tmux": "apt-get install tmux   (macOS: brew install tmux)",
+}
+
+# `git rev-parse --local-env-vars`, git 2.39: they tie git to the repository of a surrounding hook.
+GIT_LOCAL = frozenset({
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY", "GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX",
+    "GIT_INTERNAL_SUPER_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
+})  # fmt: skip
+
+
+NESTED = frozenset({"TMUX", "TMUX_PANE"})
+"""With them, tmux would talk to the server it was called in, and agents made there be lost elsewhere."""
+
+
+class Result(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    raw: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Its output. Bytes that are not UTF-8 survive a round trip through `os.fsencode`."""
+        return os.fsdecode(self.raw)
+
+    @property
+    def line(self) -> str:
+        """Its output without the newline at the end."""
+        return self.text.rstrip("\n")
+
+
+class Running:
+    """A command that was started; `result()` waits for it. Leaving its `with` block ends it."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        keep: Sequence[int] = (),
+        merge_output: bool = False,
+    ) -> None:
+        self.argv = tuple(argv)
+        self._stdin = stdin
+        self._result: Result | None = None
+        try:
+            self._child = subprocess.Popen(
+                self.argv,
+                cwd=cwd,
+                env=environment(env),
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
+                pass_fds=keep,
+            )
+        except FileNotFoundError as error:
+            if cwd is not None and not os.path.isdir(cwd):
+                raise Missing(f"The folder {cwd} does not exist.") from error
+            raise missing(self.argv[0]) from error
+        except PermissionError as error:
+            raise Missing(f"`{self.argv[0]}` may not be run: {error.strerror}.") from error
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child.returncode is None:
+            self._end()
+
+    def result(self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "") -> Result:
+        """Wait for the end. Raises CommandFailed for an exit code not in `ok` (None: any will do) or
+        after `timeout` seconds; whatever else interrupts the wait, the child is ended first."""
+        result = self._result = self._result or self._wait(timeout, hint)
+        if ok is not None and result.code not in ok:
+            raise CommandFailed(self.argv, result.code, result.text, result.stderr, hint)
+        return result
+
+    def _wait(self, timeout: float, hint: str) -> Result:
+        try:
+            output, stderr = self._child.communicate(self._stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            output, stderr = self._end()
+            raise CommandFailed(self.argv, None, os.fsdecode(output), decode(stderr), hint) from None
+        except BaseException:
+            self._end()
+            raise
+        return Result(self._child.returncode, output, decode(stderr))
+
+    def _end(self) -> tuple[bytes, bytes]:
+        self._child.terminate()
+        try:
+            return self._child.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            return self._child.communicate()
+
+
+class Feeding:
+    """A command that is fed piece by piece; `finish()` waits for its end. Leaving its `with` block ends it."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = tuple(argv)
+        try:
+            self._child = subprocess.Popen(
+                self.argv,
+                env=environment(None),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            raise missing(self.argv[0]) from error
+
+    def __enter__(self) -> Feeding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def write(self, data: bytes) -> None:
+        """Give it more. Raises CommandFailed when it has ended already."""
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(data)
+        except BrokenPipeError:
+            _, said = self._child.communicate()
+            raise CommandFailed(self.argv, self._child.returncode, "", decode(said)) from None
+
+    def finish(self, timeout: float = 600) -> None:
+        """Close its input and wait for its end. Raises CommandFailed as `Running.result` does."""
+        try:
+            _, said = self._child.communicate(timeout=timeout)
+        except BaseException:
+            self.stop()
+            raise
+        if self._child.returncode:
+            raise CommandFailed(self.argv, self._child.returncode, "", decode(said))
+
+    def stop(self) -> None:
+        """End it before its time, if it has not ended."""
+        if self._child.returncode is None:
+            self._child.kill()
+            self._child.communicate()
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: str | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float = 120,
+    ok: Sequence[int] | None = (0,),
+    keep: Sequence[int] = (),
+    merge_output: bool = False,
+    hint: str = "",
+) -> Result:
+    """Run a command to its end.
+
+    `env` is added to this process's environment, `stdin` is what it reads (nothing by default), `keep`
+    are file descriptors it inherits. Raises Missing when the program is not there and CommandFailed as
+    `Running.result` does.
+    """
+    running = Running(argv, cwd=cwd, env=env, stdin=stdin, keep=keep, merge_output=merge_output)
+    return running.result(timeout=timeout, ok=ok, hint=hint)
+
+
+def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:
+    """Run a command whose output goes to a file as it comes. Raises CommandFailed like `run`."""
+    done = subprocess.run(
+        argv, env=environment(None), input=stdin, stdout=target, stderr=subprocess.PIPE, timeout=timeout,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise CommandFailed(tuple(argv), done.returncode, "", decode(done.stderr))
+
+
+def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = None) -> None:
+    """Run a command that shows its input on the user's terminal, a pager; its exit code means nothing."""
+    try:
+        subprocess.run(argv, env=environment(env), input=stdin, check=False)
+    except FileNotFoundError as error:
+        raise missing(argv[0]) from error
+
+
+def interact(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a command that talks to the user's terminal itself; returns its exit code."""
+    try:
+        return subprocess.run(argv, env=environment(env), check=False).returncode
+    except FileNotFoundError as error:
+        raise missing(argv[0]) from error
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Replace this process by a command, for programs that take over the user's terminal."""
+    try:
+        os.execvpe(argv[0], list(argv), environment(None))
+    except FileNotFoundError as error:
+        raise missing(argv[0]) from error
+
+
+def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """This process's environment without what ties git and tmux to where we were called, plus `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL | NESTED}
+    kept.update(extra or {})
+    return kept
+
+
+def missing(program: str) -> Missing:
+    """The error that says how to get a program."""
+    hint = f"Install it: {INSTALL[program]}" if program in INSTALL else "Install it, or mend your PATH."
+    return Missing(f"The program `{program}` was not found.", hint)
+
+
+def decode(raw: bytes | None) -> str:
+    """Text of something printed for people."""
+    return (raw or b"").decode("utf-8", "replace")
+
+
+def find(program: str) -> str:
+    """The path of a program as a shell would find it; '' if there is none. `shutil.which` does the same,
+    but `shutil` brings every archive format with it, and this is asked at each `create`."""
+    if os.path.dirname(program):
+        return program if runnable(program) else ""
+    paths = (os.path.join(folder, program) for folder in os.get_exec_path())
+    return next((path for path in paths if runnable(path)), "")
+
+
+def runnable(path: str) -> bool:
+    """Whether it is a file that may be run."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal to one process; one that is gone already is no error."""
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def marked(mark: str) -> list[int]:
+    """The processes that inherited the environment line `mark` (`NAME=value`), this one excepted.
+
+    Reads /proc; where there is none (macOS) it asks `ps`, which shows the environment of one's own
+    processes there.
+    """
+    if os.path.isdir("/proc/self"):
+        return [pid for pid in proc_ids() if carries(pid, mark)]
+    listed = run(["ps", "-axwwE", "-o", "pid=,command="], ok=None).text.splitlines()
+    found = [int(line.split(None, 1)[0]) for line in listed if f" {mark} " in f"{line} "]
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def proc_ids() -> list[int]:
+    """The numbers of all processes but this one, from /proc."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def carries(pid: int, mark: str) -> bool:
+    """Whether a process started with the environment line `mark`; a zombie does not count."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return os.fsencode(mark) in file.read().split(b"\0")
+    except OSError:
+        return False

@@ -1,0 +1,155 @@
+"""Traditional mode: tmux on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+from typing import TYPE_CHECKING
+
+from magents import paths, process
+from magents.errors import CommandFailed, Missing
+from magents.model import Problem
+from magents.runtimes.base import Launch, Sighting, label
+from magents.terminal import MARK, Terminal, wait
+
+if TYPE_CHECKING:
+    from magents.model import Agent, Program
+    from magents.terminal import Pane
+
+HANG_UP = 0.3
+"""Seconds that what an agent has started gets to end with its terminal; Gemini CLI ignores that."""
+GRACE = 2.0
+"""Seconds that it gets then, after a SIGTERM."""
+
+OLDEST = (3, 2)
+"""The tmux that brought `list-panes -f` and `new-window -b`."""
+
+# These belong to the terminal that `magents` was typed in, not to the agent's.
+OWN = {
+    "TMUX", "TMUX_PANE", "TERM", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", "COLUMNS",
+    "LINES", "PWD", "OLDPWD", "SHLVL", "_", "WINDOWID", "STY",
+}  # fmt: skip
+
+
+class Tmux:
+    """A session of tmux per agent."""
+
+    name = "tmux"
+
+    def __init__(self) -> None:
+        self.terminal = Terminal()
+
+    def check(self) -> list[Problem]:
+        """tmux is there and new enough."""
+        install = process.INSTALL["tmux"]
+        if not process.find("tmux"):
+            return [Problem("tmux is not installed", install)]
+        try:
+            said = process.run(["tmux", "-V"], timeout=10).line
+        except (CommandFailed, Missing) as error:
+            return [Problem(f"tmux does not run: {error.message}", install)]
+        if version(said) < OLDEST:
+            return [Problem(f"{said} is too old: 3.2 or newer is needed", install)]
+        return []
+
+    def start(self, launch: Launch) -> None:
+        """Write what the wrapper needs, then open the session, or use the ended terminal that is there."""
+        agent, folder = launch.agent, launch.folder
+        write_files(launch)
+        argv = [os.path.join(paths.share(), "agent-run"), folder]
+        text = json.dumps(label(agent, folder))
+        if agent.phase != "creating":
+            mine = next((pane for pane in self.terminal.panes() if owned(pane, agent, folder)), None)
+            if mine and mine.pane:
+                self.terminal.reopen(agent.id, argv, agent.workspace)
+                return
+            self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
+        self.terminal.open(agent.id, argv, agent.workspace, folder, text)
+
+    def stop(self, agent: Agent, folder: str) -> str:
+        """End the session, then whatever has survived it: a server in the background, a `nohup`.
+
+        A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
+        the mark, too, where the agent's own shell has started it.
+        """
+        closed = self.terminal.close(agent.id, folder)
+        end_marked(f"{MARK}={folder}", spared=closed.server)
+        return closed.shown
+
+    def remove(self, agent: Agent, folder: str) -> str:
+        """The same as `stop`: nothing is left of a session that was ended."""
+        return self.stop(agent, folder)
+
+    def observe(self) -> list[Sighting]:
+        """All panes with our label, in one call."""
+        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in self.terminal.panes()]
+
+    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
+        """Nothing: the agent is where we are."""
+        return ()
+
+    def collect(self, agent: Agent) -> None:
+        """Nothing: a worktree shares the user's repository."""
+
+
+def write_files(launch: Launch) -> None:
+    """Put what the wrapper and the harness read into the agent's folder, for this user's eyes only."""
+    program, folder = launch.program, launch.folder
+    env = {name: value for name, value in launch.env.items() if name not in OWN and name not in program.unset}
+    env |= program.env
+    env |= {"MAGENTS_ID": launch.agent.id, MARK: folder}
+    env |= {"MAGENTS_EVENT": os.path.join(paths.share(), "magents-event")}
+    for name, text in {
+        **program.files,
+        "program": command_line(program),
+        "environment": "".join(f"export {n}={shlex.quote(v)}\n" for n, v in env.items() if n.isidentifier()),
+    }.items():
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with open(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+
+
+def command_line(program: Program) -> str:
+    """The line that the wrapper reads. `unset`, because the server's environment may hold them too."""
+    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
+    return f"{unset}{shlex.join(program.argv)}\n"
+
+
+def owned(pane: Pane, agent: Agent, folder: str) -> bool:
+    """Whether a terminal is this agent's, and not of another store's agent of the same id."""
+    return pane.id == agent.id and parse(pane.label).get("folder") == folder
+
+
+def end_marked(line: str, spared: int) -> None:
+    """End every process with that line in its environment but the process `spared`, firmly if need be."""
+
+    def gone() -> bool:
+        found[:] = [pid for pid in process.marked(line) if pid != spared]
+        return not found
+
+    found: list[int] = []
+    for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        if number:
+            for pid in found:
+                process.end(pid, number)
+        if wait(gone, patience):
+            return
+
+
+def parse(text: str) -> dict[str, str]:
+    """A label as it was written; empty if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def version(text: str) -> tuple[int, ...]:
+    """`tmux 3.3a` → (3, 3). What has no number (`tmux master`) counts as new."""
+    digits = "".join(c if c.isdigit() or c == "." else " " for c in text).split()
+    return tuple(int(part) for part in digits[0].split(".") if part) if digits else (99,)

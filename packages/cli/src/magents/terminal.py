@@ -1,0 +1,238 @@
+"""tmux, in any place: the words that lead to it are given, `()` for this machine.
+
+An agent's session is `magents-<id>`, with a window `agent` and a window `shell`. The session carries the
+option `@magents`: what Magents needs to find it again without its store. The pane of the agent's program
+carries `@magents_agent`, because users rename windows and open more of them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import process
+from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.names import session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+HISTORY = 50_000
+"""Lines of scroll-back an agent's terminal keeps."""
+
+MARK = "MAGENTS_FOLDER"
+"""The environment variable by which all that an agent has started is known; its value is its folder."""
+
+NO_SERVER = ("no server running", "No such file or directory")
+# A server that is just ending or has just ended says one of these; asking again tells the truth.
+ENDING = ("no current target", "lost server", "server exited")
+
+
+class Pane(NamedTuple):
+    """The terminal of one agent as tmux tells of it."""
+
+    id: str
+    pane: str
+    """tmux's name of it; '' where the session is there and its agent's pane has been closed."""
+    pid: int
+    dead: bool
+    """Its program has ended; the screen is still there to read."""
+    active: float
+    """Unix time of its last output, in whole seconds."""
+    label: str
+    server: int
+    """The process number of the tmux server."""
+
+
+class Closed(NamedTuple):
+    """What is left of a terminal that was closed."""
+
+    shown: str
+    """Its history and its screen, styled."""
+    server: int
+    """The process number of the tmux server; 0 where none runs."""
+
+
+class Terminal:
+    """tmux in one place."""
+
+    def __init__(self, words: Sequence[str] = ()) -> None:
+        self.words = tuple(words)
+
+    def run(self, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> process.Result:
+        """Run a tmux command; `-u` because without a UTF-8 locale tmux prints `_` for what it cannot."""
+        return process.run([*self.words, "tmux", "-u", *args], stdin=stdin, ok=ok, timeout=30)
+
+    def open(self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str) -> None:
+        """Make an agent's session; its program starts in `workspace`.
+
+        `folder` is the agent's own folder: whatever runs in the session has it in its environment, and
+        `close` knows the session by it. `label` is printable ASCII. The session begins with the shell,
+        because a window's history limit is the one in force when it is made. Everything goes in one call:
+        either the session is whole or, on an error, gone. Raises Conflict when somebody else has its name.
+        """
+        name = session(id)
+        where = literal(workspace)
+        try:
+            self.run(
+                "new-session", "-d", "-e", f"{MARK}={folder}", "-s", name, "-n", "shell", "-c", where,
+                "-x", "200", "-y", "50", ";",
+                "set-option", "-t", f"={name}:", "history-limit", str(HISTORY), ";",
+                "set-option", "-t", f"={name}:", "@magents_folder", folder, ";",
+                "set-option", "-t", f"={name}:", "@magents", label, ";",
+                "new-window", "-b", "-t", f"={name}:shell", "-n", "agent", "-c", where, *argv, ";",
+                "set-option", "-w", "-t", f"={name}:agent", "remain-on-exit", "on", ";",
+                "set-option", "-p", "-t", f"={name}:agent", "@magents_agent", "1",
+            )  # fmt: skip
+        except BaseException as error:
+            if isinstance(error, CommandFailed) and "duplicate session" in error.stderr:
+                raise Conflict(
+                    f"tmux already has a session `{name}`, which is not this agent's.",
+                    f"Choose another id, or end it: tmux kill-session -t ={name}",
+                ) from error
+            self.close(id, folder)
+            raise
+
+    def reopen(self, id: str, argv: Sequence[str], folder: str) -> None:
+        """Run a program anew in the agent's window, whose last one has ended."""
+        self.run("respawn-pane", "-k", "-t", f"={session(id)}:agent", "-c", literal(folder), *argv)
+
+    def close(self, id: str, folder: str) -> Closed:
+        """End the session of the agent whose own folder this is; nothing to do where there is none.
+
+        One call asks whether the session is that agent's, keeps what it shows, ends it, and names the
+        server: a session of the same name that is somebody else's is left alone.
+        """
+        target = f"={session(id)}:"
+        ours = f"#{{==:#{{@magents_folder}},{in_format(folder)}}}"
+        show = f"capture-pane -p -e -J -S - -t {target}agent"
+        for _ in range(50):
+            try:
+                said = self.run(
+                    "display-message", "-p", "#{pid}", ";",
+                    "if-shell", "-F", "-t", target, ours, show, ";",
+                    "if-shell", "-F", "-t", target, ours, f"kill-session -t {target}",
+                )  # fmt: skip
+            except CommandFailed as error:
+                if "can't find" in error.stderr:  # its window has been closed; the rest was done
+                    return Closed("", int(error.output.split()[0]))
+                if not silent(error):
+                    raise
+                if not any(word in error.stderr for word in ENDING):
+                    return Closed("", 0)
+                time.sleep(0.02)
+            else:
+                pid, _, shown = said.text.partition("\n")
+                return Closed(shown, int(pid or 0))
+        return Closed("", 0)
+
+    def panes(self) -> list[Pane]:
+        """Every agent's terminal, in one look. Empty where no server runs; raises if it cannot be asked."""
+        form = "\t".join((
+            "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
+            "#{@magents_agent}", "#{@magents}",
+        ))  # fmt: skip
+        for _ in range(50):
+            try:
+                listed = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", form)
+            except CommandFailed as error:
+                if not silent(error):
+                    raise
+                if not any(word in error.stderr for word in ENDING):
+                    return []
+                time.sleep(0.02)
+            else:
+                return by_session(pane for row in listed.text.splitlines() if (pane := parse(row)))
+        raise MagentsError("tmux does not answer: its server seems to be ending.", "Try again.")
+
+    def screen(self, id: str, *, history: int = 0, styled: bool = False) -> str:
+        """What the agent's terminal shows, with up to `history` lines of what has scrolled away."""
+        style = ["-e"] if styled else []
+        start = ["-S", str(-history)] if history else []
+        return self.run("capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent").text
+
+    def screens(self, ids: Sequence[str]) -> dict[str, str]:
+        """The styled screens of several agents in one call. One that has just gone is left out."""
+        mark = "\x1e"
+        args: list[str] = []
+        for id in ids:
+            target = f"={session(id)}:agent"
+            args += ["display-message", "-p", "-t", target, f"{mark}{id}", ";"]
+            args += ["capture-pane", "-p", "-J", "-e", "-t", target, ";"]
+        try:
+            text = self.run(*args[:-1], ok=(0, 1)).text if args else ""
+        except CommandFailed:
+            return {}
+        parts = text.replace("\\036", mark).split(mark)[1:]
+        return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
+
+    def paste(self, id: str, text: str) -> None:
+        """Put text into the program's input as a paste, so that its newlines do not send it."""
+        target = f"={session(id)}:agent"
+        name = f"magents-{id}"
+        self.run("load-buffer", "-b", name, "-", stdin=text.encode("utf-8", "surrogateescape"))
+        self.run("paste-buffer", "-d", "-p", "-r", "-b", name, "-t", target)
+
+    def keys(self, id: str, *names: str) -> None:
+        """Press keys, by tmux's names for them (`Enter`, `Escape`, `C-c`)."""
+        self.run("send-keys", "-t", f"={session(id)}:agent", *names)
+
+    def socket(self) -> str:
+        """The path of the server's socket."""
+        return self.run("display-message", "-p", "#{socket_path}").line
+
+    def attach(self, id: str, *, inside: bool, read_only: bool = False) -> list[str]:
+        """The words of the command that brings the user's terminal to the agent.
+
+        `inside`: the user already is in this tmux, where a client cannot be nested but only switched.
+        """
+        flags = ["-r"] if read_only else []
+        verb = "switch-client" if inside else "attach-session"
+        target = f"={session(id)}:agent" if inside else f"={session(id)}"
+        return [*self.words, "tmux", "-u", verb, *flags, "-t", target]
+
+
+def literal(text: str) -> str:
+    """Text that tmux takes as it is where it would expand formats: `#(command)` would even be run."""
+    return text.replace("#", "##")
+
+
+def in_format(text: str) -> str:
+    """Text as a part of a tmux format, where these signs would end it."""
+    return literal(text).replace(",", "#,").replace("}", "#}")
+
+
+def silent(error: CommandFailed) -> bool:
+    """Whether tmux only says that there is no server to ask, or that it is ending."""
+    return any(word in error.stderr for word in NO_SERVER + ENDING)
+
+
+def parse(row: str) -> Pane | None:
+    """A pane from its line."""
+    fields = row.split("\t", 7)
+    if len(fields) != 8 or not fields[0].startswith("magents-"):
+        return None
+    name, pane, pid, dead, active, server, agent, label = fields
+    id = name.removeprefix("magents-")
+    if not agent:
+        return Pane(id, "", 0, True, 0.0, label, int(server))
+    return Pane(id, pane, int(pid or 0), dead == "1", float(active or 0), label, int(server))
+
+
+def by_session(panes: Iterable[Pane]) -> list[Pane]:
+    """One pane for each session: its agent's, or one that says that this has been closed."""
+    found: dict[str, Pane] = {}
+    for pane in panes:
+        if pane.pane or pane.id not in found:
+            found[pane.id] = pane
+    return list(found.values())
+
+
+def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
+    """Poll until it is true; False after `seconds`."""
+    until = time.monotonic() + seconds
+    while not for_what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(pause)
+    return True

@@ -1,0 +1,1 @@
+"""All that git does for Magents: projects, workspaces, pins, changes, merges."""

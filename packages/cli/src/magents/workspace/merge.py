@@ -1,0 +1,131 @@
+"""Merging an agent's branch, first in memory: a conflict touches nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import CommandFailed, Conflict, NotFound
+from magents.text import one_line
+from magents.workspace.git import git, working_tree
+
+if TYPE_CHECKING:
+    from magents.process import Result
+
+
+class Merged(NamedTuple):
+    """What a merge did."""
+
+    into: str
+    before: str
+    after: str
+    """Equal to `before` when there was nothing to merge."""
+    checkout: str
+    """The working tree that was updated; '' when the branch is checked out nowhere."""
+
+
+def merge(project: str, branch: str, into: str, *, squash: bool = False, message: str = "") -> Merged:
+    """Merge `branch` into the local branch `into`.
+
+    Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
+    working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
+    working tree is in the way, and NotFound when one of them does not exist.
+    """
+    before, checkout = tip(project, into)
+    work, _ = tip(project, branch)
+    if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
+        return Merged(into, before, before, checkout)
+    if checkout:
+        check_clean(checkout, into)
+    forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
+    if forward and not squash:
+        after = work
+    else:
+        tree = merged_tree(project, before, work, branch, into)
+        if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
+            return Merged(into, before, before, checkout)
+        parents = [before] if squash else [before, work]
+        after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
+    if checkout:
+        follow(checkout, after)
+    else:
+        move(project, into, before, after, f"magents: merge {branch}")
+    return Merged(into, before, after, checkout)
+
+
+def check_target(project: str, into: str) -> None:
+    """Raises NotFound or Conflict when nothing could be merged into that branch now."""
+    _, checkout = tip(project, into)
+    if checkout:
+        check_clean(checkout, into)
+
+
+def tip(project: str, branch: str) -> tuple[str, str]:
+    """The commit of a local branch, and the working tree that has it checked out or ''."""
+    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    listed = git(project, "for-each-ref", form, f"refs/heads/{branch}").text.split("\n")[:-1]
+    for name, commit, checkout in (row.split("\0") for row in listed):
+        if name == f"refs/heads/{branch}":  # and not one below it, `branch/more`
+            return commit, working_tree(checkout)
+    raise NotFound(f"There is no local branch `{one_line(branch)}`.", "Name one: --into BRANCH")
+
+
+def check_clean(checkout: str, branch: str) -> None:
+    """Raises Conflict when a working tree has uncommitted changes in tracked files."""
+    dirty = git(checkout, "status", "--porcelain", "-z", "--untracked-files=no").text.split("\0")[:-1]
+    if dirty:
+        names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
+        raise Conflict(
+            f"{branch} is checked out at {checkout} with uncommitted changes: {names}.",
+            "Commit or stash them there, then merge again.",
+        )
+
+
+def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) -> str:
+    """The tree of the merge, made in memory. Raises Conflict with the files that do not go together."""
+    done = git(project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1))
+    tree, *names = done.text.split("\0")
+    if done.code == 0:
+        return tree
+    files = sorted({name for name in names if name})
+    raise Conflict(
+        f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
+        + "\n".join(f"  {one_line(name)}" for name in files),
+        f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
+    )
+
+
+def commit(project: str, tree: str, parents: list[str], message: str) -> str:
+    """A commit of this tree, signed where the user's configuration asks for it."""
+    signed = git(project, "config", "--type=bool", "commit.gpgsign", ok=None).line == "true"
+    flags = [word for parent in parents for word in ("-p", parent)] + (["-S"] if signed else [])
+    return git(
+        project, "commit-tree", tree, *flags, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"),
+        hint="Tell git who you are: git config --global user.name …; git config --global user.email …",
+    ).line  # fmt: skip
+
+
+def default_message(project: str, branch: str, into: str, work: str, squash: bool) -> str:
+    """What git would write: a merge's title, or the titles of what was squashed."""
+    if not squash:
+        return f"Merge branch '{branch}' into {into}\n"
+    titles = git(project, "log", "--reverse", "--format=* %s", f"refs/heads/{into}..{work}").text
+    return f"{branch}\n\n{titles}"
+
+
+def follow(checkout: str, commit: str) -> Result:
+    """Bring a working tree and its branch forward to a commit; untracked and ignored files in the way stop it."""
+    try:
+        return git(checkout, "merge", "--ff-only", "--no-overwrite-ignore", "--quiet", commit)
+    except CommandFailed as error:
+        raise Conflict(
+            f"{checkout} could not be brought to the merge; nothing was merged:\n{error.stderr.strip()}",
+            "Move what is in the way, then merge again.",
+        ) from error
+
+
+def move(project: str, branch: str, before: str, after: str, why: str) -> None:
+    """Move a branch that is checked out nowhere. Raises Conflict when someone else moved it meanwhile."""
+    try:
+        git(project, "update-ref", "-m", why, f"refs/heads/{branch}", after, before)
+    except CommandFailed as error:
+        raise Conflict(f"{branch} was moved by someone else meanwhile.", "Merge again.") from error

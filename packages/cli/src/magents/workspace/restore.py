@@ -1,0 +1,241 @@
+"""Bringing a workspace back from its pin, exactly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from magents.errors import Conflict, MagentsError
+from magents.workspace.git import blobs, git, working_tree
+from magents.workspace.snapshot import Meta, git_folder, meta_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNMERGED = ("staged/1/", "staged/2/", "staged/3/")
+BEFORE = ("info/", "config.worktree")
+"""What git must know before it fills the working tree: sparse checkouts."""
+
+
+UNDER_WAY = (
+    "admin/rebase-", "admin/MERGE_HEAD", "admin/CHERRY_PICK_HEAD", "admin/REVERT_HEAD", "admin/sequencer/",
+    "admin/BISECT_LOG", "admin/info/sparse-checkout", "admin/sharedindex.", "modules.tar",
+)  # fmt: skip
+"""What only makes sense together with git's files of the worktree that it began in."""
+
+
+class Restored(NamedTuple):
+    """What came back."""
+
+    meta: Meta
+    remark: str
+    """Why HEAD is not on the branch again; '' if it is, or never was."""
+
+
+def bring_back(project: str, ref: str, path: str, keep: Sequence[int] = ()) -> Restored:
+    """Make the worktree of a pin again in the empty folder `path`. The pin stays.
+
+    The branch is checked out where it still is what it was; if it is gone it is made again; if it has
+    moved, or is checked out elsewhere, HEAD is detached at the commit it had, and `remark` says so.
+    """
+    meta = meta_of(project, ref)
+    remark = prepare_branch(project, meta)
+    # The user's hook is not asked: it has run when the workspace was made, and may change files or fail.
+    adding = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path]
+    # Before the first commit of a branch there is none to check out: the pin stands in until HEAD is written.
+    git(project, *adding, *([meta.head] if meta.head else ["--no-checkout", ref]), keep=keep)
+    admin = git_folder(path)
+    pinned = names(project, ref)
+    write(
+        project,
+        ref,
+        [n for n in pinned if n.startswith("admin/") and n[6:].startswith(BEFORE)],
+        "admin/",
+        admin,
+    )
+    if any(name.startswith("admin/info/sparse-checkout") for name in pinned):
+        git(path, "sparse-checkout", "reapply", ok=None)
+    overlay(project, ref, meta, pinned, path)
+    back_on_branch = bool(meta.branch) and not remark
+    skip = set() if back_on_branch or not meta.branch else {"HEAD"}
+    state = [n for n in pinned if n.startswith("admin/") and n[6:] not in skip]
+    write(project, ref, state, "admin/", admin)
+    if "index" in pinned:
+        write(project, ref, ["index"], "", admin)
+        write_trees(pinned, path, admin)
+    if "modules.tar" in pinned:
+        unpack(project, f"{ref}:modules.tar", os.path.join(admin, "modules"))
+    git(path, "update-index", "-q", "--refresh", ok=None)
+    return Restored(meta, remark)
+
+
+def write_trees(pinned: Sequence[str], path: str, admin: str) -> None:
+    """Make the trees again that the index remembers from a commit that was refused, or `git gc` would fail.
+
+    They follow from the index; where it has conflicts, from what is not in conflict.
+    """
+    unmerged = [name[len("staged/1/") :] for name in pinned if name.startswith(UNMERGED)]
+    with tempfile.TemporaryDirectory(prefix="magents-") as folder:
+        copy = {"GIT_INDEX_FILE": shutil.copyfile(os.path.join(admin, "index"), os.path.join(folder, "index"))}
+        if unmerged:
+            listed = os.fsencode("\0".join(unmerged))
+            git(path, "update-index", "--force-remove", "-z", "--stdin", env=copy, stdin=listed)
+        git(path, "write-tree", env=copy, ok=None)
+
+
+def prepare_branch(project: str, meta: Meta) -> str:
+    """See to it that the branch can be checked out; else the reason why it cannot.
+
+    Raises Conflict when it had no commit, so that there is no other place for HEAD, and has one now.
+    """
+    if not meta.branch:
+        return ""
+    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    listed = git(project, "for-each-ref", form, f"refs/heads/{meta.branch}").text.split("\n")[:-1]
+    rows = [row.split("\0") for row in listed]
+    own = [row[1:] for row in rows if row[0] == f"refs/heads/{meta.branch}"]
+    if not meta.head:
+        if not rows:
+            return ""
+        raise Conflict(
+            f"The branch {meta.branch} had no commit when the workspace was removed; meanwhile it has.",
+            f"Rename it and try again: git branch -m {meta.branch} {meta.branch}-2",
+        )
+    if not own and rows:  # git has no room for both `a` and `a/b`
+        return f"the branch {meta.branch} cannot be beside {rows[0][0].removeprefix('refs/heads/')}"
+    if not own:
+        git(project, "update-ref", f"refs/heads/{meta.branch}", meta.head, "0" * len(meta.head))
+        return ""
+    commit, checked_out = own[0]
+    if working_tree(checked_out):
+        return f"the branch {meta.branch} is checked out at {checked_out}"
+    if commit != meta.head:
+        return f"the branch {meta.branch} has moved from {meta.head[:10]} to {commit[:10]}"
+    return ""
+
+
+def overlay(project: str, ref: str, meta: Meta, pinned: Sequence[str], path: str) -> None:
+    """Put the changed and untracked files over a fresh checkout, and take away what was gone."""
+    for name in meta.deleted:
+        erase(path, name)
+    write(project, ref, [name for name in pinned if name.startswith("files/")], "files/", path)
+    for name, mode in meta.modes.items():
+        os.chmod(inside(path, name), mode)
+    for number, name in enumerate(meta.nested):
+        erase(path, name)
+        unpack(project, f"{ref}:nested/{number}.tar", inside(path, name))
+    for name in meta.folders:
+        os.makedirs(inside(path, name), exist_ok=True)
+
+
+def erase(root: str, name: str) -> None:
+    """Remove a file, link or folder, and the folders above it that are empty then."""
+    full = inside(root, name)
+    if os.path.isdir(full) and not os.path.islink(full):
+        shutil.rmtree(full)
+    elif os.path.lexists(full):
+        os.unlink(full)
+    folder = os.path.dirname(full)
+    while folder != root and os.path.isdir(folder) and not os.listdir(folder):
+        os.rmdir(folder)
+        folder = os.path.dirname(folder)
+
+
+def inside(root: str, name: str) -> str:
+    """The full path of `name` below `root`. Raises MagentsError when a link leads out of it."""
+    full = os.path.join(root, name)
+    parent = os.path.realpath(os.path.dirname(full))
+    top = os.path.realpath(root)
+    if parent != top and not parent.startswith(top + os.sep):
+        raise MagentsError(f"{name} would lie outside {root}.", "Nothing was written there.")
+    return full
+
+
+def names(project: str, ref: str) -> list[str]:
+    """All files of a pin."""
+    return git(project, "ls-tree", "-r", "-z", "--name-only", ref).text.split("\0")[:-1]
+
+
+def write(project: str, ref: str, wanted: Sequence[str], strip: str, root: str) -> None:
+    """Write files of a pin below `root`, without the prefix `strip`, with their modes."""
+    if not wanted:
+        return
+    modes = {}
+    for row in git(project, "ls-tree", "-r", "-z", ref).text.split("\0")[:-1]:
+        about, _, name = row.partition("\t")
+        modes[name] = about.split(" ")
+    chosen = [(name, *modes[name]) for name in wanted]
+    with tempfile.TemporaryFile() as file:
+        blobs(project, [oid for _, _, _, oid in chosen], file)
+        file.seek(0)
+        for name, mode, _, _ in chosen:
+            size = int(file.readline().split()[2])
+            put(inside_for_write(root, name.removeprefix(strip)), mode, file, size)
+            file.read(1)
+
+
+def inside_for_write(root: str, name: str) -> str:
+    """`inside`, with the folders above made and what is in the way removed."""
+    folder = root
+    for part in name.split("/")[:-1]:
+        folder = os.path.join(folder, part)
+        if os.path.islink(folder) or (os.path.lexists(folder) and not os.path.isdir(folder)):
+            os.unlink(folder)
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
+    full = inside(root, name)
+    if os.path.isdir(full) and not os.path.islink(full):
+        shutil.rmtree(full)
+    elif os.path.lexists(full):
+        os.unlink(full)
+    return full
+
+
+def put(path: str, mode: str, source: BinaryIO, size: int) -> None:
+    """Write `size` bytes of `source` to a new file, or a link to where they say."""
+    if mode == "120000":
+        os.symlink(source.read(size), os.fsencode(path))
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o777 if mode == "100755" else 0o666), "wb") as file:
+        while size:
+            part = source.read(min(size, 1024 * 1024))
+            file.write(part)
+            size -= len(part)
+
+
+def unpack(project: str, blob: str, target: str) -> None:
+    """Unpack a tar archive of a pin into a folder; nothing of it can land outside."""
+    with tempfile.TemporaryFile() as file:
+        oid = git(project, "rev-parse", "--verify", blob).line
+        blobs(project, [oid], file)
+        file.seek(0)
+        file.readline()
+        os.makedirs(target, exist_ok=True)
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            archive.extractall(target, filter="tar")
+
+
+def bring_over(project: str, ref: str, path: str) -> int:
+    """Put the uncommitted work of a pin into a fresh checkout of the same branch.
+
+    Returns how many files that were; 0, with nothing done, when there were none, when the branch has moved
+    since, or when it cannot go without the rest: a merge or rebase under way, a sparse checkout, submodules
+    (`magents restore` brings that back).
+    """
+    try:
+        meta = meta_of(project, ref)
+    except MagentsError:
+        return 0
+    if not meta.uncommitted or git(path, "rev-parse", "HEAD").line != meta.head or not meta.branch:
+        return 0
+    pinned = names(project, ref)
+    if any(name.startswith((*UNMERGED, *UNDER_WAY)) for name in pinned):
+        return 0
+    overlay(project, ref, meta, pinned, path)
+    write(project, ref, [name for name in pinned if name == "index"], "", git_folder(path))
+    git(path, "update-index", "-q", "--refresh", ok=None)
+    return meta.uncommitted

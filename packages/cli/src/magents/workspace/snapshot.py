@@ -1,0 +1,376 @@
+"""Pinning all that a workspace holds and no branch does, before the workspace goes.
+
+A pin is one commit under `refs/magents/<id>/<time>` of the user's repository. Its parents keep the commits
+alive: HEAD, all that HEAD's reflog and the stash know, and what a merge or rebase under way needs. Its
+tree keeps the rest, byte for byte, past filters and line-ending conversion:
+
+    meta.json      see `Meta`
+    index          the staging area as git wrote it
+    staged/N/PATH  its blobs of stage N that HEAD does not have
+    files/PATH     every changed or untracked file
+    admin/PATH     git's files of this worktree: HEAD, its reflog, a rebase under way …
+    named/OID      trees and blobs that these name
+    nested/N.tar   folders that are repositories of their own, with their history
+    modules.tar    the repositories of checked-out submodules
+
+`git fast-import` writes it in one go: the ref appears last, and only when everything is in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import process
+from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.workspace import worktree
+from magents.workspace.fastimport import Stream, begin
+from magents.workspace.git import LOOK, command, git
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from magents.process import Feeding
+
+OID = rb"\b[0-9a-f]{7,64}\b"
+"""An object's name; the plan of a series of cherry-picks has abbreviated ones."""
+MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
+"""A line of a reflog: where from, where to, why."""
+NOT_KEPT = {"index", "gitdir", "commondir", "locked", "index.lock", "modules"}
+LARGEST_ADMIN = 64 * 1024 * 1024
+UNREADABLE = "Mend its permissions; nothing was removed."
+NAMED_MODES = {"tree": "040000", "blob": "100644"}
+
+
+class Meta(NamedTuple):
+    """What a pin says of itself."""
+
+    id: str
+    branch: str
+    """The branch checked out; '' when HEAD was detached."""
+    head: str
+    """The commit checked out; '' when there was none yet."""
+    workspace: str
+    taken: float
+    deleted: list[str]
+    """Tracked files that were gone, those too whose changes git has been told not to look at."""
+    nested: list[str]
+    """Folders kept as `nested/0.tar`, `nested/1.tar` …"""
+    uncommitted: int
+    """How many files were changed, untracked or gone."""
+    stashes: list[str]
+    """The subjects of the repository's stash entries; they also stay where they are."""
+    modes: dict[str, int] = {}  # noqa: RUF012 - never changed
+    """Permissions of kept files that git would not give them: a secret's 0600."""
+    folders: list[str] = []  # noqa: RUF012 - never changed
+    """Folders that tracked files had been removed from, and that were still there: they may be empty."""
+
+
+class Found(NamedTuple):
+    """What `git status` tells, sorted by what to do about it."""
+
+    branch: str
+    head: str
+    changed: list[str]
+    staged: list[tuple[str, str, str, str]]
+    """Stage, mode, object, path."""
+    staging: bool
+    """Whether the staging area differs from HEAD in anything."""
+
+
+def prefix(id: str) -> str:
+    """Where the pins of an agent are."""
+    return f"refs/magents/{id}/"
+
+
+def take(project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
+    """Pin everything in a workspace; returns the ref and what it holds.
+
+    `extra` are ignored files to keep as well. Raises MagentsError, with nothing pinned, when anything
+    cannot be read: then the workspace must not be removed.
+    """
+    with begin(project) as writing:
+        return pin(writing, project, workspace, id, extra)
+
+
+def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
+    """`take`, with the git that will write the pin."""
+    asked = [
+        process.Running(command(workspace, *args), env={**LOOK, "LC_ALL": "C"})
+        for args in (
+            ("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames",
+             "--ignore-submodules=none"),
+            ("ls-files", "-v", "--stage", "-z"),
+        )
+    ]  # fmt: skip
+    try:
+        said = asked[0].result()
+        found = read_status(said.text)
+        hidden, absent, modules = read_index(asked[1].result().text, workspace)
+    except CommandFailed as error:
+        asked[1].result(ok=None)  # let it end, too
+        raise MagentsError(
+            f"{workspace} cannot be read by git, so nothing was removed:\n{error.stderr.strip()}",
+            "Mend it, or move what you need out of it and delete the folder yourself.",
+        ) from error
+    if "could not open directory" in said.stderr:  # git passes over it, and all that is in it
+        raise MagentsError(f"{workspace} cannot be read whole:\n{said.stderr.strip()}", UNREADABLE)
+    admin = git_folder(workspace)
+    stashes = reflog(project, worktree.common_folder(project), "refs/stash")
+    paths = list(dict.fromkeys([*found.changed, *hidden, *modules, *extra]))
+    kinds = {path: kind(os.path.join(workspace, path)) for path in paths}
+    deleted = [path for path in paths if kinds[path] == "gone" and path in found.changed]
+    if not os.path.exists(os.path.join(admin, "info", "sparse-checkout")):  # it has them absent by itself
+        deleted += absent
+    nested = [path for path in paths if kinds[path] == "folder"]
+    kept_files = [path for path in paths if kinds[path] == "file"]
+    meta = Meta(
+        id, found.branch, found.head, workspace, time.time(), deleted, nested,
+        len([path for path in paths if path not in modules]), [subject for _, subject in stashes if subject],
+        unusual_modes(workspace, kept_files), emptied(workspace, deleted),
+    )  # fmt: skip
+    ref = new_ref(meta)
+    kept = admin_files(admin)
+    moves = reflog(workspace, admin, "HEAD")
+    oids = {oid for oid, _ in [*stashes, *moves]} | mentioned(kept)
+    named = existing(project, sorted(oids - {found.head}))
+    commits = [oid for oid, what in named if what == "commit"]
+    stream = Stream(writing, ref, f"Work of {id}, kept by Magents", [found.head, *commits])
+    with stream:
+        stream.text("meta.json", json.dumps(meta._asdict(), indent=1))
+        if (found.staging or hidden or absent) and os.path.exists(os.path.join(admin, "index")):
+            stream.file("index", os.path.join(admin, "index"))
+        for stage, mode, oid, path in found.staged:
+            stream.known(f"staged/{stage}/{path}", mode, oid)
+        for path in kept_files:
+            stream.file(f"files/{path}", os.path.join(workspace, path))
+        for path, content in kept.items():
+            stream.data(f"admin/{path}", content)
+        for oid, what in named:
+            if what in NAMED_MODES:
+                stream.known(f"named/{oid}", NAMED_MODES[what], oid)
+        for number, path in enumerate(nested):
+            stream.folder(f"nested/{number}.tar", os.path.join(workspace, path))
+        if os.path.isdir(os.path.join(admin, "modules")):
+            stream.folder("modules.tar", os.path.join(admin, "modules"))
+    return ref, meta
+
+
+def take_absent(project: str, workspace: str, id: str, branch: str) -> str:
+    """Pin what git still knows of a workspace whose folder is not there; returns the ref.
+
+    That is its HEAD, its reflog, its staging area. Its uncommitted files are wherever the folder is.
+    """
+    admin = worktree.admin(project, workspace)
+    staged: list[tuple[str, str, str, str]] = []
+    if admin:
+        own = {"GIT_DIR": admin}
+        branch = git(project, "symbolic-ref", "-q", "--short", "HEAD", env=own, ok=None).line
+        head = git(project, "rev-parse", "--verify", "-q", "HEAD^{commit}", env=own, ok=None).line
+        staged = read_stages(git(project, "ls-files", "--stage", "-z", env=own).text)
+    else:
+        head = git(project, "rev-parse", "--verify", "-q", f"refs/heads/{branch}", ok=None).line
+    kept = admin_files(admin) if admin else {}
+    moves = reflog(project, admin, "HEAD") if admin else []
+    named = existing(project, sorted({oid for oid, _ in moves} | mentioned(kept)))
+    commits = [oid for oid, what in named if what == "commit"]
+    meta = Meta(id, branch, head, workspace, time.time(), [], [], 0, [])
+    ref = new_ref(meta)
+    with Stream(begin(project), ref, f"Work of {id}, kept by Magents", [head, *commits]) as stream:
+        stream.text("meta.json", json.dumps(meta._asdict(), indent=1))
+        if staged:
+            stream.file("index", os.path.join(admin, "index"))
+        for stage, mode, oid, path in staged:
+            stream.known(f"staged/{stage}/{path}", mode, oid)
+        for path, content in kept.items():
+            stream.data(f"admin/{path}", content)
+    return ref
+
+
+def read_stages(text: str) -> list[tuple[str, str, str, str]]:
+    """`git ls-files --stage -z`: stage, mode, object, path."""
+    rows = (row.partition("\t") for row in text.split("\0") if row)
+    return [(stage, mode, oid, path) for about, _, path in rows for mode, oid, stage in [about.split(" ")]]
+
+
+def new_ref(meta: Meta) -> str:
+    """The name of a pin: the time it was taken, UTC, so that names sort by age."""
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(meta.taken))
+    return f"{prefix(meta.id)}{stamp}.{int(meta.taken % 1 * 1000):03}Z"
+
+
+def read_status(text: str) -> Found:
+    """`git status --porcelain=v2 -z --branch`, format in git-status(1)."""
+    branch = head = ""
+    staging = False
+    changed: list[str] = []
+    staged: list[tuple[str, str, str, str]] = []
+    for row in text.split("\0"):
+        match row[:2]:
+            case "# ":
+                name, _, value = row[2:].partition(" ")
+                if name == "branch.oid" and value != "(initial)":
+                    head = value
+                elif name == "branch.head" and value != "(detached)":
+                    branch = value
+            case "1 ":
+                _, _, _, _, mode, _, _, oid, path = row.split(" ", 8)
+                changed.append(path)
+                staged += known("0", mode, oid, path)
+                staging |= row[2] != "." or row[3] == "A"  # `.A`: git add --intent-to-add
+            case "u ":
+                _, _, _, m1, m2, m3, _, o1, o2, o3, path = row.split(" ", 10)
+                changed.append(path)
+                staging = True
+                for stage, mode, oid in (("1", m1, o1), ("2", m2, o2), ("3", m3, o3)):
+                    staged += known(stage, mode, oid, path)
+            case "? ":
+                changed.append(row[2:].rstrip("/"))
+    return Found(branch, head, changed, staged, staging)
+
+
+def known(stage: str, mode: str, oid: str, path: str) -> list[tuple[str, str, str, str]]:
+    """A staged object, unless it stands for nothing."""
+    return [] if not oid.strip("0") or not mode.strip("0") else [(stage, mode, oid, path)]
+
+
+def read_index(text: str, workspace: str) -> tuple[list[str], list[str], list[str]]:
+    """From `git ls-files -v --stage -z`: files whose changes git has been told not to look at, those that are
+    there and those that are not; and the submodules that are checked out."""
+    hidden: list[str] = []
+    absent: list[str] = []
+    modules: list[str] = []
+    for row in re.findall(r"(?:^|\0)((?!H 1[02])[^\0]+)", text):
+        about, _, path = row.partition("\t")
+        flag, mode, *_ = about.split(" ")
+        full = os.path.join(workspace, path)
+        if mode == "160000":
+            if os.path.lexists(os.path.join(full, ".git")):
+                modules.append(path)
+        elif flag.islower() or flag in "Ss":
+            (hidden if os.path.lexists(full) else absent).append(path)
+    return hidden, absent, modules
+
+
+def emptied(workspace: str, deleted: Sequence[str]) -> list[str]:
+    """The folders above these files that are there, as folders."""
+    above: set[str] = set()
+    for path in deleted:
+        while (path := os.path.dirname(path)) and path not in above:
+            above.add(path)
+    return sorted(path for path in above if kind(os.path.join(workspace, path)) == "folder")
+
+
+def kind(path: str) -> str:
+    """`file` (or link), `folder`, `gone`; what is neither file nor folder cannot be kept, only named."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be read: {error.strerror}.", UNREADABLE) from error
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "file" if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else "gone"
+
+
+def unusual_modes(workspace: str, paths: Sequence[str]) -> dict[str, int]:
+    """The permissions of those plain files that have others than git gives by itself."""
+    about = {path: os.lstat(os.path.join(workspace, path)).st_mode for path in paths}
+    return {
+        path: mode & 0o777
+        for path, mode in about.items()
+        if stat.S_ISREG(mode) and mode & 0o777 not in (0o644, 0o755)
+    }
+
+
+def git_folder(workspace: str) -> str:
+    """Git's own folder for this working tree, as its `.git` says (gitrepository-layout(5))."""
+    path = os.path.join(workspace, ".git")
+    if os.path.isdir(path):
+        return path
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.readline().rstrip("\n")
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Nothing was removed.") from error
+    return os.path.normpath(os.path.join(workspace, text.removeprefix("gitdir: ")))
+
+
+def admin_files(admin: str) -> dict[str, bytes]:
+    """Git's small files for one worktree. Raises MagentsError when one cannot be read."""
+    files: dict[str, bytes] = {}
+
+    def refuse(error: OSError) -> None:
+        raise MagentsError(f"{error.filename} cannot be read: {error.strerror}.", UNREADABLE) from error
+
+    for folder, inner, names in os.walk(admin, onerror=refuse):
+        if folder == admin:
+            inner[:] = [name for name in inner if name not in NOT_KEPT]
+        for name in names:
+            path = os.path.join(folder, name)
+            if (folder == admin and name in NOT_KEPT) or not stat.S_ISREG(os.lstat(path).st_mode):
+                continue
+            if os.path.getsize(path) > LARGEST_ADMIN:
+                raise MagentsError(f"{path} is too large to keep.", "Look at it; nothing was removed.")
+            try:
+                with open(path, "rb") as file:
+                    files[os.path.relpath(path, admin)] = file.read()
+            except OSError as error:
+                refuse(error)
+    return files
+
+
+def reflog(where: str, folder: str, name: str) -> list[tuple[str, str]]:
+    """The commits that a reflog below the git folder `folder` knows, each with its message.
+
+    Read from the file where there is one (gitrepository-layout(5)): two calls of git less at each removal.
+    """
+    if os.path.isdir(os.path.join(folder, "reftable")):
+        said = git(where, "log", "-g", "--format=%H %gs", name, "--", ok=None).text
+        return [(oid, subject) for oid, _, subject in (row.partition(" ") for row in said.splitlines())]
+    try:
+        with open(os.path.join(folder, "logs", name), encoding="utf-8", errors="surrogateescape") as file:
+            rows = [found for row in file if (found := re.match(MOVE, row))]
+    except FileNotFoundError:
+        return []
+    first = [(row[1], "") for row in rows[:1]]
+    moves = [(row[2], row[3]) for row in rows]
+    return [(oid, subject) for oid, subject in [*first, *moves] if oid.strip("0")]
+
+
+def mentioned(files: dict[str, bytes]) -> set[str]:
+    """The objects that these files name, reflogs aside: what a merge or rebase under way needs."""
+    named = [data for name, data in files.items() if not name.startswith("logs/")]
+    return {oid.decode() for data in named for oid in re.findall(OID, data)}
+
+
+def existing(project: str, oids: Sequence[str]) -> list[tuple[str, str]]:
+    """Those of the objects that git still has, in full, each with its type."""
+    if not oids:
+        return []
+    listed = git(project, "cat-file", "--batch-check", stdin="\n".join(oids).encode()).text
+    rows = [row.split(" ") for row in listed.splitlines()]
+    return list(dict.fromkeys((row[0], row[1]) for row in rows if len(row) == 3))
+
+
+def pins(project: str, id: str = "") -> list[str]:
+    """The refs of an agent's pins, newest first; without an id, of all agents' pins."""
+    return git(project, "for-each-ref", "--sort=-refname", "--format=%(refname)", prefix(id)).text.splitlines()
+
+
+def meta_of(project: str, ref: str) -> Meta:
+    """What a pin says of itself. Raises NotFound when it is gone, MagentsError when it is not one of ours."""
+    if git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", ok=None).code:
+        raise NotFound(
+            f"The pin {ref} is gone: somebody has deleted it.", f"What there is: git for-each-ref {prefix('')[:-1]}"
+        )
+    try:
+        found = json.loads(git(project, "cat-file", "blob", f"{ref}:meta.json").text)
+        return Meta(**found)
+    except (CommandFailed, ValueError, TypeError) as error:
+        raise MagentsError(f"{ref} is not a pin that this version of Magents can read.") from error

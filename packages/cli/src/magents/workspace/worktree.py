@@ -1,0 +1,207 @@
+"""The workspace of traditional mode: a git worktree beside the project."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+from magents import process
+from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.process import Running
+from magents.text import one_line
+from magents.workspace.git import STUMBLES, command, git, stumbled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def check_absent(path: str) -> None:
+    """Raises Conflict when something is where a workspace is to be made."""
+    if os.path.lexists(path):
+        raise Conflict(f"{path} is there already.", "Move it away, or choose another id: magents create BRANCH ID")
+
+
+def claim(path: str) -> None:
+    """Make the folder of a new workspace, so that from here on it is provably ours.
+
+    Raises Conflict when something is there already, and MagentsError when it cannot be made.
+    """
+    check_absent(path)
+    try:
+        make(path)
+    except FileExistsError as error:
+        raise Conflict(
+            f"{path} is there already.", "Move it away, or choose another id: magents create BRANCH ID"
+        ) from error
+    except OSError as error:
+        raise MagentsError(
+            f"{path} cannot be made: {error.strerror}.",
+            "Choose another place: magents config --set WORKSPACES=FOLDER",
+        ) from error
+
+
+def make(path: str) -> None:
+    """Make a new folder in the folder of workspaces, which a sweep can just be removing. Raises OSError."""
+    for _ in range(1000):
+        with contextlib.suppress(FileExistsError):  # there, and gone again before makedirs looked twice
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            os.mkdir(path)
+        except FileNotFoundError:
+            continue
+        return
+    os.mkdir(path)
+
+
+def add(
+    project: str, path: str, branch: str, commit: str, *, new: bool, track: str = "", workers: str = "",
+    keep: Sequence[int] = (),
+) -> Running:  # fmt: skip
+    """Begin to check out `branch` in the empty folder `path`; with `new`, the branch is made at `commit`
+    and follows the remote branch `track`, if given.
+
+    `workers`: how many processes check files out (two take a quarter off the time for 2,000 files);
+    '' leaves that to the user's `checkout.workers`.
+    """
+    if not new:
+        args = [path, branch]
+    elif track:
+        args = ["--track", "-b", branch, path, track]
+    else:
+        args = ["--no-track", "-b", branch, path, commit]
+    parallel = ["-c", f"checkout.workers={workers}"] if workers else []
+    return Running(command(project, *parallel, "worktree", "add", "--quiet", *args), keep=keep)
+
+
+def check_unlocked(project: str, path: str) -> None:
+    """Raises Conflict when the user has locked the worktree (`git worktree lock`)."""
+    locked = os.path.join(admin(project, path) or "/nowhere", "locked")
+    with contextlib.suppress(OSError), open(locked, encoding="utf-8", errors="replace") as file:
+        raise Conflict(
+            f"{path} is locked: {one_line(file.read()) or 'no reason given'}.",
+            f"Unlock it: git -C {project} worktree unlock {path}",
+        )
+
+
+def finish(adding: Running, project: str, branch: str, commit: str, *, new: bool, keep: Sequence[int] = ()) -> None:
+    """Wait for the checkout that `add` began. Raises CommandFailed.
+
+    Git stumbles over another worktree that is just being made; then it is asked again.
+    """
+    for _ in range(STUMBLES):
+        try:
+            adding.result(timeout=3600)
+            return
+        except CommandFailed as error:
+            if not stumbled(error):
+                raise
+        if new:
+            drop_branch(project, branch, commit)
+        time.sleep(0.02)
+        adding = Running(adding.argv, keep=keep)
+    adding.result(timeout=3600)
+
+
+def remove(project: str, path: str) -> None:
+    """Delete a worktree and git's record of it, whatever is in it and however broken it is.
+
+    At once it is moved aside and git forgets it; its files are deleted by a process of its own, because
+    that takes as long as there are files. Idempotent. Only after `snapshot.take` may one be sure that
+    nothing is lost by it. Raises MagentsError when it can neither be moved nor deleted.
+    """
+    record = admin(project, path)
+    parent = os.path.dirname(path)
+    try:
+        if os.path.lexists(path):
+            aside = os.path.join(parent, f"{TRASH}{os.path.basename(path)}-{time.time_ns()}")
+            try:
+                os.rename(path, aside)
+            except OSError:  # a mount point, a parent that may not be written
+                discard(path)
+        forget(common_folder(project), record)
+    except OSError as error:
+        raise MagentsError(
+            f"{error.filename or path} cannot be deleted: {error.strerror}.",
+            "Mend its permissions and try again.",
+        ) from error
+    sweep(parent)
+
+
+def forget(common: str, record: str) -> None:
+    """Let git forget a worktree: its folder there (if any) is moved away in one step and then deleted, with
+    what a killed command has left so. Half-deleted in its place, it could not be told any more."""
+    if record:
+        os.rename(record, os.path.join(common, f"{FORGOTTEN}{os.path.basename(record)}-{time.time_ns()}"))
+    for name in os.listdir(common):
+        if name.startswith(FORGOTTEN):
+            discard(os.path.join(common, name))
+
+
+FORGOTTEN = "magents-trash-"
+TRASH = ".magents-trash-"
+SWEEP = """(trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac) \
+</dev/null >/dev/null 2>&1 &"""
+
+
+def sweep(parent: str) -> None:
+    """Let a process of its own delete what was moved aside in a folder of workspaces, and that folder too
+    when nothing is left in it. What a killed one has left, the next one takes."""
+    if os.path.isdir(parent):
+        process.run(["sh", "-c", SWEEP, "sh", parent], timeout=30)
+
+
+def discard(folder: str) -> None:
+    """Delete a folder with all that is in it, following no link. Raises OSError. For small ones; another
+    command may be deleting it at the same time."""
+    for place, folders, files in os.walk(folder, topdown=False):
+        for name in [*files, *folders]:
+            full = os.path.join(place, name)
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(full) if name in folders and not os.path.islink(full) else os.unlink(full)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(folder)
+
+
+def admin(project: str, path: str) -> str:
+    """Git's own folder for the worktree at `path` (`.git/worktrees/…`); '' if it has none.
+
+    Found from the repository's side, because an agent can write the workspace's side, which can also be
+    gone or half-made: each of git's folders there names the worktree that it is for.
+    """
+    folder = os.path.join(common_folder(project), "worktrees")
+    wanted = {os.path.join(path, ".git"), os.path.join(os.path.realpath(path), ".git")}
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    first = os.path.basename(path)
+    for name in sorted(names, key=lambda name: (name != first, name)):
+        with (
+            contextlib.suppress(OSError),
+            open(os.path.join(folder, name, "gitdir"), encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            if os.path.join(folder, name, file.read().rstrip("\n")) in wanted:
+                return os.path.join(folder, name)
+    return ""
+
+
+def common_folder(project: str) -> str:
+    """The git folder of a repository, which all its working trees share."""
+    usual = os.path.join(project, ".git")
+    if os.path.isdir(usual):
+        return usual
+    return git(project, "rev-parse", "--path-format=absolute", "--git-common-dir").line
+
+
+def drop_branch(project: str, branch: str, commit: str) -> None:
+    """Delete a branch that was made and never used: only while it still stands at `commit`."""
+    git(project, "update-ref", "-d", f"refs/heads/{branch}", commit, ok=None)
+    git(project, "config", "--remove-section", f"branch.{branch}", ok=None)
+
+
+def discard_empty(path: str) -> None:
+    """Remove a workspace's folder that nothing was put into, and the folder of workspaces if it is empty."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+    with contextlib.suppress(OSError):
+        if os.path.dirname(path).endswith("-agents"):
+            os.rmdir(os.path.dirname(path))

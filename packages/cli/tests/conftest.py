@@ -1,0 +1,253 @@
+"""What tests share: a home, a tmux server, a project and a state of their own; real programs throughout.
+
+A test that asks for `place`, or for anything made of it, runs isolated: nothing of the developer's own
+home, agents or tmux is seen or touched, and a process of an agent that outlives the test fails it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+
+import standin as model
+from magents import Fleet
+from magents.model import Agent
+from standin import homes
+
+
+class Place(NamedTuple):
+    """Where a test lives."""
+
+    top: Path
+    home: Path
+    state: Path
+    """The state folder, which `Fleet()` and the command line both use."""
+    socket: Path
+    """The tmux server's, once there is one."""
+
+
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def until(
+    true: Callable[[], Any], seconds: float = 10, what: str = "", pause: float = 0.02,
+    shown: Callable[[], str] = str,
+) -> Any:  # fmt: skip
+    """Poll until it is true; what it returned then. Fails after `seconds`, with what is `shown` then."""
+    end = time.monotonic() + seconds
+    while not (value := true()):
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds} s: {what or getattr(true, '__name__', 'it')}\n{shown()}")
+        time.sleep(pause)
+    return value
+
+
+def run(
+    *argv: str | Path, cwd: str | Path | None = None, code: int | None = 0, stdin: str = "", **env: str
+) -> Done:
+    """Run a program to its end; fails when its exit code is another than `code` (None: any will do)."""
+    done = subprocess.run(
+        [os.fspath(word) for word in argv], cwd=cwd, env={**os.environ, **env}, input=os.fsencode(stdin),
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    ended = Done(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
+    if code is not None and ended.code != code:
+        pytest.fail(f"{argv} exited {ended.code}, not {code}:\n{ended.out}\n{ended.err}")
+    return ended
+
+
+def git(*words: str, cwd: str | Path, code: int | None = 0) -> str:
+    """Run git; its output without the newline at the end."""
+    return run("git", *words, cwd=cwd, code=code).out.rstrip("\n")
+
+
+def commit(folder: str | Path, message: str = "a commit", **files: str) -> str:
+    """Write files and commit everything; the commit. `a__b` stands for `a/b`, `a_txt` for `a.txt`."""
+    for name, text in files.items():
+        path = Path(folder, name.replace("__", "/").replace("_", "."))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git("add", "-A", cwd=folder)
+    git("commit", "-q", "--allow-empty", "-m", message, cwd=folder)
+    return git("rev-parse", "HEAD", cwd=folder)
+
+
+def make_project(folder: Path) -> Path:
+    """A repository on `main` with two files and one commit."""
+    folder.mkdir(parents=True)
+    git("init", "-q", "-b", "main", cwd=folder)
+    commit(folder, "Begin", README_md="# Sample\n", src__app_py="print('hello')\n")
+    return folder
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """An isolated environment. Its path is short, because a socket's may have about 100 characters."""
+    top = Path(os.path.realpath(tempfile.mkdtemp(prefix="m.")))
+    home, state = top / "home", top / "state"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("MAGENTS_", "GIT_", "XDG_", "TMUX", "CLAUDE", "ANTHROPIC_")) or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    for name, value in {
+        "HOME": home, "XDG_STATE_HOME": state, "XDG_CONFIG_HOME": home / ".config", "TMUX_TMPDIR": top,
+        "XDG_CACHE_HOME": home / ".cache", "XDG_DATA_HOME": home / ".local/share", "SHELL": "/bin/sh",
+        "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
+        "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org", "TERM": "xterm-256color",
+        "LC_ALL": "C.UTF-8",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(top)
+    made = Place(top, home, state / "magents", top / f"tmux-{os.geteuid()}" / "default")
+    try:
+        yield made
+        end_server(made)
+        assert leaked(made) == [], "these outlived the tmux server"
+    finally:
+        end_server(made)
+        for pid, _ in leaked(made):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def end_server(place: Place) -> None:
+    """End the test's own tmux server, if it has one, and wait for what it ran: Claude Code takes its time."""
+    if not place.socket.exists():
+        return
+    # The server's own socket only, so no other server can be meant.
+    words = ["tmux", "-S", str(place.socket)]
+    subprocess.run([*words, "kill-server"], capture_output=True, timeout=20, check=False)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        gone = subprocess.run([*words, "list-sessions"], capture_output=True, timeout=20, check=False).returncode
+        if gone and not leaked(place):
+            return
+        time.sleep(0.02)
+
+
+def leaked(place: Place) -> list[tuple[int, str]]:
+    """Processes that an agent below this place has started: number and command. Only where /proc is."""
+    found = []
+    mark = os.fsencode(f"MAGENTS_FOLDER={place.top}/")
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                lines = Path("/proc", name, "environ").read_bytes().split(b"\0")
+                command = Path("/proc", name, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if any(line.startswith(mark) for line in lines):
+                found.append((int(name), command))
+    return found
+
+
+@pytest.fixture
+def project(place: Place) -> Path:
+    """A git repository on `main` with one commit."""
+    return make_project(place.top / "project")
+
+
+@pytest.fixture
+def fleet(place: Place) -> Fleet:
+    """The library, on the same private state as `magents`."""
+    return Fleet()
+
+
+class Magents(Protocol):
+    """What the fixture `magents` returns."""
+
+    def __call__(
+        self, *args: str | Path, cwd: str | Path | None = None, code: int | None = 0, stdin: str = "", **env: str
+    ) -> Done: ...
+
+
+@pytest.fixture
+def magents(place: Place) -> Magents:
+    """The real command line. Runs in the project where there is one; fails on another exit code."""
+
+    def call(
+        *args: str | Path, cwd: str | Path | None = None, code: int | None = 0, stdin: str = "", **env: str
+    ) -> Done:
+        here = place.top / "project"
+        where = cwd or (here if here.is_dir() else place.top)
+        return run(sys.executable, "-m", "magents", *args, cwd=where, code=code, stdin=stdin, **env)
+
+    return call
+
+
+@pytest.fixture
+def tmux(place: Place) -> Callable[..., str]:
+    """Ask the test's tmux server, which is the one that `magents` uses."""
+
+    def call(*words: str, code: int | None = 0) -> str:
+        return run("tmux", "-u", *words, code=code).out
+
+    return call
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[..., Any]:
+    """`until(condition, seconds)`: poll until it is true, return what it was; fail after that time."""
+    return until
+
+
+class Standin(NamedTuple):
+    """The stand-in for a model: its address, and what it was asked."""
+
+    url: str
+    log: Path
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The bodies of the requests so far, oldest first."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [json.loads(line)["body"] for line in lines if line.endswith("}")]
+
+
+@pytest.fixture(scope="session", name="standin")
+def _standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    """One stand-in for all tests of this session."""
+    log = tmp_path_factory.mktemp("standin") / "requests.jsonl"
+    with model.serve(log=log) as url:
+        yield Standin(url, log)
+
+
+@pytest.fixture
+def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The real Claude Code against the stand-in: onboarding done, the project's agents' folders trusted."""
+    if not shutil.which("claude"):
+        if os.environ.get("CI") == "true":
+            pytest.fail("claude is not installed")
+        pytest.skip("claude is not installed: npm install -g @anthropic-ai/claude-code")
+    env = homes.claude(place.home, standin.url, project, place.top / "project-agents")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    return env
+
+
+def work_of(agent: Agent) -> dict[str, bytes]:
+    """Every file in an agent's workspace but git's own, by its path there."""
+    top = Path(agent.workspace)
+    return {
+        str(path.relative_to(top)): path.read_bytes()
+        for path in sorted(top.rglob("*"))
+        if path.is_file() and not path.is_symlink() and ".git" not in path.relative_to(top).parts
+    }

@@ -1,0 +1,296 @@
+"""The runtime contract, over every runtime there is."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import leaked, make_project, run, until
+from magents import Fleet, runtimes
+from magents.errors import Conflict, MagentsError
+from magents.model import Agent, Program
+from magents.runtimes.base import Launch, label
+
+
+class Bench:
+    """A runtime, and agents for it that no store knows."""
+
+    def __init__(self, name: str, top: Path) -> None:
+        self.runtime, self.top, self.made = runtimes.runtime(name), top, 0
+
+    def agent(self, id: str = "one", script: str = "sleep 300") -> Launch:
+        """An agent that runs a shell script in a folder with a hostile name."""
+        self.made += 1
+        folder = self.top / f"folder {self.made} 'quoted'"
+        workspace = self.top / f"work #(touch expanded) {self.made} é"
+        folder.mkdir()
+        workspace.mkdir()
+        agent = Agent(
+            self.made, id, str(self.top / "project"), "a branch", "main", "0" * 40, True, "command", ("sh",),
+            self.runtime.name, str(workspace), time.time(), "creating", False, "", "",
+        )  # fmt: skip
+        return Launch(agent, Program(("sh", "-c", script)), str(folder), dict(os.environ))
+
+    def start(self, *args: str) -> Launch:
+        launch = self.agent(*args)
+        self.runtime.start(launch)
+        return launch
+
+    def stop(self, launch: Launch) -> str:
+        return self.runtime.stop(launch.agent, launch.folder)
+
+    def seen(self) -> dict[str, bool]:
+        """Whether each agent that the runtime sees is alive."""
+        return {sighting.id: sighting.alive for sighting in self.runtime.observe()}
+
+
+@pytest.fixture(params=runtimes.TABLE)
+def bench(request, place, monkeypatch):
+    monkeypatch.setattr("magents.runtimes.tmux.GRACE", 0.3)  # so that the deaf need not be waited for
+    return Bench(request.param, place.top)
+
+
+def says(launch: Launch, name: str) -> str:
+    """What the agent has written to a file of its workspace; '' as long as there is none."""
+    path = Path(launch.agent.workspace, name)
+    return path.read_text().strip() if path.exists() else ""
+
+
+def test_all_is_well_here(bench):
+    assert bench.runtime.check() == []
+
+
+def test_a_start_returns_with_the_program_running(bench):
+    launch = bench.start("one", "pwd >where; env >env; exec sleep 300")
+    assert bench.seen() == {"one": True}
+    until(lambda: "MAGENTS_ID=one" in says(launch, "env"))
+    assert says(launch, "where") == launch.agent.workspace
+    assert f"MAGENTS_FOLDER={launch.folder}" in says(launch, "env")
+    assert not list(bench.top.rglob("expanded"))
+
+
+def test_the_environment_is_kept_from_others(bench):
+    launch = bench.agent()
+    launch.env["TOKEN"] = "two words 'and quotes' $(false)"
+    launch = launch._replace(program=Program(("sh", "-c", "env >env; exec sleep 300"), unset=("LC_ALL",)))
+    bench.runtime.start(launch)
+    until(lambda: "TOKEN=" in says(launch, "env"))
+    assert "TOKEN=two words 'and quotes' $(false)" in says(launch, "env")
+    assert "LC_ALL" not in says(launch, "env")
+    until(lambda: not Path(launch.folder, "environment").exists())
+    for file in Path(launch.folder).iterdir():
+        assert file.name == "events.jsonl" or file.stat().st_mode & 0o077 == 0, file
+
+
+def test_a_failing_start_leaves_nothing(bench, place, tmux):
+    bench.start("other")
+    launch = bench.agent("one")
+    long = launch._replace(agent=launch.agent._replace(branch="x" * 20_000))  # more than tmux takes at once
+    with pytest.raises(MagentsError):
+        bench.runtime.start(long)
+    assert bench.seen() == {"other": True}
+    until(lambda: not [line for line in leaked(place) if launch.folder in line[1]])
+    assert "magents-one" not in tmux("list-sessions")
+    bench.runtime.start(launch)
+    assert bench.seen() == {"one": True, "other": True}
+
+
+def test_a_stop_is_idempotent_and_returns_the_screen(bench):
+    launch = bench.start("one", "echo the last words; exec sleep 300")
+    other = bench.start("other")
+    until(lambda: "the last words" in screen(bench, launch))
+    assert "the last words" in bench.stop(launch)
+    assert bench.seen() == {"other": True}
+    assert bench.stop(launch) == ""
+    bench.runtime.remove(launch.agent, launch.folder)
+    bench.runtime.remove(launch.agent, launch.folder)
+    assert Path(launch.agent.workspace).is_dir()
+    assert Path(launch.folder).is_dir()
+    assert bench.seen() == {"other": True}
+    bench.runtime.remove(other.agent, other.folder)
+    assert bench.seen() == {}
+
+
+def screen(bench: Bench, launch: Launch) -> str:
+    words = bench.runtime.inside(launch.agent.id)
+    return run(
+        *words, "tmux", "capture-pane", "-p", "-S", "-", "-t", f"=magents-{launch.agent.id}:agent", code=None
+    ).out
+
+
+def test_a_stop_ends_all_that_was_started(bench, place):
+    script = """
+        nohup sleep 301 >/dev/null 2>&1 &
+        setsid sleep 302 &
+        setsid sh -c "trap '' HUP TERM INT; echo y >deaf; while :; do sleep 0.1; done" &
+        trap '' HUP
+        echo y >ready
+        while :; do sleep 0.1; done
+    """
+    launch = bench.start("one", script)
+    until(lambda: says(launch, "ready") and says(launch, "deaf"))
+    until(lambda: {"301", "302"} <= {line[1].split()[-1] for line in leaked(place)})
+    bench.stop(launch)
+    assert leaked(place) == []
+
+
+def test_a_stop_spares_the_server_and_other_sessions(bench, place, tmux):
+    launch = bench.start("one")
+    tmux("new-session", "-d", "-s", "mine", "sleep 300")
+    before = tmux("display-message", "-p", "#{pid}")
+    bench.stop(launch)
+    assert tmux("list-sessions", "-F", "#{session_name}").split() == ["mine"]
+    assert tmux("display-message", "-p", "#{pid}") == before
+
+
+def test_a_stop_spares_a_server_that_the_agent_has_started(bench, place, tmux):
+    """Its first server was killed; a shell of it that lives on has started the user's next one."""
+    launch = bench.start("one")
+    tmux("kill-server")
+    until(lambda: bench.seen() == {})
+    env = {**os.environ, "MAGENTS_FOLDER": launch.folder}
+    until(lambda: subprocess.run(["tmux", "new-session", "-d", "-s", "mine"], env=env).returncode == 0)
+    tmux("set-environment", "-g", "-u", "MAGENTS_FOLDER")
+    tmux("new-session", "-d", "-s", "yours", "sleep 300")
+    bench.stop(launch)
+    assert "yours" in tmux("list-sessions", "-F", "#{session_name}").split()
+    tmux("kill-server")
+
+
+def test_observe_sees_what_no_store_knows(bench):
+    first, second = bench.start("one"), bench.start("two")
+    seen = {sighting.id: sighting for sighting in bench.runtime.observe()}
+    assert seen["one"].label == label(first.agent, first.folder)
+    assert seen["two"].label == label(second.agent, second.folder)
+    assert abs(seen["one"].active - time.time()) < 10
+
+
+def test_observe_is_empty_where_nothing_runs(bench):
+    assert bench.runtime.observe() == []
+
+
+def test_observe_raises_when_it_cannot_look(bench, place, monkeypatch):
+    bench.start()
+    with monkeypatch.context() as no_programs:
+        no_programs.setenv("PATH", str(place.top))
+        with pytest.raises(MagentsError, match="tmux"):
+            bench.runtime.observe()
+
+
+def test_observe_raises_when_tmux_may_not_be_asked(bench, place):
+    bench.start()
+    place.socket.parent.chmod(0o777)  # tmux does not trust a folder that others may write to
+    with pytest.raises(MagentsError, match="unsafe permissions"):
+        bench.runtime.observe()
+    place.socket.parent.chmod(0o700)
+    assert bench.seen() == {"one": True}
+
+
+def test_a_foreign_session_of_that_name_is_refused_and_left_alone(bench, tmux):
+    tmux("new-session", "-d", "-s", "magents-one", "sleep 300")
+    launch = bench.agent("one")
+    with pytest.raises(Conflict, match="magents-one"):
+        bench.runtime.start(launch)
+    bench.stop(launch)
+    assert bench.seen() == {}
+    assert tmux("list-panes", "-a", "-F", "#{session_name} #{pane_start_command}").strip() == (
+        'magents-one "sleep 300"'
+    )
+
+
+def test_a_foreign_agent_of_that_id_is_refused_and_left_alone(bench):
+    theirs = bench.start("one", "trap '' HUP TERM; while :; do sleep 0.1; done")
+    ours = bench.agent("one")
+    with pytest.raises(Conflict):
+        bench.runtime.start(ours)
+    bench.stop(ours)
+    assert [s.label["folder"] for s in bench.runtime.observe()] == [theirs.folder]
+    assert bench.seen() == {"one": True}
+    bench.stop(theirs)
+
+
+def test_inside_asks_nobody(bench, monkeypatch):
+    with monkeypatch.context() as no_programs:
+        no_programs.setenv("PATH", "/nonexistent")
+        words = bench.runtime.inside("never-made", tty=True)
+    assert isinstance(words, tuple)
+    assert all(isinstance(word, str) for word in words)
+
+
+def test_an_ended_program_keeps_its_terminal_and_starts_there_again(bench, tmux):
+    launch = bench.start("one", "echo run >>runs; [ -e again ] && exec sleep 300; echo the end")
+    until(lambda: bench.seen() == {"one": False})
+    assert "the end" in screen(bench, launch)
+    Path(launch.agent.workspace, "again").touch()
+    bench.runtime.start(launch._replace(agent=launch.agent._replace(phase="active")))
+    assert bench.seen() == {"one": True}
+    until(lambda: says(launch, "runs") == "run\nrun")
+    assert tmux("list-windows", "-a", "-F", "#{window_name}").split() == ["agent", "shell"]
+
+
+def test_a_start_ends_what_a_killed_server_has_left(bench, place, tmux):
+    launch = bench.start("one", "trap '' HUP; echo $$ >pid; while :; do sleep 0.1; done")
+    pid = int(until(lambda: says(launch, "pid")))
+    tmux("kill-server")
+    until(lambda: bench.seen() == {})
+    assert pid in {number for number, _ in leaked(place)}
+    again = launch._replace(
+        agent=launch.agent._replace(phase="stopped"), program=Program(("sleep", "300")), env=dict(os.environ)
+    )
+    bench.runtime.start(again)
+    assert pid not in {number for number, _ in leaked(place)}
+    assert bench.seen() == {"one": True}
+
+
+def test_collect_and_remove_leave_the_workspace(bench, project):
+    launch = bench.start()
+    bench.runtime.collect(launch.agent._replace(project=str(project)))
+    bench.runtime.remove(launch.agent, launch.folder)
+    assert Path(launch.agent.workspace).is_dir()
+
+
+@pytest.mark.parametrize("count", [60])
+def test_the_exit_codes_of_quick_programs_are_known(place, count, fleet):
+    project = make_project(place.top / "project")
+    agents = [fleet.create(f"b{n}", command=["sh", "-c", "exit 3"], folder=str(project)) for n in range(count)]
+    assert len(agents) == count
+
+    def states() -> set[tuple[str, str]]:
+        return {(view.status.state, view.status.detail) for view in fleet.list().views}
+
+    until(lambda: states() == {("failed", "exit code 3")}, 20, "all failed with exit code 3")
+    assert len(fleet.list().views) == count
+
+
+def test_an_end_by_a_signal_is_known(fleet, project):
+    agent = fleet.create("b", command=["sh", "-c", "kill -9 $$"], folder=str(project))
+    until(lambda: fleet.status(agent).state == "failed")
+    assert fleet.status(agent).detail == f"exit code {128 + signal.SIGKILL} (signal 9)"
+
+
+def test_a_program_with_hostile_words(fleet, project):
+    words = [
+        "sh",
+        "-c",
+        'printf "%s|" "$@" >said; sleep 300',
+        "sh",
+        "a b",
+        "'",
+        '"',
+        "$HOME",
+        "`x`",
+        "#{pid}",
+        "é",
+        "",
+    ]
+    agent = fleet.create("b", command=words, folder=str(project))
+    said = Path(agent.workspace, "said")
+    until(lambda: said.exists() and said.read_text().endswith("||"))
+    assert said.read_text() == "|".join(words[4:]) + "|"
+    assert shlex.join(words) in Path(Fleet().context.folder(agent), "program").read_text()

@@ -1,0 +1,11 @@
+"""A stand-in for the models behind the harnesses, so that tests drive the real programs offline.
+
+It speaks the four languages they speak, and does what the last prompt says (`script.py`). Start it with
+`with standin.serve() as url:` or `python -m standin PORT [--portfile FILE]`, from the folder above.
+"""
+
+from __future__ import annotations
+
+from standin.server import serve
+
+__all__ = ["serve"]
