@@ -66,11 +66,30 @@ Examples:
 `magents COMMAND --help` tells more. Where an ID is wanted, its first letters are enough."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps examples as they are written. It is made for each option of each command, and left to itself
+    imports `shutil`, with every archive format there is, to learn the terminal's width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=columns() - 2)
+
+
+def columns() -> int:
+    """How wide the help may be: as `shutil.get_terminal_size` tells it."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+    except (OSError, ValueError):
+        return 80
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors like Magents' own and examples kept as they are written."""
 
     def __init__(self, **options: object) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", Help)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)  # type: ignore[arg-type]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-import unicodedata
 from typing import TYPE_CHECKING, Any, TextIO
 
 from magents.text import one_line, plain
@@ -49,6 +47,8 @@ def warn(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Print a value as JSON, one document."""
+    import json
+
     print(json.dumps(value, indent=2))
 
 
@@ -56,6 +56,8 @@ def width(text: str) -> int:
     """How many columns a terminal needs for it (Unicode TR 11; combining marks take none)."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 

@@ -43,6 +43,8 @@ MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
 NOT_KEPT = {"index", "gitdir", "commondir", "locked", "index.lock", "modules"}
 LARGEST_ADMIN = 64 * 1024 * 1024
 UNREADABLE = "Mend its permissions; nothing was removed."
+USUAL = ("H 10", "H 12")
+"""How `git ls-files -v --stage` begins the line of a tracked file or link that it looks at."""
 NAMED_MODES = {"tree": "040000", "blob": "100644"}
 
 
@@ -244,7 +246,7 @@ def read_index(text: str, workspace: str) -> tuple[list[str], list[str], list[st
     hidden: list[str] = []
     absent: list[str] = []
     modules: list[str] = []
-    for row in re.findall(r"(?:^|\0)((?!H 1[02])[^\0]+)", text):
+    for row in (row for row in text.split("\0") if row and not row.startswith(USUAL)):
         about, _, path = row.partition("\t")
         flag, mode, *_ = about.split(" ")
         full = os.path.join(workspace, path)
