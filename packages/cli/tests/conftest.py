@@ -114,6 +114,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
         "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org", "TERM": "xterm-256color",
         "LC_ALL": "C.UTF-8",
+        # No engine, and so no container of somebody else's, unless a test asks for `engine`.
+        "DOCKER_HOST": f"unix://{top}/no-engine",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(top)

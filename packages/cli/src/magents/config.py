@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 LINE = r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)"
 IMAGE = r"[a-z0-9]+([._/:@-]+[A-Za-z0-9_]+)*"
+FORMS = {
+    "DOCKER_MEMORY": (r"(\d+[bkmg]?)?", "a size like 512m or 4g, or empty for no limit"),
+    "DOCKER_CPUS": (r"(\d+(\.\d+)?)?", "a number like 2 or 0.5, or empty"),
+    "DOCKER_PIDS_LIMIT": (r"-1|[1-9]\d*", "a number, or -1 for no limit"),
+    "DOCKER_NETWORK": (r"([A-Za-z0-9][A-Za-z0-9_.:-]*)?", "a network's name, or empty"),
+    "API_KEYS": (r"([A-Za-z_][A-Za-z0-9_]*([ ,]+|$))*", "names of variables, parted by commas"),
+}
+"""The form of settings whose value is neither free nor one of a few, and what it is called."""
 YES = {"true", "yes", "on", "1"}
 NO = {"false", "no", "off", "0"}
 
@@ -65,6 +73,14 @@ SETTINGS = (
             choices=("true", "false")),
     Setting("DOCKER_IMAGE", "magents/agent:latest", "Docker image for agents",
             "The image that containers are made from."),
+    Setting("DOCKER_NETWORK", "", "Docker network", "The network of containers; empty: the engine's default."),
+    Setting("DOCKER_MEMORY", "4g", "Memory of a container", "The most memory that a container gets: 512m, 4g."),
+    Setting("DOCKER_CPUS", "", "Processors of a container",
+            "How many processors a container gets at most; empty: all but one, at least one."),
+    Setting("DOCKER_PIDS_LIMIT", "2048", "Processes of a container", "How many processes a container may have."),
+    Setting("DOCKER_OPTIONS", "", "More options for containers", "Added to `docker run`, in shell's quoting."),
+    Setting("API_KEYS", "", "More keys for containers",
+            "Names of variables that containers get from the environment, beside the usual API keys."),
 )  # fmt: skip
 KNOWN = {setting.key: setting for setting in SETTINGS}
 
@@ -136,6 +152,15 @@ def check(key: str, value: str) -> str:
         raise UsageError(f"{key} must be the name of an image, not `{value}`")
     if key == "AGENT" and not value:
         raise UsageError(f"{key} must name a harness")
+    if key in FORMS and not re.fullmatch(FORMS[key][0], value):
+        raise UsageError(f"{key} must be {FORMS[key][1]}, not `{value}`")
+    if key == "DOCKER_OPTIONS":
+        import shlex
+
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise UsageError(f"{key} is no list of words: {str(error).lower()}") from error
     return value
 
 

@@ -52,6 +52,8 @@ def fix(fleet: Fleet) -> list[str]:
     """
     done = list(fleet.mend())
     for view in fleet.list().views:
+        if view.orphan and not view.agent.project:  # a container that somebody else looks after
+            continue
         if view.orphan:
             try:
                 done.append(f"{fleet.adopt(view).id}: has a record again")
@@ -145,6 +147,8 @@ def agents(fleet: Fleet) -> list[Finding]:
     look = fleet.list()
     for view in look.views:
         agent, status = view.agent, view.status
+        if view.orphan and not agent.project:
+            continue
         if view.orphan:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 
+from magents import guarded
 from magents.errors import MagentsError
 from magents.model import Event
 
@@ -37,23 +38,8 @@ def read(folder: str, limit: int = TAIL, after: int = 0) -> list[Event]:
 
     `limit`: how many bytes of its end are read at most; `after`: a byte before which nothing is read.
     """
-    try:
-        handle = os.open(os.path.join(folder, LOG), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            return []
-        start = max(after, about.st_size - limit)
-        raw = os.pread(handle, limit, start)
-    except OSError:
-        return []
-    finally:
-        os.close(handle)
-    lines = raw.split(b"\n")
-    whole = lines[1:] if start > after else lines
-    return [event for line in whole if (event := parse(line)) is not None]
+    raw = guarded.read(os.path.join(folder, LOG), limit, after)
+    return [event for line in raw.split(b"\n") if (event := parse(line)) is not None]
 
 
 def parse(line: bytes) -> Event | None:
@@ -72,32 +58,33 @@ def parse(line: bytes) -> Event | None:
     return Event(float(at), by, name, data if isinstance(data, str) else "")
 
 
-def write(folder: str, name: str, data: str = "") -> None:
-    """Append an event of Magents' own. Raises MagentsError when the log cannot be written."""
+def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None = None) -> None:
+    """Append an event of Magents' own; a new log is given to `owner`, a user and a group.
+
+    Raises MagentsError when the log cannot be written.
+    """
     line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]})
     path = os.path.join(folder, LOG)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         handle = os.open(path, flags, 0o600)
         try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
                 raise MagentsError(f"{path} is not a plain file.", "Remove it and try again.")
+            if owner and not about.st_size:
+                os.fchown(handle, *owner)
             os.write(handle, line.encode() + b"\n")
         finally:
             os.close(handle)
     except OSError as error:
-        raise MagentsError(f"{path} cannot be written: {error.strerror}.") from error
+        raise MagentsError(f"{path} cannot be written: {error.strerror}.", "Remove it and try again.") from error
 
 
-def trim(folder: str) -> None:
+def trim(folder: str, owner: tuple[int, int] | None = None) -> None:
     """Shorten a log that has grown too large to its end. Only while its agent does not run."""
-    path = os.path.join(folder, LOG)
     with contextlib.suppress(OSError):
-        about = os.lstat(path)
+        about = os.lstat(os.path.join(folder, LOG))
         if stat.S_ISREG(about.st_mode) and about.st_size > LONGEST:
-            kept = read(folder)
-            os.unlink(path)
-            for event in kept:
-                line = json.dumps({"at": event.at, "by": event.by, "name": event.name, "data": event.data})
-                with open(path, "a", encoding="utf-8") as file:
-                    file.write(line + "\n")
+            kept = [json.dumps(event._asdict()) for event in read(folder)]
+            guarded.write(folder, LOG, "".join(f"{line}\n" for line in kept), owner)

@@ -224,6 +224,17 @@ def become(argv: Sequence[str]) -> NoReturn:
         raise missing(argv[0]) from error
 
 
+BACKGROUND = """trap '' HUP INT; cd /; unset MAGENTS_FOLDER; "$@" </dev/null >/dev/null 2>&1 &"""
+
+
+def detach(argv: Sequence[str]) -> None:
+    """Start a command that goes on when this process and its terminal are gone, and says nothing.
+
+    An agent that started it does not take it along when it ends (`marked`).
+    """
+    run(["sh", "-c", BACKGROUND, "sh", *argv], timeout=30)
+
+
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """This process's environment without what ties git and tmux to where we were called, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL | NESTED}

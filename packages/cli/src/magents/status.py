@@ -72,6 +72,8 @@ class Facts(NamedTuple):
     """Whether a command is at work on it."""
     look: Signal | None = None
     """What its screen shows, if someone has looked."""
+    note: str = ""
+    """What the runtime has to say of it."""
 
 
 def read(events: Iterable[Event], harness: Harness) -> Report:
@@ -84,8 +86,9 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
                 launched=event.at, session=report.session, taken=report.taken, prompted=event.data == PROMPTED
             )  # fmt: skip
             asked = None
-        elif event.by == "wrapper" and event.name == "exit":
-            report = report._replace(code=exit_code(event.data), ended=event.at)
+        elif event.by == "wrapper" and event.name in ("exit", "gone"):
+            if report.ended is None:
+                report = report._replace(code=exit_code(event.data), ended=event.at)
         elif event.by == harness.name:
             report = report._replace(
                 session=harness.session(event) or report.session,
@@ -138,7 +141,7 @@ def status(facts: Facts) -> Status:
     if facts.seen == "unknown":
         return Status("lost", f"{agent.runtime} cannot be asked")
     if facts.seen == "alive" and facts.workspace:
-        return of_living(facts)
+        return noted(of_living(facts), facts.note)
     if not facts.workspace:
         return Status("lost", f"its workspace is gone: {one_line(agent.workspace)}")
     if agent.phase == "stopped":
@@ -147,7 +150,7 @@ def status(facts: Facts) -> Status:
         return of_ended(report)
     if facts.boot and agent.boot and facts.boot != agent.boot:
         return Status("lost", "the machine was restarted")
-    return Status("lost", "its terminal is gone")
+    return Status("lost", facts.note or f"its {'container' if agent.runtime == 'docker' else 'terminal'} is gone")
 
 
 def transitional(facts: Facts) -> Status:
@@ -168,6 +171,11 @@ def of_living(facts: Facts) -> Status:
     if report.signal is None:
         return Status("working", "starting", report.launched)
     return Status(report.signal.state, one_line(report.signal.detail), report.at)
+
+
+def noted(found: Status, note: str) -> Status:
+    """The status with what the runtime has to say before its own detail."""
+    return found._replace(detail=f"{note}; {found.detail}" if found.detail else note) if note else found
 
 
 def of_ended(report: Report) -> Status:

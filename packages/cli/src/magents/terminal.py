@@ -63,9 +63,12 @@ class Terminal:
         """Run a tmux command; `-u` because without a UTF-8 locale tmux prints `_` for what it cannot."""
         return process.run([*self.words, "tmux", "-u", *args], stdin=stdin, ok=ok, timeout=30)
 
-    def open(self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str) -> None:
+    def open(
+        self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str, more: Sequence[str] = ()
+    ) -> None:
         """Make an agent's session; its program starts in `workspace`.
 
+        `more`: further commands of tmux, each after a `;`.
         `folder` is the agent's own folder: whatever runs in the session has it in its environment, and
         `close` knows the session by it. `label` is printable ASCII. The session begins with the shell,
         because a window's history limit is the one in force when it is made. Everything goes in one call:
@@ -83,6 +86,7 @@ class Terminal:
                 "new-window", "-b", "-t", f"={name}:shell", "-n", "agent", "-c", where, *argv, ";",
                 "set-option", "-w", "-t", f"={name}:agent", "remain-on-exit", "on", ";",
                 "set-option", "-p", "-t", f"={name}:agent", "@magents_agent", "1",
+                *more,
             )  # fmt: skip
         except BaseException as error:
             if isinstance(error, CommandFailed) and "duplicate session" in error.stderr:
@@ -195,6 +199,11 @@ class Terminal:
 def literal(text: str) -> str:
     """Text that tmux takes as it is where it would expand formats: `#(command)` would even be run."""
     return text.replace("#", "##")
+
+
+def quoted(text: str) -> str:
+    """Text as one word of a tmux command or of a shell's, its `#` taken as it is."""
+    return "'" + literal(text).replace("'", "'\\''") + "'"
 
 
 def in_format(text: str) -> str:

@@ -20,7 +20,7 @@ def fleet() -> Fleet:
     from magents.cli.render import Progress, warn
     from magents.fleet import Fleet
 
-    made = Fleet(progress=Progress())
+    made = Fleet(progress=Progress(), warn=warn)
     for line in made.mend():
         warn(line)
     return made
@@ -48,9 +48,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
 
 
-def found(fleet: Fleet, ids: Sequence[str]) -> list[Agent]:
-    """The agents of these ids, each once. All are looked up before anything is done to one."""
-    return list({agent.key: agent for agent in map(fleet.find, ids)}.values())
+def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
+    """The agents of these ids, each once; `running`: and what runs without a record.
+
+    All are looked up before anything is done to one.
+    """
+    find = fleet.find_running if running else fleet.find
+    return list({(agent.key, agent.id): agent for agent in map(find, ids)}.values())
 
 
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:

@@ -27,7 +27,8 @@ examples:
   magents create fix/typo --prompt 'Fix the typos in the README'
   magents create docs --prompt-file task.md --agent codex
   git log -5 | magents create summary --prompt-file -
-  magents create build -- make -C src all               any program instead of a harness"""
+  magents create build -- make -C src all               any program instead of a harness
+  magents create try/it --docker                        in a container of its own"""
 
 
 def add_create(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,9 @@ def add_create(parser: argparse.ArgumentParser) -> None:
         "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
     )
     agent.completer = harness_names  # type: ignore[attr-defined]
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
+    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("-p", "--prompt", metavar="TEXT", help="what it should do")
     given.add_argument("--prompt-file", metavar="FILE", help="the same from a file; - for standard input")
@@ -65,7 +69,7 @@ def add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attach", action="store_true", help="go into its terminal at once")
     parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
     common.add_json(parser)
-    parser.set_defaults(run=run, program=[])
+    parser.set_defaults(run=run, program=[], mode="")
 
 
 def harness_names(**_: object) -> list[str]:
@@ -90,6 +94,7 @@ def run(options: argparse.Namespace) -> int:
         "folder": common.here(), "asked": asked,
         "harness": options.agent, "base": options.base, "prompt": prompt(options),
         "env": dict(map(pair, options.env)), "command": options.program,
+        "runtime": options.mode,
     }  # fmt: skip
     if options.dry_run:
         tell_plan(fleet.plan(options.branch, options.id, **wish), options.json)
@@ -150,7 +155,7 @@ def tell_plan(plan: Plan, json: bool) -> None:
             "id": agent.id, "branch": agent.branch, "new_branch": plan.new_branch, "tracks": plan.track or None,
             "base": agent.base or None, "base_commit": agent.base_commit, "workspace": agent.workspace,
             "mode": agent.runtime, "harness": agent.harness, "command": list(agent.command),
-            "setup": plan.setup or None,
+            "setup": plan.setup or None, "moves": plan.moves.id if plan.moves else None,
         })  # fmt: skip
         return
     how = f"new, from {agent.base or agent.base_commit[:10]}" if plan.new_branch else "as it is"
@@ -158,6 +163,8 @@ def tell_plan(plan: Plan, json: bool) -> None:
     print(f"Would create {agent.id}:")
     print(f"  branch     {agent.branch} ({how})")
     print(f"  workspace  {agent.workspace}")
+    if plan.moves:
+        print(f"  takes over what {plan.moves.id} has in {plan.moves.runtime}")
     print(f"  runs       {' '.join(agent.command) if agent.command else agent.harness} in {agent.runtime}")
     if plan.setup:
         print(f"  set-up     {plan.setup}")

@@ -164,11 +164,11 @@ def add_attach(parser: argparse.ArgumentParser) -> None:
 def run_attach(options: argparse.Namespace) -> int:
     """Go into an agent's terminal."""
     fleet = common.fleet()
-    agent = fleet.find(options.id)
+    agent = fleet.find_running(options.id)
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
     state = fleet.status(agent).state
-    if state in ("stopped", "lost") and fleet.start(agent):
+    if state in ("stopped", "lost") and agent.key and fleet.start(agent):
         print(f"Started {agent.id} again.", file=sys.stderr)
     return go_to(fleet, agent, read_only=options.read_only)
 

@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Their work": {
         "diff": Command("work", "see what an agent has changed"),
         "merge": Command("work", "merge an agent's branch into its base"),
+        "collect": Command("work", "bring the commits of agents in containers home"),
     },
     "Their lives": {
         "stop": Command("life", "end agents; with --remove-worktree, clear their workspaces away"),

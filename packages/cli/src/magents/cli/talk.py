@@ -119,7 +119,9 @@ def run_logs(options: argparse.Namespace) -> int:
     """Print terminals' histories."""
     fleet = common.fleet()
     agents = (
-        common.found(fleet, options.ids) if options.ids else [v.agent for v in fleet.list().views if not v.orphan]
+        common.found(fleet, options.ids, running=True)
+        if options.ids
+        else [v.agent for v in fleet.list().views if not v.orphan]
     )
     if options.raw and (options.follow or options.json or len(agents) != 1):
         raise UsageError("`--raw` is for one agent, without `--follow` and `--json`.")

@@ -1,4 +1,4 @@
-"""`magents diff` and `magents merge`."""
+"""`magents diff`, `magents merge` and `magents collect`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from magents.text import plain
 
 if TYPE_CHECKING:
     import argparse
+
+    from magents.model import Agent
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
@@ -117,3 +119,37 @@ def run_merge(options: argparse.Namespace) -> int:
         print(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
         print(f"  clear away   magents stop {agent.id} --remove-worktree")
     return 0
+
+
+def add_collect(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents collect`."""
+    parser.description = (
+        "Bring the commits of agents in containers to their branches in your repository. That also happens at the\n"
+        "end of each turn, and before a diff, a merge and a stop. A branch that you have moved or checked out is\n"
+        "left alone. Without an id: all of them."
+    )
+    common.add_id(parser, many=True, nargs="*")
+    common.add_json(parser)
+    parser.set_defaults(run=run_collect)
+
+
+def run_collect(options: argparse.Namespace) -> int:
+    """Collect agents' commits."""
+    fleet = common.fleet()
+    agents = common.found(fleet, options.ids) if options.ids else [view.agent for view in fleet.list().views]
+    done = []
+
+    def one(agent: Agent) -> None:
+        if agent.runtime != "docker":
+            return
+        kept_back = fleet.collect(agent)
+        done.append({"id": agent.id, "branch": agent.branch, "kept_back": kept_back or None})
+        if kept_back and not options.json:
+            warn(f"{agent.id}: {kept_back}")
+        elif not options.json:
+            print(f"{agent.branch} has all commits of {agent.id}.")
+
+    code = common.each(agents, one)
+    if options.json:
+        show_json(done)
+    return 1 if any(row["kept_back"] for row in done) else code

@@ -40,10 +40,16 @@ class Fleet:
     >>> fleet.remove(agent)
     """
 
-    def __init__(self, state: str | None = None, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        state: str | None = None,
+        progress: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         """`state`: the folder of the store, by default `magents.paths.state()`. `progress` is told, in a
-        few words, of each step that can take longer than a moment."""
-        self.context = Context(Store(state), progress or (lambda step: None))
+        few words, of each step that can take longer than a moment; `warn`, of what stops nothing but should
+        be known."""
+        self.context = Context(Store(state), progress or (lambda step: None), warn or (lambda text: None))
 
     # --- seeing
 
@@ -60,6 +66,12 @@ class Fleet:
     def find(self, id: str) -> Agent:
         """The agent with this id, or whose id alone begins with it."""
         return self.context.store.find(id)
+
+    def find_running(self, id: str) -> Agent:
+        """As `find`, and what runs without a record: an orphan, a service of a compose file (`key` is 0)."""
+        from magents.fleet import look
+
+        return look.find(self.context, id)
 
     def find_removed(self, id: str, folder: str = ".", pin: str = "") -> Agent:
         """The removed agent with this id or unique prefix; of several with one id the newest.
@@ -79,9 +91,7 @@ class Fleet:
 
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
-        from magents.workspace import changes
-
-        return changes.summary(agent.workspace, agent.base, agent.base_commit)
+        return self.context.workspace(agent).summary()
 
     # --- its life
 
@@ -179,7 +189,7 @@ class Fleet:
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
-        return self.context.terminal(agent).attach(agent.id, inside=inside, read_only=read_only)
+        return self.context.terminal(agent, tty=True).attach(agent.id, inside=inside, read_only=read_only)
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
@@ -191,13 +201,23 @@ class Fleet:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
         from magents.fleet import work
 
-        return work.diff(agent, *options)
+        return work.diff(self.context, agent, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
         from magents.fleet import work
 
-        return work.files(agent)
+        return work.files(self.context, agent)
+
+    def collect(self, agent: Agent) -> str:
+        """Bring the commits of an agent in a container to its branch in the project.
+
+        Returns why the branch was left alone, because the user has moved it or has it checked out; '' if it
+        was not. Nothing to do for a worktree. `diff`, `merge`, `stop` and the end of each turn do it, too.
+        """
+        from magents.fleet import work
+
+        return work.collect(self.context, agent)
 
     def merge(
         self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from magents import status
     from magents.harnesses.base import Harness
     from magents.model import Agent
-    from magents.runtimes.base import Runtime
+    from magents.runtimes.base import Desk, Runtime
     from magents.store import Store
     from magents.terminal import Terminal
+    from magents.workspace.kinds import Workspace
 
 SCREEN = "terminal.txt"
 """What an agent's terminal showed when it was stopped."""
@@ -27,16 +28,38 @@ CLAIMED = "claimed"
 class Context:
     """The store and how to get from an agent to its parts."""
 
-    def __init__(self, store: Store, progress: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, progress: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self.store = store
         self.progress = progress
         """Told, in a few words, of each step that can take longer than a moment."""
+        self.warn = warn
+        """Told of what the user should know although it stops nothing."""
         self.mended = False
         """Whether a killed command's work was mended, so that what was asked before may not hold."""
 
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
         return self.store.place(agent)
+
+    def desk(self, agent: Agent) -> Desk:
+        """Where it talks with us."""
+        return self.runtime(agent).desk(self.folder(agent))
+
+    def workspace(self, agent: Agent) -> Workspace:
+        """Its own copy of the project."""
+        from magents.workspace import clone, kinds
+
+        runtime, folder = self.runtime(agent), self.folder(agent)
+        if not runtime.private:
+            return kinds.Worktree(agent)
+        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)))
+
+    def shared(self, agent: Agent) -> str:
+        """The folder that the agents of its project share, where they cannot reach the project itself."""
+        from hashlib import sha256
+
+        digest = sha256(os.fsencode(agent.project)).hexdigest()[:12]
+        return os.path.join(self.store.folder, "shared", f"{os.path.basename(agent.project)}-{digest}")
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
@@ -46,17 +69,17 @@ class Context:
         """Where it runs."""
         return runtime(agent.runtime)
 
-    def terminal(self, agent: Agent) -> Terminal:
-        """Its terminal."""
+    def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
+        """Its terminal; `tty`: for a command that talks to the user's."""
         from magents.terminal import Terminal
 
-        return Terminal(self.runtime(agent).inside(agent.id))
+        return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 
     def report(self, agent: Agent) -> status.Report:
         """What its log says."""
         from magents import events, status
 
-        return status.read(events.read(self.folder(agent)), self.harness(agent))
+        return status.read(events.read(self.desk(agent).here), self.harness(agent))
 
     def keep_screen(self, agent: Agent, text: str) -> None:
         """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another."""

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, names, process, runtimes
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
-from magents.fleet import prompts
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, UsageError
+from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
 from magents.harnesses import harness
 from magents.model import Agent
@@ -55,6 +55,10 @@ class Plan(NamedTuple):
     """The command to run in the workspace first; '' for none."""
     prompt: str | None
     env: Mapping[str, str]
+    warnings: list[str]
+    """What stops nothing, but should be known: a key that the harness is going to ask for."""
+    moves: Agent | None = None
+    """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
 def plan(context: Context, wish: Wish) -> Plan:
@@ -72,47 +76,50 @@ def plan(context: Context, wish: Wish) -> Plan:
             "Make one: git commit --allow-empty -m 'Begin'",
         )
     settings = config.load(found.settings)
-    chosen = check_harness(wish, settings)
     mode = wish.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
-    check_runtime(mode)
+    where = runtimes.runtime(mode)
+    chosen = check_harness(wish, settings, here=not where.private)
+    warnings = where.require(chosen)
     base, commit, track = starting_point(found, wish, settings, branch)
-    id = wish.id or names.free(names.slug(wish.branch), {agent.id for agent in context.store.live()})
+    moved = movable(context, found.path, wish.branch, mode)
+    taken = {agent.id for agent in context.store.live() if agent != moved}
+    id = wish.id or (moved.id if moved else names.free(names.slug(wish.branch), taken))
     agent = Agent(
         0, id, found.path, wish.branch, base, commit, not branch.commit, chosen, wish.command, mode,
         os.path.join(workspaces(found, settings), id), time.time(), "creating",
         unattended(settings, mode), "", "",
     )  # fmt: skip
+    result = Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env, warnings, moved)
+    if moved:
+        return result
     if rival := context.store.rival(agent):
         raise rival
     project.check_free(wish.branch, branch)
     if not wish.id and any(other.workspace == agent.workspace for other in context.store.live()):
         return plan(context, wish)  # another command has just taken the id that was free: choose the next
     worktree.check_absent(agent.workspace)
-    return Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env)
+    return result
 
 
-def check_harness(wish: Wish, settings: Config) -> str:
-    """The harness to use. Raises NotFound for an unknown one and Missing for one that is not installed."""
+def movable(context: Context, path: str, branch: str, mode: str) -> Agent | None:
+    """The stopped agent of another mode that has the branch: it makes way, and the new one takes its work over."""
+    mine = (other for other in context.store.live() if (other.project, other.branch) == (path, branch))
+    return next((other for other in mine if other.phase == "stopped" and other.runtime != mode), None)
+
+
+def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
+    """The harness to use. Raises NotFound for an unknown one, and Missing for one that is to run `here`, on this
+    machine, and is not installed."""
     if wish.command:
-        if not process.find(wish.command[0]):
+        if here and not process.find(wish.command[0]):
             raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = wish.harness or settings["AGENT"]
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
-    for problem in harness(chosen).check():
+    for problem in harness(chosen).check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
-
-
-def check_runtime(mode: str) -> None:
-    """Raises NotFound for a mode there is not, Missing for one whose program is not there."""
-    if mode == "docker":
-        raise NotFound("This version of Magents has no Docker mode.", "Turn it off: magents config --no-docker")
-    if mode not in runtimes.TABLE:
-        runtimes.runtime(mode)
-    if not process.find("tmux"):
-        raise process.missing("tmux")
 
 
 def unattended(settings: Config, mode: str) -> bool:
@@ -156,6 +163,11 @@ def create(context: Context, wish: Wish) -> Agent:
     """Make the agent and start it. Raises MagentsError, and then nothing of it is left."""
     while True:
         planned = plan(context, wish)
+        if planned.moves:
+            context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
+            remove.remove(context, planned.moves)
+            wish = wish._replace(asked=None, id=wish.id or planned.moves.id)
+            continue
         with context.store.lock(planned.agent.id) as lock:
             try:
                 agent = context.store.add(planned.agent)
@@ -164,6 +176,8 @@ def create(context: Context, wish: Wish) -> Agent:
                     raise
                 wish = wish._replace(asked=None)
                 continue  # another command has just taken the id that was free: choose the next
+            for text in planned.warnings:
+                context.warn(text)
             try:
                 return build(context, agent, planned, lock)
             except BaseException:
@@ -184,19 +198,21 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     worktree.claim(agent.workspace)
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
-    with worktree.add(
-        agent.project, agent.workspace, agent.branch, agent.base_commit,
-        new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,),
-    ) as adding:  # fmt: skip
+    workspace, runtime = context.workspace(agent), context.runtime(agent)
+    with workspace.fill(
+        new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,)
+    ) as filling:
         from magents.fleet import launch  # while git is at work
 
         start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
-        check_out(context, agent, planned, adding, lock)
+        runtime.prepare(start.launch)
+        check_out(context, agent, planned, filling, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.workspace import include
 
         include.copy(agent.project, agent.workspace)
     brought = launch.take_over(context, agent)
+    workspace.hand_over(runtime.owner())
     if planned.setup:
         launch.set_up(context, agent, planned.setup, folder, lock)
     launch.go(context, start)
@@ -214,12 +230,10 @@ def checkout_workers(context: Context, planned: Plan) -> str:
     return str(max(1, (os.cpu_count() or 1) // max(1, making)))
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, adding: Running, lock: int) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, lock: int) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
-        worktree.finish(
-            adding, agent.project, agent.branch, agent.base_commit, new=planned.new_branch, keep=(lock,)
-        )
+        context.workspace(agent).filled(filling, new=planned.new_branch, keep=(lock,))
     except CommandFailed as error:
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo
@@ -250,7 +264,7 @@ def undo(context: Context, agent: Agent) -> None:
     folder = context.folder(agent)
     context.runtime(agent).remove(agent, folder)
     if os.path.exists(os.path.join(folder, CLAIMED)):
-        worktree.remove(agent.project, agent.workspace)
+        context.workspace(agent).remove()
         if agent.made_branch:
             worktree.drop_branch(agent.project, agent.branch, agent.base_commit)
         worktree.discard(folder)

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import events, paths, process
+from magents import events, process
 from magents.errors import CommandFailed, MagentsError, NotFound
 from magents.fleet import prompts
 from magents.fleet.context import Context, boot
@@ -40,17 +40,31 @@ def prepare(
     env: Mapping[str, str] | None = None,
 ) -> Ready:
     """Find out what to start. `env` is kept for later starts; None stands for what was kept."""
-    folder = context.folder(agent)
+    folder, desk = context.folder(agent), context.desk(agent)
     session = context.report(agent).session if resume else None
-    start = Start(
-        folder, paths.share(), prompt, resume, session, agent.unattended, agent.command
-    )  # fmt: skip
+    start = Start(desk.there, desk.share, prompt, resume, session, agent.unattended, agent.command)
     program = context.harness(agent).start(start)
     if env is None:
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    return Ready(Launch(agent, program, folder, process.environment(env)), boot(), prompt is not None)
+    launch = Launch(agent, program, folder, process.environment(None), env)
+    if context.runtime(agent).private:
+        launch = secluded(context, launch)
+    return Ready(launch, boot(), prompt is not None)
+
+
+def secluded(context: Context, launch: Launch) -> Launch:
+    """What an agent needs besides that sees nothing of this machine but what it is shown."""
+    from magents.fleet import shared
+    from magents.workspace import clone, project
+
+    agent = launch.agent
+    return launch._replace(
+        env=launch.env | project.author(agent.project),
+        shared=shared.provide(context, agent, context.runtime(agent).owner()),
+        borrowed=clone.borrowed(agent.project),
+    )
 
 
 def keep_env(folder: str, env: Mapping[str, str]) -> None:
@@ -73,13 +87,21 @@ def kept_env(folder: str) -> dict[str, str]:
 
 def go(context: Context, ready: Ready) -> None:
     """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones."""
-    events.trim(ready.launch.folder)
-    events.write(ready.launch.folder, "launch", PROMPTED if ready.prompted else "")
-    context.runtime(ready.launch.agent).start(ready.launch)
+    runtime = context.runtime(ready.launch.agent)
+    desk, owner = runtime.desk(ready.launch.folder).here, runtime.owner()
+    events.trim(desk, owner)
+    events.write(desk, "launch", PROMPTED if ready.prompted else "", owner)
+    runtime.start(ready.launch)
+    if runtime.private:
+        from magents.fleet import collector
+
+        collector.ensure(context)
 
 
 def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:
-    """Run the user's set-up command in the workspace. Raises MagentsError with its output if it fails.
+    """Run the user's set-up command in the workspace, where the agent is going to run.
+
+    Raises MagentsError with its output if it fails.
 
     It inherits the lock: were this command killed, its set-up would still be seen as at work.
     """
@@ -89,9 +111,12 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         "MAGENTS_PROJECT": agent.project,
     }  # fmt: skip
     try:
+        # In a container the environment is there already, and the workspace is where one is.
+        words = context.runtime(agent).inside(agent.id)
         process.run(
-            ["sh", "-c", command], cwd=agent.workspace, env=env, timeout=3600, keep=(lock,), merge_output=True
-        )
+            [*words, "sh", "-c", command], cwd=agent.workspace, env=None if words else env, timeout=3600,
+            keep=(lock,), merge_output=True,
+        )  # fmt: skip
     except CommandFailed as error:
         last = "\n".join(error.output.strip().splitlines()[-40:])
         how = "took longer than an hour" if error.code is None else f"failed with exit code {error.code}"
@@ -110,7 +135,8 @@ def take_over(context: Context, agent: Agent) -> str:
         if old.branch == agent.branch and old.pin:
             from magents.workspace import restore
 
-            back = restore.bring_over(agent.project, old.pin, agent.workspace)
+            foreign = context.runtime(old).private
+            back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=foreign)
             if back:
                 context.progress(f"brought back the uncommitted work of {old.id}: {back} files")
                 return f", with {back} uncommitted files of {old.id}"

@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import events, harnesses, runtimes, status
-from magents.errors import MagentsError
+from magents.errors import MagentsError, NotFound
 from magents.fleet.context import Context, boot
-from magents.model import Agent, Status
-from magents.terminal import Terminal
+from magents.model import Agent, Signal, Status
+from magents.store import pick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from magents.runtimes.base import Sighting
 
@@ -56,15 +56,40 @@ def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
 
 
 def observe(agents: Iterable[Agent]) -> Seen:
-    """Ask each runtime once: those in use, and tmux, which can hold orphans."""
-    sightings: dict[str, list[Sighting]] = {}
-    problems = []
-    for name in dict.fromkeys(["tmux", *(agent.runtime for agent in agents)]):
+    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
+    used = {agent.runtime for agent in agents}
+    names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
+    answers: dict[str, list[Sighting] | MagentsError] = {}
+
+    def ask(name: str) -> None:
         try:
-            sightings[name] = runtimes.runtime(name).observe()
+            answers[name] = runtimes.runtime(name).observe()
         except MagentsError as error:
-            problems.append(f"{name} cannot be asked: {error.message}")
+            answers[name] = error
+
+    at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
+    sightings = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
+    # Where none of the user's agents is, a runtime that is merely installed and does not run is no problem.
+    problems = [
+        f"{name} cannot be asked: {error.message}"
+        for name in names
+        if isinstance(error := answers[name], MagentsError) and (name in used or name == "tmux")
+    ]
     return Seen(sightings, problems)
+
+
+def at_once(jobs: Sequence[Callable[[], None]]) -> None:
+    """Do all of them; each but the first in a thread of its own."""
+    threads = []
+    if len(jobs) > 1:
+        from threading import Thread
+
+        threads = [Thread(target=job) for job in jobs[1:]]
+    for thread in threads:
+        thread.start()
+    jobs[0]()
+    for thread in threads:
+        thread.join()
 
 
 def gather(context: Context, agents: Iterable[Agent], seen: Seen) -> list[status.Facts]:
@@ -80,21 +105,30 @@ def gather(context: Context, agents: Iterable[Agent], seen: Seen) -> list[status
         folder = context.folder(agent)
         kind = context.harness(agent)
         sighting = by_folder.get((agent.runtime, folder))
-        state = "absent" if sighting is None else "alive" if sighting.alive else "ended"
+        report = status.read(events.read(context.desk(agent).here), kind)
         facts.append(
             status.Facts(
                 agent,
-                status.read(events.read(folder), kind),
+                report,
                 kind.reports,
                 bool(kind.takes_prompt),
-                state if agent.runtime in seen.sightings else "unknown",
+                presence(sighting, report) if agent.runtime in seen.sightings else "unknown",
                 sighting.active if sighting else 0.0,
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
+                note=sighting.note if sighting else "",
             )
         )
     return facts
+
+
+def presence(sighting: Sighting | None, report: status.Report) -> str:
+    """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
+    container only it can tell."""
+    if sighting is None or not sighting.there:
+        return "absent"
+    return "alive" if sighting.alive and report.ended is None else "ended"
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:
@@ -103,14 +137,18 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
     open_ones = [fact for fact in facts if status.doubtful(fact, now)]
     screens: dict[str, str] = {}
     for name in dict.fromkeys(fact.agent.runtime for fact in open_ones):
-        ids = [fact.agent.id for fact in open_ones if fact.agent.runtime == name]
-        screens |= Terminal(runtimes.runtime(name).inside(ids[0])).screens(ids)
-    return [
-        status.seen_on_screen(fact, context.harness(fact.agent).look(screens[fact.agent.id]), now)
-        if fact in open_ones and fact.agent.id in screens
-        else fact
-        for fact in facts
-    ]
+        folders = {f.agent.id: context.folder(f.agent) for f in open_ones if f.agent.runtime == name}
+        screens |= runtimes.runtime(name).screens(folders)
+    return [seen_closer(context, fact, screens, now) if fact in open_ones else fact for fact in facts]
+
+
+def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], now: float) -> status.Facts:
+    """The facts with what the agent's screen shows. One that stirs long after it asked something, or was done,
+    is at work again; when it is still, its screen tells for certain."""
+    if fact.agent.id in screens:
+        return status.seen_on_screen(fact, context.harness(fact.agent).look(screens[fact.agent.id]), now)
+    stirs = context.runtime(fact.agent).private and fact.report.signal is not None
+    return fact._replace(look=Signal("working")) if stirs else fact
 
 
 def orphans(context: Context, agents: Iterable[Agent], seen: Seen) -> list[View]:
@@ -125,7 +163,10 @@ def orphans(context: Context, agents: Iterable[Agent], seen: Seen) -> list[View]
 
 
 def of_orphan(sighting: Sighting) -> Status:
-    """What an orphan does, as far as its terminal tells."""
+    """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
+    a service of a compose file."""
+    if not sighting.label:
+        return Status("running" if sighting.alive else "stopped", sighting.note or "a container of your own")
     if sighting.alive:
         return Status("running", "orphan: no record of it")
     return Status("stopped", "orphan: its program has ended, and there is no record of it")
@@ -151,12 +192,27 @@ def command_of(label: dict[str, str]) -> tuple[str, ...]:
     return tuple(map(str, words)) if isinstance(words, list) else ()
 
 
+def find(context: Context, id: str) -> Agent:
+    """The living agent with this id or unique prefix, or an orphan of that id. Raises NotFound, Conflict."""
+    try:
+        return context.store.find(id)
+    except NotFound:
+        agents = context.store.live()
+        views = orphans(context, agents, observe(agents))
+        return pick(id, [view.agent for view in views], "magents list")
+
+
 def one(context: Context, agent: Agent) -> Status:
-    """What one agent does; `agent` may be an older record of it."""
+    """What one agent does; `agent` may be an older record of it, or an orphan."""
+    if not agent.key:
+        views = orphans(context, [], observe([agent]))
+        return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
     return look(context, [context.store.get(agent.key)]).views[0].status
 
 
 def is_alive(context: Context, agent: Agent) -> bool:
     """Whether its program runs. Raises MagentsError when its runtime cannot be asked."""
     folder = context.folder(agent)
-    return any(s.alive for s in context.runtime(agent).observe() if s.label.get("folder") == folder)
+    report = context.report(agent)
+    mine = [s for s in context.runtime(agent).observe() if s.label.get("folder") == folder]
+    return any(presence(sighting, report) == "alive" for sighting in mine)

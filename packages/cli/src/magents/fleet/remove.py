@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import Conflict
+from magents.errors import Conflict, MagentsError, Missing
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
 from magents.workspace import snapshot, worktree
@@ -40,13 +40,30 @@ def end(context: Context, agent: Agent, *, remove: bool = False) -> Agent:
     was = agent.phase
     if was != "stopped":
         let_it_save(context, agent)
-    agent = context.store.update(agent, phase="stopped")
     runtime = context.runtime(agent)
+    if was == "active" and runtime.private:
+        bring_home(context, agent)
+    agent = context.store.update(agent, phase="stopped")
     shown = (runtime.remove if remove else runtime.stop)(agent, context.folder(agent))
     context.keep_screen(agent, shown)
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent
+
+
+def bring_home(context: Context, agent: Agent) -> None:
+    """Collect its commits before it is stopped; one whose commits cannot be had is stopped all the same.
+
+    Raises Missing when the runtime does not answer: then it cannot be stopped either.
+    """
+    try:
+        kept_back = context.workspace(agent).collect() if os.path.isdir(agent.workspace) else ""
+    except Missing:
+        raise
+    except MagentsError as error:
+        kept_back = error.message
+    if kept_back:
+        context.warn(f"{agent.id}: {kept_back}")
 
 
 def let_it_save(context: Context, agent: Agent) -> None:
@@ -66,13 +83,14 @@ def remove(context: Context, agent: Agent) -> Removed:
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
-        worktree.check_unlocked(agent.project, agent.workspace)
+        workspace = context.workspace(agent)
+        workspace.check_removable()
         agent = end(context, agent, remove=True)
         context.progress(f"keeping the work of {agent.id}")
         agent = context.store.update(agent, phase="removing", pin="")
         absent = not os.path.isdir(agent.workspace)
         try:
-            ref, uncommitted = pin(context, agent)
+            ref, uncommitted = workspace.pin()
             agent = context.store.update(agent, pin=ref)
         except BaseException:
             context.store.update(agent, phase="stopped")
@@ -80,28 +98,11 @@ def remove(context: Context, agent: Agent) -> Removed:
         return Removed(finish_removal(context, agent), ref, uncommitted, absent)
 
 
-def pin(context: Context, agent: Agent) -> tuple[str, int]:
-    """Pin everything in the workspace, or what git still knows of one that is gone.
-
-    Returns the ref and how many uncommitted files it holds.
-    """
-    context.runtime(agent).collect(agent)
-    if os.path.isdir(agent.workspace):
-        extra = []
-        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
-            from magents.workspace import include
-
-            extra = include.changed(agent.project, agent.workspace)
-        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra)
-        return ref, meta.uncommitted
-    return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
-
-
 def finish_removal(context: Context, agent: Agent) -> Agent:
     """Remove what is pinned. Where a killed command did not get to pin it, that comes first."""
     if not agent.pin:
-        agent = context.store.update(agent, pin=pin(context, agent)[0])
-    worktree.remove(agent.project, agent.workspace)
+        agent = context.store.update(agent, pin=context.workspace(agent).pin()[0])
+    context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, f"workspace removed, kept as {agent.pin}")
     return agent
@@ -109,8 +110,6 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
 
 def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
     """Bring a removed workspace back; the agent is stopped then. Raises MagentsError, nothing changed."""
-    from magents.workspace import include, restore
-
     with context.store.lock(agent.id) as lock:
         agent = context.store.get(agent.key)
         if agent.phase != "removed":
@@ -124,8 +123,8 @@ def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
             with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="ascii"):
                 pass
             context.progress(f"bringing {agent.workspace} back")
-            back = restore.bring_back(agent.project, agent.pin, agent.workspace, keep=(lock,))
-            include.copy(agent.project, agent.workspace)
+            owner = context.runtime(agent).owner()
+            back = context.workspace(agent).restore(agent.pin, owner, keep=(lock,))
         except BaseException:
             give_up_restoring(context, agent)
             raise
@@ -137,7 +136,7 @@ def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
 def give_up_restoring(context: Context, agent: Agent) -> None:
     """Take a half-restored workspace away; its pin holds everything."""
     if os.path.exists(os.path.join(context.folder(agent), CLAIMED)):
-        worktree.remove(agent.project, agent.workspace)
+        context.workspace(agent).remove()
     else:
         worktree.discard_empty(agent.workspace)
     context.store.update(agent, phase="removed")

@@ -99,7 +99,7 @@ def deliver(
     context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
 ) -> Delivery:
     """Type it, press Enter, and wait for the harness's word; press Enter again if the first was lost."""
-    folder = context.folder(agent)
+    folder = context.desk(agent).here
     before = events.size(folder)
     terminal.paste(agent.id, prompt)
     # Enter in the same breath can be taken for a part of the paste.
@@ -175,7 +175,8 @@ def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
 def current(context: Context, agent: Agent, styled: bool) -> str:
     """The terminal's text, live or kept."""
     folder = context.folder(agent)
-    if any(s.label.get("folder") == folder for s in context.runtime(agent).observe()):
+    seen = [s for s in context.runtime(agent).observe() if s.there]
+    if any(s.label.get("folder") == folder if agent.key else s.id == agent.id for s in seen):
         return context.terminal(agent).screen(agent.id, history=10**9, styled=styled)
     try:
         with open(os.path.join(folder, SCREEN), encoding="utf-8", errors="replace") as file:

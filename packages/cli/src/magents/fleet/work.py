@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from magents.errors import Conflict, NotFound, UsageError
 from magents.text import one_line
-from magents.workspace import changes
 from magents.workspace import merge as merging
 
 if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.model import Agent
     from magents.workspace.changes import Change
+    from magents.workspace.kinds import Workspace
     from magents.workspace.merge import Merged
 
 
@@ -23,16 +23,23 @@ def check_workspace(agent: Agent) -> None:
         raise NotFound(f"The workspace of {agent.id} is not there: {agent.workspace}.", "Bring its disk back.")
 
 
-def diff(agent: Agent, *options: str) -> bytes:
+def diff(context: Context, agent: Agent, *options: str) -> bytes:
     """The bytes of `git diff` since its base, untracked files included."""
     check_workspace(agent)
-    return changes.diff(agent.workspace, agent.base, agent.base_commit, *options)
+    return context.workspace(agent).diff(*options)
 
 
-def files(agent: Agent) -> list[Change]:
+def files(context: Context, agent: Agent) -> list[Change]:
     """The changed files."""
     check_workspace(agent)
-    return changes.files(agent.workspace, agent.base, agent.base_commit)
+    return context.workspace(agent).files()
+
+
+def collect(context: Context, agent: Agent) -> str:
+    """Bring its commits to the project; see `Fleet.collect`."""
+    check_workspace(agent)
+    with context.store.lock(agent.id):
+        return context.workspace(agent).collect()
 
 
 def merge(
@@ -45,9 +52,11 @@ def merge(
     if target == agent.branch:
         raise UsageError(f"{target} is the agent's own branch.", "Name another: --into BRANCH")
     with context.store.lock(agent.id):
-        context.runtime(agent).collect(agent)
         merging.check_target(agent.project, target)
-        committed = see_to_uncommitted(agent, commit, committed_only)
+        workspace = context.workspace(agent)
+        if os.path.isdir(agent.workspace) and (kept_back := workspace.collect()):
+            raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
+        committed = see_to_uncommitted(agent, workspace, commit, committed_only)
         context.progress(f"merging {agent.branch} into {target}")
         try:
             done = merging.merge(agent.project, agent.branch, target, squash=squash, message=message)
@@ -61,16 +70,16 @@ def merge(
         return done
 
 
-def see_to_uncommitted(agent: Agent, commit: str, committed_only: bool) -> bool:
+def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committed_only: bool) -> bool:
     """Commit what is uncommitted, or refuse: a merge without it would look whole and not be.
 
     Returns whether there was something to commit.
     """
     if committed_only or not os.path.isdir(agent.workspace):
         return False
-    open_files = changes.uncommitted(agent.workspace)
+    open_files = workspace.uncommitted()
     if open_files and commit:
-        changes.commit_all(agent.workspace, commit)
+        workspace.commit(commit)
     elif open_files:
         shown = ", ".join(one_line(name) for name in open_files[:5]) + (" …" if len(open_files) > 5 else "")
         raise Conflict(

@@ -11,7 +11,7 @@ from magents.text import one_line
 if TYPE_CHECKING:
     from magents.runtimes.base import Runtime
 
-TABLE = {"tmux": "Tmux"}
+TABLE = {"tmux": "Tmux", "docker": "Docker"}
 _made: dict[str, Runtime] = {}
 
 

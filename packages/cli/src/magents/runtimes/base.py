@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
     from magents.model import Agent, Problem, Program
+
+
+class Desk(NamedTuple):
+    """The folder through which an agent and Magents talk: event log, settings of its harness."""
+
+    here: str
+    """Its path on this machine."""
+    there: str
+    """Its path where the agent is."""
+    share: str
+    """Where `magents-event` and `agent-run` are there."""
 
 
 class Launch(NamedTuple):
@@ -15,9 +30,15 @@ class Launch(NamedTuple):
     agent: Agent
     program: Program
     folder: str
-    """The agent's own folder on this machine; `Program.files` are written there."""
+    """The agent's own folder on this machine."""
     env: dict[str, str]
-    """The environment it starts with, `Program.env` and `unset` not yet applied. May hold keys."""
+    """This process's environment, `Program.env` and `unset` not yet applied. May hold keys."""
+    own: Mapping[str, str] = {}
+    """What the user has set for this agent alone. May hold keys."""
+    shared: str = ""
+    """The folder that the agents of a project share, for a runtime that has one."""
+    borrowed: Sequence[str] = ()
+    """Folders that its workspace reads from, for a runtime that shows it nothing else."""
 
 
 class Sighting(NamedTuple):
@@ -27,15 +48,38 @@ class Sighting(NamedTuple):
     alive: bool
     """Its program runs. False: only its terminal is left."""
     active: float
-    """Unix time of its terminal's last output, in whole seconds."""
+    """Unix time of its terminal's last output, to a second or so."""
     label: dict[str, str]
     """What the runtime keeps of it, enough to find it again without the store: see `label`."""
+    there: bool = True
+    """Whether its terminal is there."""
+    note: str = ""
+    """What the runtime has to say of it: why its terminal is gone, or that it is not well."""
 
 
 class Runtime(Protocol):
     """A place where agents run. What a test expects of each is in `tests/contract`."""
 
     name: str
+    private: bool
+    """Whether the agent must not reach the user's repository, so that its workspace is a clone of its own."""
+
+    def require(self, harness: str) -> list[str]:
+        """Raises Missing when no agent could be started here now. Returns warnings, say of a missing key."""
+
+    def owner(self) -> tuple[int, int] | None:
+        """The user and group, as this machine numbers them, that the workspace must belong to; None: the user
+        who calls."""
+
+    def desk(self, folder: str) -> Desk:
+        """Where an agent whose own folder this is talks with us. Does no I/O."""
+
+    def prepare(self, launch: Launch) -> None:
+        """Make the place that `inside` leads to, if it is not there; `start` does it by itself. Meanwhile the
+        workspace may still be filled. On failure nothing is left."""
+
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[tuple[str, ...]]:
+        """As `inside`, also where the agent does not run: then there is a place to run commands in meanwhile."""
 
     def check(self) -> list[Problem]:
         """What keeps it from working here; empty if all is well. Never raises."""
@@ -49,14 +93,41 @@ class Runtime(Protocol):
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
 
+    def plausible(self) -> bool:
+        """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
+
     def observe(self) -> list[Sighting]:
         """Every agent of ours, in one look. Raises if it cannot look."""
+
+    def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
+        """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,
+        or that stirs just now where only a still one can be had, is left out."""
 
     def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
         """The words that go before a command to run it where the agent is. Does no I/O."""
 
-    def collect(self, agent: Agent) -> None:
-        """Bring the agent's commits to the user's repository; nothing to do where they already are."""
+    def usage(self) -> dict[str, str]:
+        """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
+
+
+def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
+    """The files that the wrapper and the harness read: path on the desk → text.
+
+    `unset` stands in the program, too: whoever starts it may hold these variables.
+    """
+    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
+    kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
+    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())
+    return {**program.files, "program": f"{unset}{shlex.join(program.argv)}\n", "environment": exports}
+
+
+def parse(text: str) -> dict[str, str]:
+    """A label as it was written; empty if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def label(agent: Agent, folder: str) -> dict[str, str]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shlex
 import signal
 from typing import TYPE_CHECKING
 
-from magents import paths, process
+from magents import guarded, paths, process
 from magents.errors import CommandFailed, Missing
 from magents.model import Problem
-from magents.runtimes.base import Launch, Sighting, label
+from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
 from magents.terminal import MARK, Terminal, wait
 
 if TYPE_CHECKING:
-    from magents.model import Agent, Program
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from magents.model import Agent
     from magents.terminal import Pane
 
 HANG_UP = 0.3
@@ -37,9 +39,31 @@ class Tmux:
     """A session of tmux per agent."""
 
     name = "tmux"
+    private = False
 
     def __init__(self) -> None:
         self.terminal = Terminal()
+
+    def require(self, harness: str) -> list[str]:
+        """Only that tmux is there: to ask it for its version takes too long."""
+        if not process.find("tmux"):
+            raise process.missing("tmux")
+        return []
+
+    def owner(self) -> None:
+        """The agent runs as the user."""
+
+    def desk(self, folder: str) -> Desk:
+        """The folder itself."""
+        return Desk(folder, folder, paths.share())
+
+    def prepare(self, launch: Launch) -> None:
+        """Nothing: this machine is there."""
+
+    @contextlib.contextmanager
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """Nothing: the agent is where we are."""
+        yield ()
 
     def check(self) -> list[Problem]:
         """tmux is there and new enough."""
@@ -82,41 +106,36 @@ class Tmux:
         """The same as `stop`: nothing is left of a session that was ended."""
         return self.stop(agent, folder)
 
+    def plausible(self) -> bool:
+        """Always: to ask costs a few milliseconds."""
+        return True
+
     def observe(self) -> list[Sighting]:
         """All panes with our label, in one call."""
         return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in self.terminal.panes()]
+
+    def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
+        """All of them, in one call."""
+        return self.terminal.screens(list(folders))
 
     def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
         """Nothing: the agent is where we are."""
         return ()
 
-    def collect(self, agent: Agent) -> None:
-        """Nothing: a worktree shares the user's repository."""
+    def usage(self) -> dict[str, str]:
+        """Nothing is limited."""
+        return {}
 
 
 def write_files(launch: Launch) -> None:
     """Put what the wrapper and the harness read into the agent's folder, for this user's eyes only."""
-    program, folder = launch.program, launch.folder
-    env = {name: value for name, value in launch.env.items() if name not in OWN and name not in program.unset}
-    env |= program.env
-    env |= {"MAGENTS_ID": launch.agent.id, MARK: folder}
-    env |= {"MAGENTS_EVENT": os.path.join(paths.share(), "magents-event")}
-    for name, text in {
-        **program.files,
-        "program": command_line(program),
-        "environment": "".join(f"export {n}={shlex.quote(v)}\n" for n, v in env.items() if n.isidentifier()),
-    }.items():
-        path = os.path.join(folder, name)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with open(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-
-
-def command_line(program: Program) -> str:
-    """The line that the wrapper reads. `unset`, because the server's environment may hold them too."""
-    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
-    return f"{unset}{shlex.join(program.argv)}\n"
+    env = {name: value for name, value in {**launch.env, **launch.own}.items() if name not in OWN}
+    env |= {
+        "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
+        "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"),
+    }  # fmt: skip
+    for name, text in files(launch.program, env).items():
+        guarded.write(launch.folder, name, text)
 
 
 def owned(pane: Pane, agent: Agent, folder: str) -> bool:
@@ -138,15 +157,6 @@ def end_marked(line: str, spared: int) -> None:
                 process.end(pid, number)
         if wait(gone, patience):
             return
-
-
-def parse(text: str) -> dict[str, str]:
-    """A label as it was written; empty if it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def version(text: str) -> tuple[int, ...]:

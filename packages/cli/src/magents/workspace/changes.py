@@ -37,36 +37,41 @@ class Summary(NamedTuple):
     """Files that differ from its base, committed or not."""
 
 
-def fork(workspace: str, base: str, base_commit: str) -> str:
-    """The commit that the agent's work is measured from.
+def fork(where: str, base: str, base_commit: str, head: str = "HEAD") -> str:
+    """The commit that the agent's work, at `head`, is measured from. `where`: a folder of the repository.
 
     Where its branch and its base have parted, so that what it has taken over from the base since does not
     count; once its work has been merged, the commit it began at.
     """
     if not base:
         return base_commit
-    found = git(workspace, "merge-base", f"refs/heads/{base}", "HEAD", env=LOOK, ok=None)
-    head = git(workspace, "rev-parse", "HEAD", env=LOOK).line
-    return found.line if found.code == 0 and found.line != head else base_commit
+    found = git(where, "merge-base", f"refs/heads/{base}", head, env=LOOK, ok=None)
+    commit = git(where, "rev-parse", head, env=LOOK).line
+    return found.line if found.code == 0 and found.line != commit else base_commit
 
 
 def diff(workspace: str, base: str, base_commit: str, *options: str) -> bytes:
-    """`git diff` of the working tree against `fork`, untracked files too.
+    """`git diff` of the working tree against `fork`, untracked files too."""
+    return since(workspace, fork(workspace, base, base_commit), *options)
+
+
+def since(workspace: str, start: str, *options: str) -> bytes:
+    """`git diff` of the working tree against the commit `start`, untracked files too.
 
     The index it compares with is a copy, so the agent's own is neither locked nor changed. Files that come and
     go while git reads make it fail, so it is asked again then.
     """
     for _ in range(TRIES):
         try:
-            return compare(workspace, base, base_commit, *options)
+            return compare(workspace, start, *options)
         except CommandFailed as error:
             if not re.search(VANISHED, error.stderr):
                 raise
-    return compare(workspace, base, base_commit, *options)
+    return compare(workspace, start, *options)
 
 
-def compare(workspace: str, base: str, base_commit: str, *options: str) -> bytes:
-    """`diff`, tried once."""
+def compare(workspace: str, start: str, *options: str) -> bytes:
+    """`since`, tried once."""
     with tempfile.TemporaryDirectory(prefix="magents-") as folder:
         index = os.path.join(folder, "index")
         source = os.path.join(git_folder(workspace), "index")
@@ -74,7 +79,6 @@ def compare(workspace: str, base: str, base_commit: str, *options: str) -> bytes
             shutil.copyfile(source, index)
         env = {**LOOK, "GIT_INDEX_FILE": index}
         declare(workspace, untracked(workspace), env)
-        start = fork(workspace, base, base_commit)
         return git(
             workspace, "diff", "--no-ext-diff", "--no-textconv", "--no-color", *options, start, "--", env=env
         ).raw
@@ -95,9 +99,16 @@ def untracked(workspace: str) -> list[str]:
     return [name for name in listed if name and not name.endswith("/")]
 
 
+NUMBERS = ("--numstat", "-z", "--no-renames")
+
+
 def files(workspace: str, base: str, base_commit: str) -> list[Change]:
     """The changed files with their numbers of lines."""
-    raw = diff(workspace, base, base_commit, "--numstat", "-z", "--no-renames")
+    return numbered(diff(workspace, base, base_commit, *NUMBERS))
+
+
+def numbered(raw: bytes) -> list[Change]:
+    """The files of a diff that was made with the options `NUMBERS`."""
     rows = (row.split("\t", 2) for row in os.fsdecode(raw).split("\0") if row)
     return [Change(path, number(added), number(deleted)) for added, deleted, path in rows]
 
@@ -117,11 +128,13 @@ def summary(workspace: str, base: str, base_commit: str) -> Summary:
         counts = counted.result(ok=None)
     if counts.code:
         counts = git(workspace, "rev-list", "--count", f"{base_commit}..HEAD", env=LOOK)
-    since = git(
-        workspace, "diff", "--name-only", "-z", "--no-renames", fork(workspace, base, base_commit), env=LOOK
-    )
-    changed = {name for name in since.text.split("\0") if name} | set(untracked(workspace))
-    return Summary(int(counts.line), len(dirty), len(changed))
+    return Summary(int(counts.line), len(dirty), changed(workspace, fork(workspace, base, base_commit)))
+
+
+def changed(workspace: str, start: str) -> int:
+    """How many files differ from the commit `start`, committed or not."""
+    listed = git(workspace, "diff", "--name-only", "-z", "--no-renames", start, env=LOOK)
+    return len({name for name in listed.text.split("\0") if name} | set(untracked(workspace)))
 
 
 def uncommitted(workspace: str) -> list[str]:

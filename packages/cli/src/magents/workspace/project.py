@@ -189,6 +189,13 @@ def local_branches(project: Project) -> list[str]:
     return git(project.path, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").text.splitlines()
 
 
+def author(path: str) -> dict[str, str]:
+    """Who the user is to git, as `MAGENTS_GIT_NAME` and `MAGENTS_GIT_EMAIL`; empty where git does not know."""
+    said = git(path, "var", "GIT_AUTHOR_IDENT", ok=None)
+    name, _, rest = said.line.partition(" <")
+    return {"MAGENTS_GIT_NAME": name, "MAGENTS_GIT_EMAIL": rest.partition(">")[0]} if said.code == 0 else {}
+
+
 def check_free(branch: str, found: Branch) -> None:
     """Raises Conflict when some working tree has the branch checked out."""
     if found.checked_out:

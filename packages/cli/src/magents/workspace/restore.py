@@ -8,12 +8,13 @@ import tarfile
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from magents.errors import Conflict, MagentsError
+from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.text import one_line
 from magents.workspace.git import blobs, git, working_tree
 from magents.workspace.snapshot import Meta, git_folder, meta_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 UNMERGED = ("staged/1/", "staged/2/", "staged/3/")
 BEFORE = ("info/", "config.worktree")
@@ -47,6 +48,12 @@ def bring_back(project: str, ref: str, path: str, keep: Sequence[int] = ()) -> R
     adding = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path]
     # Before the first commit of a branch there is none to check out: the pin stands in until HEAD is written.
     git(project, *adding, *([meta.head] if meta.head else ["--no-checkout", ref]), keep=keep)
+    fill(project, ref, meta, path, {"HEAD"} if meta.branch and remark else set())
+    return Restored(meta, remark)
+
+
+def fill(project: str, ref: str, meta: Meta, path: str, skip: Container[str] = ()) -> None:
+    """Lay all that a pin holds over a fresh checkout of its commit. `skip`: files of git's own to leave out."""
     admin = git_folder(path)
     pinned = names(project, ref)
     write(
@@ -59,8 +66,8 @@ def bring_back(project: str, ref: str, path: str, keep: Sequence[int] = ()) -> R
     if any(name.startswith("admin/info/sparse-checkout") for name in pinned):
         git(path, "sparse-checkout", "reapply", ok=None)
     overlay(project, ref, meta, pinned, path)
-    back_on_branch = bool(meta.branch) and not remark
-    skip = set() if back_on_branch or not meta.branch else {"HEAD"}
+    if "refs" in pinned and os.path.isdir(os.path.join(path, ".git")):  # a clone's
+        write_refs(project, ref, pinned, path)
     state = [n for n in pinned if n.startswith("admin/") and n[6:] not in skip]
     write(project, ref, state, "admin/", admin)
     if "index" in pinned:
@@ -69,7 +76,17 @@ def bring_back(project: str, ref: str, path: str, keep: Sequence[int] = ()) -> R
     if "modules.tar" in pinned:
         unpack(project, f"{ref}:modules.tar", os.path.join(admin, "modules"))
     git(path, "update-index", "-q", "--refresh", ok=None)
-    return Restored(meta, remark)
+
+
+def write_refs(project: str, ref: str, pinned: Sequence[str], path: str) -> None:
+    """Give a clone the refs again that it had made. Its reflogs come with git's other files."""
+    for name in pinned:
+        if name.startswith("tags/"):
+            content = git(project, "cat-file", "blob", f"{ref}:{name}").raw
+            git(path, "hash-object", "-t", "tag", "-w", "--stdin", stdin=content)
+    rows = git(project, "cat-file", "blob", f"{ref}:refs").text.splitlines()
+    lines = "".join(f"update {name} {oid}\n" for oid, _, name in (row.partition(" ") for row in rows))
+    git(path, "update-ref", "--stdin", stdin=os.fsencode(lines))
 
 
 def write_trees(pinned: Sequence[str], path: str, admin: str) -> None:
@@ -117,14 +134,18 @@ def prepare_branch(project: str, meta: Meta) -> str:
     return ""
 
 
-def overlay(project: str, ref: str, meta: Meta, pinned: Sequence[str], path: str) -> None:
-    """Put the changed and untracked files over a fresh checkout, and take away what was gone."""
+def overlay(project: str, ref: str, meta: Meta, pinned: Sequence[str], path: str, *, nested: bool = True) -> None:
+    """Put the changed and untracked files over a fresh checkout, and take away what was gone.
+
+    Without `nested`, repositories within the workspace are left out.
+    """
     for name in meta.deleted:
         erase(path, name)
     write(project, ref, [name for name in pinned if name.startswith("files/")], "files/", path)
     for name, mode in meta.modes.items():
-        os.chmod(inside(path, name), mode)
-    for number, name in enumerate(meta.nested):
+        if not os.path.islink(inside(path, name)):
+            os.chmod(inside(path, name), mode & 0o777)
+    for number, name in enumerate(meta.nested if nested else ()):
         erase(path, name)
         unpack(project, f"{ref}:nested/{number}.tar", inside(path, name))
     for name in meta.folders:
@@ -145,7 +166,13 @@ def erase(root: str, name: str) -> None:
 
 
 def inside(root: str, name: str) -> str:
-    """The full path of `name` below `root`. Raises MagentsError when a link leads out of it."""
+    """The full path of `name` below `root`.
+
+    Raises MagentsError when it is not below it, a link leads out of it, or it is git's own: a pin that comes
+    from a container was written by someone we do not trust.
+    """
+    if os.path.isabs(name) or set(name.lower().split("/")) & {"", ".", "..", ".git"}:
+        raise MagentsError(f"`{one_line(name)}` would lie outside {root}.", "Nothing was written there.")
     full = os.path.join(root, name)
     parent = os.path.realpath(os.path.dirname(full))
     top = os.path.realpath(root)
@@ -219,12 +246,15 @@ def unpack(project: str, blob: str, target: str) -> None:
             archive.extractall(target, filter="tar")
 
 
-def bring_over(project: str, ref: str, path: str) -> int:
+def bring_over(project: str, ref: str, path: str, *, foreign: bool = False) -> int:
     """Put the uncommitted work of a pin into a fresh checkout of the same branch.
 
     Returns how many files that were; 0, with nothing done, when there were none, when the branch has moved
     since, or when it cannot go without the rest: a merge or rebase under way, a sparse checkout, submodules
     (`magents restore` brings that back).
+
+    `foreign`: the pin was written in a container, by someone we do not trust. Its files come over; what git
+    would act upon does not: repositories within it stay in the pin, its staging area is made anew.
     """
     try:
         meta = meta_of(project, ref)
@@ -235,7 +265,32 @@ def bring_over(project: str, ref: str, path: str) -> int:
     pinned = names(project, ref)
     if any(name.startswith((*UNMERGED, *UNDER_WAY)) for name in pinned):
         return 0
-    overlay(project, ref, meta, pinned, path)
-    write(project, ref, [name for name in pinned if name == "index"], "", git_folder(path))
+    overlay(project, ref, meta, pinned, path, nested=not foreign)
+    if foreign:
+        stage(project, ref, pinned, path)
+    else:
+        write(project, ref, [name for name in pinned if name == "index"], "", git_folder(path))
     git(path, "update-index", "-q", "--refresh", ok=None)
     return meta.uncommitted
+
+
+def stage(project: str, ref: str, pinned: Sequence[str], path: str) -> None:
+    """Make the staging area of a pin again from its entries alone, each checked by git, submodules left out."""
+    if "index" not in pinned:
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="magents-") as folder:
+            write(project, ref, ["index"], "", folder)
+            pinned_rows = entries(path, {"GIT_INDEX_FILE": os.path.join(folder, "index")})
+    except CommandFailed:
+        return  # no index, or one of several files: what is staged comes over as changed files
+    gone = entries(path, {}).keys() - pinned_rows.keys()
+    rows = [row for row in pinned_rows.values() if not row.startswith(b"160000 ")]
+    rows += [b"0 " + b"0" * 40 + b"\t" + name for name in gone]
+    git(path, "update-index", "-z", "--index-info", stdin=b"".join(row + b"\0" for row in rows))
+
+
+def entries(path: str, env: dict[str, str]) -> dict[bytes, bytes]:
+    """The entries of an index, as `git ls-files --stage` tells them, by their paths."""
+    rows = git(path, "ls-files", "--stage", "-z", env=env).raw.split(b"\0")
+    return {row.partition(b"\t")[2]: row for row in rows if row}

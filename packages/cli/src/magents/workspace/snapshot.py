@@ -12,6 +12,8 @@ tree keeps the rest, byte for byte, past filters and line-ending conversion:
     named/OID      trees and blobs that these name
     nested/N.tar   folders that are repositories of their own, with their history
     modules.tar    the repositories of checked-out submodules
+    refs           of a clone: its branches, stash and tags, lines of `OID NAME`
+    tags/OID       the annotated ones of these tags
 
 `git fast-import` writes it in one go: the ref appears last, and only when everything is in.
 """
@@ -38,9 +40,15 @@ if TYPE_CHECKING:
 
 OID = rb"\b[0-9a-f]{7,64}\b"
 """An object's name; the plan of a series of cherry-picks has abbreviated ones."""
+STAMP = r"\d{8}T\d{6}\.\d{3}Z"
+"""What a pin's name ends in."""
 MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
 """A line of a reflog: where from, where to, why."""
-NOT_KEPT = {"index", "gitdir", "commondir", "locked", "index.lock", "modules"}
+NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
+OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
+"""What of a repository's own folder is not kept as files: objects and refs are kept as such."""
+GIVEN = "magents/given"
+"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
 LARGEST_ADMIN = 64 * 1024 * 1024
 UNREADABLE = "Mend its permissions; nothing was removed."
 USUAL = ("H 10", "H 12")
@@ -136,14 +144,25 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
         unusual_modes(workspace, kept_files), emptied(workspace, deleted),
     )  # fmt: skip
     ref = new_ref(meta)
-    kept = admin_files(admin)
+    own = os.path.isdir(os.path.join(workspace, ".git"))
+    kept = admin_files(admin, NOT_KEPT | OF_A_CLONE if own else NOT_KEPT)
     moves = reflog(workspace, admin, "HEAD")
-    oids = {oid for oid, _ in [*stashes, *moves]} | mentioned(kept)
+    own_refs = refs(workspace, admin) if own else []
+    oids = {oid for oid, _ in [*stashes, *moves, *own_refs]} | mentioned(kept)
+    if own:
+        oids |= {oid.decode() for name, data in kept.items() if "logs/" in name for oid in re.findall(OID, data)}
     named = existing(project, sorted(oids - {found.head}))
+    tags = annotated(project, [oid for oid, what in named if what == "tag"])
+    if tags:
+        named = existing(project, sorted(oids | mentioned(tags) - {found.head}))
     commits = [oid for oid, what in named if what == "commit"]
     stream = Stream(writing, ref, f"Work of {id}, kept by Magents", [found.head, *commits])
     with stream:
         stream.text("meta.json", json.dumps(meta._asdict(), indent=1))
+        if own_refs:
+            stream.data("refs", os.fsencode("".join(f"{oid} {name}\n" for oid, name in own_refs)))
+        for name, content in tags.items():
+            stream.data(name, content)
         if (found.staging or hidden or absent) and os.path.exists(os.path.join(admin, "index")):
             stream.file("index", os.path.join(admin, "index"))
         for stage, mode, oid, path in found.staged:
@@ -303,7 +322,31 @@ def git_folder(workspace: str) -> str:
     return os.path.normpath(os.path.join(workspace, text.removeprefix("gitdir: ")))
 
 
-def admin_files(admin: str) -> dict[str, bytes]:
+def refs(workspace: str, admin: str) -> list[tuple[str, str]]:
+    """The refs of a clone that it was not given, pins aside: object and name."""
+    try:
+        with open(os.path.join(admin, GIVEN), encoding="utf-8", errors="surrogateescape") as file:
+            given = set(file.read().splitlines())
+    except OSError:
+        given = set()
+    rows = git(workspace, "for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
+    mine = [row for row in rows if row not in given and f" {prefix('')[:-1]}" not in row]
+    return [(oid, name) for oid, _, name in (row.partition(" ") for row in mine)]
+
+
+def annotated(project: str, oids: Sequence[str]) -> dict[str, bytes]:
+    """Tags, as files of a pin, and the tags that these are of; what was tagged last is `mentioned` in them."""
+    found: dict[str, bytes] = {}
+    ahead = list(oids)
+    while ahead:
+        oid = ahead.pop()
+        found[f"tags/{oid}"] = content = git(project, "cat-file", "tag", oid).raw
+        inner = re.match(rb"object ([0-9a-f]+)\ntype tag\n", content)
+        ahead += [inner[1].decode()] if inner else []
+    return found
+
+
+def admin_files(admin: str, passed_over: frozenset[str] = NOT_KEPT) -> dict[str, bytes]:
     """Git's small files for one worktree. Raises MagentsError when one cannot be read."""
     files: dict[str, bytes] = {}
 
@@ -312,10 +355,10 @@ def admin_files(admin: str) -> dict[str, bytes]:
 
     for folder, inner, names in os.walk(admin, onerror=refuse):
         if folder == admin:
-            inner[:] = [name for name in inner if name not in NOT_KEPT]
+            inner[:] = [name for name in inner if name not in passed_over]
         for name in names:
             path = os.path.join(folder, name)
-            if (folder == admin and name in NOT_KEPT) or not stat.S_ISREG(os.lstat(path).st_mode):
+            if (folder == admin and name in passed_over) or not stat.S_ISREG(os.lstat(path).st_mode):
                 continue
             if os.path.getsize(path) > LARGEST_ADMIN:
                 raise MagentsError(f"{path} is too large to keep.", "Look at it; nothing was removed.")
@@ -362,7 +405,8 @@ def existing(project: str, oids: Sequence[str]) -> list[tuple[str, str]]:
 
 def pins(project: str, id: str = "") -> list[str]:
     """The refs of an agent's pins, newest first; without an id, of all agents' pins."""
-    return git(project, "for-each-ref", "--sort=-refname", "--format=%(refname)", prefix(id)).text.splitlines()
+    listed = git(project, "for-each-ref", "--sort=-refname", "--format=%(refname)", prefix(id)).text.splitlines()
+    return [name for name in listed if re.fullmatch(STAMP, name.rpartition("/")[2])]
 
 
 def meta_of(project: str, ref: str) -> Meta:

@@ -1,0 +1,172 @@
+"""The workspace of Docker mode: a private clone that borrows the project's objects.
+
+A worktree's `.git` leads into the user's own repository, where a hook or a line of configuration that an
+agent writes would run as the user. A clone of its own keeps the agent's git apart: it reads the project's
+objects, mounted read-only at the same absolute path, and writes only its own. The other way, commits come
+home by `collect`: a fetch whose other end, `git upload-pack`, runs where the agent is. So the project's git
+never reads the clone's configuration, hooks, attributes or index, and takes nothing but checked objects.
+
+In the project, an agent's refs are below `refs/magents/<id>/`:
+
+    base    the commit it began at, so that no gc takes what the clone borrows
+    onto    what its base branch was at then, for the same reason
+    branch  its branch as last collected
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import CommandFailed, MagentsError
+from magents.process import Running
+from magents.text import plain
+from magents.workspace.git import command, git, working_tree
+from magents.workspace.snapshot import GIVEN, prefix
+from magents.workspace.worktree import common_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+THERE = "/workspace"
+"""Where the agent finds its workspace."""
+DEEPEST = 5
+"""How many repositories git follows that each borrow from the next (gitrepository-layout(5))."""
+
+
+class Collected(NamedTuple):
+    """What `collect` brought home."""
+
+    before: str
+    """What the branch was at in the project; '' when it was not there."""
+    after: str
+    """What it is at now. Equal to `before` when there was nothing new."""
+    kept_back: str = ""
+    """Why the branch was not moved although the agent has commits for it; '' otherwise."""
+
+
+def borrowed(project: str) -> list[str]:
+    """The folders of objects that a clone of the project reads: its own, and those that it borrows from."""
+    found: list[str] = []
+    ahead = [os.path.join(common_folder(project), "objects")]
+    for _ in range(DEEPEST + 1):
+        found += [folder for folder in ahead if folder not in found]
+        ahead = [other for folder in ahead for other in alternates(folder)]
+    return found
+
+
+def alternates(objects: str) -> list[str]:
+    """The other folders of objects that one names, absolute."""
+    try:
+        with open(os.path.join(objects, "info", "alternates"), encoding="utf-8", errors="surrogateescape") as file:
+            lines = [line.rstrip("\n") for line in file]
+    except OSError:
+        return []
+    return [os.path.normpath(os.path.join(objects, line)) for line in lines if line and not line.startswith("#")]
+
+
+def announce(project: str, id: str, branch: str, commit: str, base: str, *, new: bool, track: str = "") -> None:
+    """Make the branch in the project if it is `new`, and pin what the clone is going to borrow."""
+    if new:
+        how = ["--track", branch, track] if track else ["--no-track", branch, commit]
+        git(project, "branch", *how)
+    lines = [f"update {prefix(id)}base {commit}"]
+    tip = git(project, "rev-parse", "--verify", "-q", f"refs/heads/{base}", ok=None).line if base else ""
+    if tip:
+        lines.append(f"update {prefix(id)}onto {tip}")
+    git(project, "update-ref", "--stdin", stdin="\n".join(lines).encode() + b"\n")
+
+
+def renounce(project: str, id: str) -> None:
+    """Delete the refs that an agent's clone needed. Its pins stay."""
+    names = ("base", "onto", "branch")
+    lines = "".join(f"delete {prefix(id)}{name}\n" for name in names)
+    git(project, "update-ref", "--stdin", stdin=lines.encode())
+
+
+def fill(project: str, path: str, branch: str, commit: str, base: str, workers: str = "") -> Running:
+    """Begin to make a clone in the empty folder `path`, with `branch` checked out at `commit`.
+
+    It has that branch, the base and the tags; no remote, since from where the agent is the project cannot be
+    reached. Faster than `git clone --shared`, which asks the project for each of its refs.
+    """
+    shape = ["--object-format=sha256"] if len(commit) == 64 else []
+    making = Running(["git", "init", "--quiet", "--template=", f"--initial-branch={branch}", *shape, path])
+    form = "--format=%(objectname) %(refname)"
+    listed = git(project, "for-each-ref", form, "refs/tags", *([f"refs/heads/{base}"] if base else []))
+    making.result()
+    own = f"{commit} refs/heads/{branch}"
+    refs = [row for row in listed.text.splitlines() if row.endswith(f" refs/heads/{base}") or " refs/tags/" in row]
+    rows = sorted({row.split(" ", 1)[1]: row for row in [*refs, own]}.items())
+    text = "".join(f"{row}\n" for _, row in rows)
+    for name, content in {
+        "packed-refs": text,
+        GIVEN: text,
+        "objects/info/alternates": f"{os.path.join(common_folder(project), 'objects')}\n",
+    }.items():
+        full = os.path.join(path, ".git", name)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(content)
+    parallel = ["-c", f"checkout.workers={workers}"] if workers else []
+    return Running(command(path, *parallel, "reset", "--hard", "--quiet"))
+
+
+def fetch(project: str, words: Sequence[str], refspecs: Sequence[str]) -> None:
+    """Fetch from the clone. `words` lead to where `git upload-pack` is to run. Raises CommandFailed.
+
+    The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs.
+    """
+    # git-remote-ext(1): a blank parts words, `%` begins an escape, and `%S` is `git-upload-pack`.
+    far = " ".join(word.replace("%", "%%").replace(" ", "% ") for word in words)
+    git(
+        project, "-c", "protocol.ext.allow=always", "-c", "fetch.fsckObjects=true",
+        "-c", "core.hooksPath=/dev/null",
+        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
+        "--no-auto-maintenance", "--refmap=", f"ext::{far} %S {THERE}", *refspecs,
+        env={"LC_ALL": "C"}, timeout=600,
+    )  # fmt: skip
+
+
+def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+    """Bring the agent's branch home.
+
+    The branch in the project follows if it is where the last collection, or the beginning at `commit`, has
+    left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
+    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
+    """
+    kept = f"{prefix(id)}branch"
+    known = refs(project, kept, f"refs/heads/{branch}")
+    last = known.get(kept, (commit, ""))[0]
+    before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
+    try:
+        fetch(project, words, [f"+refs/heads/{branch}:{kept}"])
+    except CommandFailed as error:
+        if "couldn't find remote ref" in error.stderr:
+            return Collected(before, before, f"{id} has no branch {branch} any more")
+        raise MagentsError(
+            f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
+            "Nothing was changed. They are still in its workspace.",
+        ) from error
+    after = git(project, "rev-parse", kept).line
+    if after == before:
+        return Collected(before, after)
+    checked_out = working_tree(checked_out)
+    if checked_out:
+        return Collected(before, before, f"{branch} is checked out at {checked_out}; see {kept}")
+    if before not in ("", last) and not is_ancestor(project, before, after):
+        return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {kept}")
+    git(project, "update-ref", "-m", f"magents: collect {id}", f"refs/heads/{branch}", after, before or "0" * 40)
+    return Collected(before, after)
+
+
+def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
+    """Those of these refs that there are: name → commit, and the working tree that has it checked out."""
+    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    rows = [row.split("\0") for row in git(project, "for-each-ref", form, *names).text.split("\n")[:-1]]
+    return {name: (oid, where) for name, oid, where in rows if name in names}
+
+
+def is_ancestor(project: str, old: str, new: str) -> bool:
+    """Whether the history of `new` has `old`."""
+    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1)).code == 0

@@ -1,0 +1,105 @@
+"""What Magents does in a clone, run where the agent is: `python3 -m magents.workspace.inside VERB ARGUMENTS`.
+
+Git obeys the configuration, hooks and attributes of the repository it works in, and those of a clone are the
+agent's. So nothing of ours runs git in it from outside: this program is in the image, and does there what
+the host needs to know. Whatever it prints is read as coming from the agent.
+
+ARGUMENTS is a JSON object. The answer is JSON on standard output (`diff`: the bytes of `git diff`); an error
+is JSON on standard error, `{"message", "hint"}`, with exit code 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from magents.errors import MagentsError
+from magents.workspace import changes, include, restore, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFUSED = 3
+"""The exit code of an error that is told as JSON."""
+
+
+def diff(top: str, start: str, options: list[str]) -> bytes:
+    """All that differs from `start`, untracked files too."""
+    return changes.since(top, start, *options)
+
+
+def summary(top: str, start: str) -> dict[str, int]:
+    """How many files are uncommitted, and how many differ from `start`."""
+    return {"uncommitted": len(changes.uncommitted(top)), "changed": changes.changed(top, start)}
+
+
+def uncommitted(top: str) -> list[str]:
+    """The files changed, untracked or gone since the last commit."""
+    return changes.uncommitted(top)
+
+
+def commit(top: str, message: str) -> None:
+    """Commit everything, by the clone's own hooks."""
+    changes.commit_all(top, message)
+
+
+def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
+    """Pin everything in the clone itself, from where it is fetched; the ref and how much is uncommitted.
+
+    Ignored files that match `patterns` are kept too, unless their content is `known`: path → SHA-256.
+    """
+    ref, meta = snapshot.take(top, top, id, included(top, patterns, known))
+    return {"ref": ref, "uncommitted": meta.uncommitted}
+
+
+def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
+    """The ignored files that match and are not as they came."""
+    with tempfile.NamedTemporaryFile("w", prefix="magents-") as file:
+        file.write(patterns)
+        file.flush()
+        names = include.wanted(top, file.name) if patterns else []
+    return [name for name in names if digest(os.path.join(top, name)) not in (known.get(name), "")]
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
+    if os.path.islink(path):
+        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
+    if not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fill(top: str, pin: str) -> None:
+    """Lay a pin over the clone that was just made; git finds the pin's commit in what it borrows."""
+    meta = snapshot.meta_of(top, pin)
+    restore.fill(top, pin, meta, top)
+
+
+VERBS: dict[str, Callable[..., Any]] = {
+    "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "pin": pin, "fill": fill,
+}  # fmt: skip
+
+
+def main(top: str, verb: str, arguments: str) -> int:
+    """Do one thing in the clone `top`; returns the exit code."""
+    try:
+        answer = VERBS[verb](top, **json.loads(arguments))
+    except MagentsError as error:
+        sys.stderr.write(json.dumps({"message": error.message, "hint": error.hint}))
+        return REFUSED
+    if isinstance(answer, bytes):
+        sys.stdout.buffer.write(answer)
+    else:
+        sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("/workspace", *sys.argv[1:]))

@@ -1,0 +1,334 @@
+"""The two kinds of workspace, behind one door: a worktree on this machine, a clone that is the agent's own.
+
+A worktree shares the user's repository, and git may work in it. A clone's git obeys the agent, so what is to
+be known of it is asked where the agent is: `inside.py`, reached by the words that lead there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from magents import process
+from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.text import one_line, plain
+from magents.workspace import clone, snapshot, worktree
+from magents.workspace.git import git
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from magents.model import Agent
+    from magents.process import Running
+    from magents.workspace.changes import Change, Summary
+    from magents.workspace.restore import Restored
+
+INSIDE = "/usr/local/lib/magents/inside"
+"""The program in the image that runs `inside.py`."""
+
+
+class Workspace(Protocol):
+    """An agent's own copy of the project. Every method raises MagentsError."""
+
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+        """Begin to check its branch out in its folder, which is empty; see `worktree.add`."""
+
+    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
+        """Wait until it is checked out."""
+
+    def hand_over(self, owner: tuple[int, int] | None) -> None:
+        """Give its files to the user and group that the agent runs as; None: they are theirs already."""
+
+    def collect(self) -> str:
+        """Bring its commits to the project; why the branch there did not follow, or ''."""
+
+    def diff(self, *options: str) -> bytes:
+        """`git diff` of all that it changed since its base, untracked files too."""
+
+    def files(self) -> list[Change]:
+        """The changed files with their numbers of lines."""
+
+    def summary(self) -> Summary:
+        """The work in numbers."""
+
+    def uncommitted(self) -> list[str]:
+        """The files changed, untracked or gone since the last commit."""
+
+    def commit(self, message: str) -> None:
+        """Commit everything that is uncommitted."""
+
+    def check_removable(self) -> None:
+        """Raises Conflict when the user has locked it."""
+
+    def pin(self) -> tuple[str, int]:
+        """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
+
+    def remove(self) -> None:
+        """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
+
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
+        """Bring it back from a pin into its folder, which is empty."""
+
+
+class Worktree(NamedTuple):
+    """A git worktree of the project."""
+
+    agent: Agent
+
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+        """`git worktree add`."""
+        agent = self.agent
+        return worktree.add(
+            agent.project, agent.workspace, agent.branch, agent.base_commit,
+            new=new, track=track, workers=workers, keep=keep,
+        )  # fmt: skip
+
+    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
+        """Wait, and try again where git stumbled over another worktree."""
+        agent = self.agent
+        worktree.finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
+
+    def hand_over(self, owner: tuple[int, int] | None) -> None:
+        """Nothing: the agent runs as the user."""
+
+    def collect(self) -> str:
+        """Nothing: its commits are in the project."""
+        return ""
+
+    def diff(self, *options: str) -> bytes:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.diff(self.agent.workspace, self.agent.base, self.agent.base_commit, *options)
+
+    def files(self) -> list[Change]:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.files(self.agent.workspace, self.agent.base, self.agent.base_commit)
+
+    def summary(self) -> Summary:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.summary(self.agent.workspace, self.agent.base, self.agent.base_commit)
+
+    def uncommitted(self) -> list[str]:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.uncommitted(self.agent.workspace)
+
+    def commit(self, message: str) -> None:
+        """`git commit`, with the user's hooks."""
+        from magents.workspace import changes
+
+        changes.commit_all(self.agent.workspace, message)
+
+    def check_removable(self) -> None:
+        """`git worktree lock` keeps it."""
+        worktree.check_unlocked(self.agent.project, self.agent.workspace)
+
+    def pin(self) -> tuple[str, int]:
+        """Everything in it, or what git still knows of one that is gone."""
+        agent = self.agent
+        if not os.path.isdir(agent.workspace):
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+        extra = []
+        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
+            from magents.workspace import include
+
+            extra = include.changed(agent.project, agent.workspace)
+        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra)
+        return ref, meta.uncommitted
+
+    def remove(self) -> None:
+        """Its folder and git's record of it."""
+        worktree.remove(self.agent.project, self.agent.workspace)
+
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
+        """A worktree again, on its branch where that still is what it was."""
+        from magents.workspace import include, restore
+
+        agent = self.agent
+        back = restore.bring_back(agent.project, pin, agent.workspace, keep=keep)
+        include.copy(agent.project, agent.workspace)
+        return back
+
+
+class Clone(NamedTuple):
+    """A clone that is mounted where the agent is."""
+
+    agent: Agent
+    reach: Callable[[], AbstractContextManager[Sequence[str]]]
+    """Leads to where the agent is, running or not: the words that run a command there. Raises MagentsError."""
+
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+        """A private clone; the branch is made in the project too, where its commits will come home to."""
+        agent = self.agent
+        clone.announce(agent.project, agent.id, agent.branch, agent.base_commit, agent.base, new=new, track=track)
+        return clone.fill(agent.project, agent.workspace, agent.branch, agent.base_commit, agent.base, workers)
+
+    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
+        """Wait."""
+        filling.result(timeout=3600)
+
+    def hand_over(self, owner: tuple[int, int] | None) -> None:
+        """Everything in it, links themselves and not where they lead."""
+        if owner:
+            process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
+
+    def collect(self) -> str:
+        """Fetch its branch, and move the project's where the user has not."""
+        with self.reach() as words:
+            return self._collect(words)
+
+    def _collect(self, words: Sequence[str]) -> str:
+        agent = self.agent
+        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words).kept_back
+
+    def _start(self) -> str:
+        """The commit that its work is measured from, as of the last collection."""
+        from magents.workspace import changes
+
+        agent = self.agent
+        tip = f"{snapshot.prefix(agent.id)}branch"
+        if not clone.refs(agent.project, tip):
+            return agent.base_commit
+        return changes.fork(agent.project, agent.base, agent.base_commit, tip)
+
+    def diff(self, *options: str) -> bytes:
+        """Asked inside, after its commits were brought home."""
+        with self.reach() as words:
+            self._collect(words)
+            return self._ask(words, "diff", start=self._start(), options=list(options))
+
+    def files(self) -> list[Change]:
+        """Asked inside."""
+        from magents.workspace import changes
+
+        return changes.numbered(self.diff(*changes.NUMBERS))
+
+    def summary(self) -> Summary:
+        """Commits as of the last collection, files asked inside."""
+        from magents.workspace.changes import Summary
+
+        agent = self.agent
+        tip = f"{snapshot.prefix(agent.id)}branch"
+        since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
+        ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
+        with self.reach() as words:
+            said = self._json(words, "summary", start=self._start())
+        return Summary(int(ahead), whole(said, "uncommitted"), whole(said, "changed"))
+
+    def uncommitted(self) -> list[str]:
+        """Asked inside."""
+        with self.reach() as words:
+            said = self._json(words, "uncommitted")
+        return [str(name) for name in said] if isinstance(said, list) else []
+
+    def commit(self, message: str) -> None:
+        """`git commit` inside, with the clone's own hooks; then the commit is brought home."""
+        with self.reach() as words:
+            self._ask(words, "commit", message=message)
+            self._collect(words)
+
+    def check_removable(self) -> None:
+        """Nobody can lock it."""
+
+    def pin(self) -> tuple[str, int]:
+        """Pinned inside, then fetched; or what is known of one that is gone."""
+        agent = self.agent
+        if not os.path.isdir(agent.workspace):
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+        patterns, known = self._included()
+        with self.reach() as words:
+            self._collect(words)
+            said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
+            ref = said.get("ref") if isinstance(said, dict) else None
+            wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
+            if not isinstance(ref, str) or not re.fullmatch(wanted, ref):
+                raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
+            self._fetch(words, f"{ref}:{ref}")
+        snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        return ref, whole(said, "uncommitted")
+
+    def _fetch(self, words: Sequence[str], refspec: str) -> None:
+        agent = self.agent
+        try:
+            clone.fetch(agent.project, words, [refspec])
+        except CommandFailed as error:
+            raise MagentsError(
+                f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
+                "Nothing was removed.",
+            ) from error
+
+    def _included(self) -> tuple[str, dict[str, str]]:
+        """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
+        from magents.workspace import include, inside
+
+        project = self.agent.project
+        path = os.path.join(project, include.NAME)
+        if not os.path.isfile(path):
+            return "", {}
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            patterns = file.read()
+        return patterns, {
+            name: inside.digest(os.path.join(project, name)) for name in include.wanted(project, path)
+        }
+
+    def remove(self) -> None:
+        """Its folder, and the refs that it needed."""
+        worktree.remove(self.agent.project, self.agent.workspace)
+        clone.renounce(self.agent.project, self.agent.id)
+
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
+        """A new clone, with the pin laid over it where the agent will be."""
+        from magents.workspace import include, restore
+
+        agent = self.agent
+        meta = snapshot.meta_of(agent.project, pin)
+        start = meta.head or agent.base_commit
+        new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
+        clone.announce(agent.project, agent.id, agent.branch, start, agent.base, new=new)
+        clone.fill(agent.project, agent.workspace, agent.branch, start, agent.base).result(timeout=3600)
+        include.copy(agent.project, agent.workspace)
+        self.hand_over(owner)
+        oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
+        with self.reach() as words:
+            self._ask(words, "fill", pin=oid)
+        return restore.Restored(meta, "")
+
+    def _json(self, words: Sequence[str], verb: str, **arguments: object) -> Any:
+        """What was answered inside; None where that is no JSON."""
+        try:
+            return json.loads(self._ask(words, verb, **arguments))
+        except ValueError:
+            return None
+
+    def _ask(self, words: Sequence[str], verb: str, **arguments: object) -> bytes:
+        """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
+        done = process.run([*words, INSIDE, verb, json.dumps(arguments)], timeout=600, ok=None)
+        if done.code == 0:
+            return done.raw
+        raise refusal(self.agent.id, verb, done)
+
+
+def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
+    """The error that was told from inside, or one that shows what was said instead."""
+    try:
+        told = json.loads(done.stderr)
+        message, hint = plain(str(told["message"]))[:4000], one_line(str(told["hint"]), 400)
+    except (ValueError, TypeError, KeyError):
+        last = plain(done.stderr).strip()[-2000:]
+        return MagentsError(f"{id}: `{verb}` failed with exit code {done.code} where it runs:\n{last}")
+    return Conflict(message, hint)
+
+
+def whole(said: object, name: str) -> int:
+    """A number in an answer; 0 where there is none."""
+    found = said.get(name) if isinstance(said, dict) else None
+    return found if isinstance(found, int) and found >= 0 else 0
