@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 from magents.errors import CommandFailed, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 INSTALL = {
     "git": "apt-get install git   (macOS: brew install git)",
     "tmux": "apt-get install tmux   (macOS: brew install tmux)",
+    "docker": "apt-get install docker.io   (others: https://docs.docker.com/engine/install/)",
 }
 
 # `git rev-parse --local-env-vars`, git 2.39: they tie git to the repository of a surrounding hook.
@@ -198,6 +199,38 @@ def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float =
     )  # fmt: skip
     if done.returncode:
         raise CommandFailed(tuple(argv), done.returncode, "", decode(done.stderr))
+
+
+def follow(argv: Sequence[str], each: Callable[[str], object], *, timeout: float = 600, hint: str = "") -> None:
+    """Run a command and give each line that it prints, on either stream, to `each` as it comes.
+
+    Raises as `run` does; the error has the last lines. Whatever interrupts it, the command is ended first.
+    """
+    import threading
+
+    last: list[str] = []
+    running = Running(argv, merge_output=True)
+    with running:
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            running._child.terminate()
+
+        timer = threading.Timer(timeout, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert running._child.stdout is not None
+            for raw in running._child.stdout:
+                line = decode(raw).rstrip("\r\n")
+                last = [*last[-39:], line]
+                each(line)
+            code = running._child.wait()
+        finally:
+            timer.cancel()
+        if code or late.is_set():
+            raise CommandFailed(tuple(argv), None if late.is_set() else code, "\n".join(last), "", hint)
 
 
 def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = None) -> None:

@@ -16,14 +16,15 @@ from standin.script import Answer, answer, dumps
 
 
 @contextlib.contextmanager
-def serve(port: int = 0, log: Path | None = None) -> Iterator[str]:
-    """Serve on loopback while the block runs; yields the address, `http://127.0.0.1:PORT`."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"log": log}))
+def serve(port: int = 0, log: Path | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve while the block runs, on loopback or on another address of this machine; yields
+    `http://HOST:PORT`."""
+    server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"log": log}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://{host}:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "Magents": {
         "config": Command("settings", "see and change settings"),
+        "image": Command("image", "see and build the images of agents' containers"),
         "doctor": Command("checkup", "see what is missing or wrong, and mend it"),
         "demo": Command("demo", "see it all work, in a throw-away project"),
         "completion": Command("shells", "print the completion script of a shell"),
