@@ -6,6 +6,7 @@ home, agents or tmux is seen or touched, and a process of an agent that outlives
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,9 +22,14 @@ from typing import Any, NamedTuple, Protocol
 import pytest
 
 import standin as model
-from magents import Fleet
+from magents import Fleet, image
+from magents.errors import MagentsError
 from magents.model import Agent
 from standin import homes
+
+
+ENGINE = os.environ.get("DOCKER_HOST", "")
+"""Where the engine is that tests may use; `place` hides it from those that do not ask for it."""
 
 
 class Place(NamedTuple):
@@ -119,6 +125,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(top)
+    top.chmod(0o755)  # a container's user goes through it
     made = Place(top, home, state / "magents", top / f"tmux-{os.geteuid()}" / "default")
     try:
         yield made
@@ -243,6 +250,53 @@ def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytes
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     return env
+
+
+@pytest.fixture(scope="session")
+def agent_image() -> str:
+    """The real image, as it would be built from this checkout; built if it is not there.
+
+    Skips without an engine; in CI that is a failure.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        use_engine(patch)
+        if not shutil.which("docker") or run("docker", "version", code=None).code:
+            reason = "no Docker engine answers: bin/engine starts one"
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+        for name in ("magents/agent:latest", "magents/agent:test"):
+            with contextlib.suppress(MagentsError):
+                if image.find(name).current:
+                    return name
+        ca = os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
+        image.build("magents/agent:test", ca_cert=ca)
+        return "magents/agent:test"
+
+
+def use_engine(patch: pytest.MonkeyPatch) -> None:
+    """Let docker talk to the developer's engine again."""
+    patch.setenv("DOCKER_HOST", ENGINE) if ENGINE else patch.delenv("DOCKER_HOST", raising=False)
+
+
+@pytest.fixture
+def engine(place: Place, agent_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real engine, and the image that agents are made from; a container that outlives the test fails it."""
+    use_engine(monkeypatch)
+    monkeypatch.setenv("MAGENTS_DOCKER_IMAGE", agent_image)
+    try:
+        yield agent_image
+    finally:
+        for container in containers(place):
+            run("docker", "rm", "--force", "--volumes", container, code=None)
+
+
+def containers(place: Place, mounted: str = "") -> list[str]:
+    """The containers that have something below this place mounted, or just that folder."""
+    rows = run("docker", "ps", "--all", "--no-trunc", "--filter", "label=magents.image", "--format",
+               "{{.ID}}\t{{.Mounts}}").out.splitlines()  # fmt: skip
+    cells = [row.split("\t") for row in rows]
+    if mounted:
+        return [id for id, mounts in cells if mounted in mounts.split(",")]
+    return [id for id, mounts in cells if any(mount.startswith(f"{place.top}/") for mount in mounts.split(","))]
 
 
 def work_of(agent: Agent) -> dict[str, bytes]:

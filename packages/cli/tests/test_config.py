@@ -82,6 +82,12 @@ def test_where_a_value_came_from():
         "SETUP": ("make", "git config"),
         "DOCKER_ENABLED": ("true", "~/.magents-config:5"),
         "DOCKER_IMAGE": ("magents/agent:latest", "default"),
+        "DOCKER_NETWORK": ("", "default"),
+        "DOCKER_MEMORY": ("4g", "default"),
+        "DOCKER_CPUS": ("", "default"),
+        "DOCKER_PIDS_LIMIT": ("2048", "default"),
+        "DOCKER_OPTIONS": ("", "default"),
+        "API_KEYS": ("", "default"),
     }
     assert found.flag("DOCKER_ENABLED")
     assert found.problems == []

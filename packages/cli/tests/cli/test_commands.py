@@ -166,7 +166,7 @@ def test_settings_from_file_and_environment(place, project, magents):
     assert "~/.magents-config:3: unknown key `NOPE`" in done.err
     assert "~/.magents-config:5" in done.err
     magents("config", "--docker")
-    assert "no Docker mode" in magents("create", "a", *SLEEP, code=1).err
+    assert "engine does not answer" in magents("create", "a", *SLEEP, code=1).err
     magents("config", "--no-docker", "--json")
     assert file.read_text().startswith("# mine\nAGENT=codex\nNOPE=1\nAGENT=gemini\nAUTO_ACCEPT=sometimes\n")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import leaked, make_project, run, until
-from magents import Fleet, runtimes
+from conftest import Place, containers, leaked, make_project, run, until
+from magents import Fleet, events, runtimes
 from magents.errors import Conflict, MagentsError
 from magents.model import Agent, Program
-from magents.runtimes.base import Launch, label
+from magents.runtimes.base import Launch, Sighting, label
 
 
 class Bench:
@@ -23,19 +23,23 @@ class Bench:
 
     def __init__(self, name: str, top: Path) -> None:
         self.runtime, self.top, self.made = runtimes.runtime(name), top, 0
+        self.shared = top / "shared"
 
     def agent(self, id: str = "one", script: str = "sleep 300") -> Launch:
         """An agent that runs a shell script in a folder with a hostile name."""
         self.made += 1
         folder = self.top / f"folder {self.made} 'quoted'"
         workspace = self.top / f"work #(touch expanded) {self.made} é"
-        folder.mkdir()
-        workspace.mkdir()
+        for place in (folder, workspace, Path(self.runtime.desk(str(folder)).here)):
+            place.mkdir(exist_ok=True)
+        if owner := self.runtime.owner():
+            os.chown(workspace, *owner)
         agent = Agent(
             self.made, id, str(self.top / "project"), "a branch", "main", "0" * 40, True, "command", ("sh",),
             self.runtime.name, str(workspace), time.time(), "creating", False, "", "",
         )  # fmt: skip
-        return Launch(agent, Program(("sh", "-c", script)), str(folder), dict(os.environ))
+        program = Program(("sh", "-c", script))
+        return Launch(agent, program, str(folder), dict(os.environ), {}, str(self.shared))
 
     def start(self, *args: str) -> Launch:
         launch = self.agent(*args)
@@ -45,15 +49,51 @@ class Bench:
     def stop(self, launch: Launch) -> str:
         return self.runtime.stop(launch.agent, launch.folder)
 
+    def observe(self) -> list[Sighting]:
+        """What the runtime sees below this place: an engine can have containers of others."""
+        return [seen for seen in self.runtime.observe() if seen.label.get("folder", "").startswith(str(self.top))]
+
     def seen(self) -> dict[str, bool]:
         """Whether each agent that the runtime sees is alive."""
-        return {sighting.id: sighting.alive for sighting in self.runtime.observe()}
+        return {sighting.id: sighting.alive for sighting in self.observe() if sighting.there}
+
+    def there(self, launch: Launch, name: str) -> str:
+        """What something of the agent's is called where it runs."""
+        private = {"workspace": "/workspace", "folder": "/agent"}
+        here = {"workspace": launch.agent.workspace, "folder": launch.folder}
+        return (private if self.runtime.private else here)[name]
+
+    def left(self, place: Place, launch: Launch) -> list[object]:
+        """What is left of an agent: processes here, containers."""
+        if self.runtime.private:
+            return [*containers(place, launch.agent.workspace)]
+        return [line for line in leaked(place) if launch.folder in line[1]]
 
 
-@pytest.fixture(params=runtimes.TABLE)
+DOCKER = pytest.param("docker", marks=pytest.mark.engine)
+
+
+@pytest.fixture(params=["tmux", DOCKER])
 def bench(request, place, monkeypatch):
+    """Each runtime in its turn."""
+    return made(request, request.param, place, monkeypatch)
+
+
+@pytest.fixture
+def here(request, place, monkeypatch):
+    """tmux on this machine, for what only makes sense there."""
+    return made(request, "tmux", place, monkeypatch)
+
+
+def made(request, name, place, monkeypatch):
     monkeypatch.setattr("magents.runtimes.tmux.GRACE", 0.3)  # so that the deaf need not be waited for
-    return Bench(request.param, place.top)
+    if name == "docker":
+        request.getfixturevalue("engine")
+    return Bench(name, place.top)
+
+
+def test_every_runtime_is_here():
+    assert set(runtimes.TABLE) == {"tmux", "docker"}
 
 
 def says(launch: Launch, name: str) -> str:
@@ -70,33 +110,36 @@ def test_a_start_returns_with_the_program_running(bench):
     launch = bench.start("one", "pwd >where; env >env; exec sleep 300")
     assert bench.seen() == {"one": True}
     until(lambda: "MAGENTS_ID=one" in says(launch, "env"))
-    assert says(launch, "where") == launch.agent.workspace
-    assert f"MAGENTS_FOLDER={launch.folder}" in says(launch, "env")
+    assert says(launch, "where") == bench.there(launch, "workspace")
+    assert f"MAGENTS_FOLDER={bench.there(launch, 'folder')}" in says(launch, "env")
     assert not list(bench.top.rglob("expanded"))
 
 
 def test_the_environment_is_kept_from_others(bench):
-    launch = bench.agent()
-    launch.env["TOKEN"] = "two words 'and quotes' $(false)"
+    launch = bench.agent()._replace(own={"TOKEN": "two words 'and quotes' $(false)", "LINES_OF": "one\ntwo"})
     launch = launch._replace(program=Program(("sh", "-c", "env >env; exec sleep 300"), unset=("LC_ALL",)))
     bench.runtime.start(launch)
     until(lambda: "TOKEN=" in says(launch, "env"))
     assert "TOKEN=two words 'and quotes' $(false)" in says(launch, "env")
+    assert "LINES_OF=one\ntwo" in says(launch, "env")
     assert "LC_ALL" not in says(launch, "env")
-    until(lambda: not Path(launch.folder, "environment").exists())
-    for file in Path(launch.folder).iterdir():
+    desk = Path(bench.runtime.desk(launch.folder).here)
+    until(lambda: not (desk / "environment").exists())
+    for file in desk.iterdir():
         assert file.name == "events.jsonl" or file.stat().st_mode & 0o077 == 0, file
 
 
-def test_a_failing_start_leaves_nothing(bench, place, tmux):
+def test_a_failing_start_leaves_nothing(bench, place):
     bench.start("other")
     launch = bench.agent("one")
-    long = launch._replace(agent=launch.agent._replace(branch="x" * 20_000))  # more than tmux takes at once
+    if bench.runtime.private:
+        failing = launch._replace(borrowed=["/nonexistent"])  # a mount that cannot be made
+    else:
+        failing = launch._replace(agent=launch.agent._replace(branch="x" * 20_000))  # more than tmux takes at once
     with pytest.raises(MagentsError):
-        bench.runtime.start(long)
+        bench.runtime.start(failing)
     assert bench.seen() == {"other": True}
-    until(lambda: not [line for line in leaked(place) if launch.folder in line[1]])
-    assert "magents-one" not in tmux("list-sessions")
+    until(lambda: not bench.left(place, launch))
     bench.runtime.start(launch)
     assert bench.seen() == {"one": True, "other": True}
 
@@ -135,70 +178,72 @@ def test_a_stop_ends_all_that_was_started(bench, place):
     """
     launch = bench.start("one", script)
     until(lambda: says(launch, "ready") and says(launch, "deaf"))
-    until(lambda: {"301", "302"} <= {line[1].split()[-1] for line in leaked(place)})
+    words = [*bench.runtime.inside("one"), "ps", "-eo", "args"]
+    until(lambda: {"sleep 301", "sleep 302"} <= set(run(*words).out.splitlines()))
     bench.stop(launch)
     assert leaked(place) == []
+    assert bench.seen() == {}
 
 
-def test_a_stop_spares_the_server_and_other_sessions(bench, place, tmux):
-    launch = bench.start("one")
+def test_a_stop_spares_the_server_and_other_sessions(here, place, tmux):
+    launch = here.start("one")
     tmux("new-session", "-d", "-s", "mine", "sleep 300")
     before = tmux("display-message", "-p", "#{pid}")
-    bench.stop(launch)
+    here.stop(launch)
     assert tmux("list-sessions", "-F", "#{session_name}").split() == ["mine"]
     assert tmux("display-message", "-p", "#{pid}") == before
 
 
-def test_a_stop_spares_a_server_that_the_agent_has_started(bench, place, tmux):
+def test_a_stop_spares_a_server_that_the_agent_has_started(here, place, tmux):
     """Its first server was killed; a shell of it that lives on has started the user's next one."""
-    launch = bench.start("one")
+    launch = here.start("one")
     tmux("kill-server")
-    until(lambda: bench.seen() == {})
+    until(lambda: here.seen() == {})
     env = {**os.environ, "MAGENTS_FOLDER": launch.folder}
     until(lambda: subprocess.run(["tmux", "new-session", "-d", "-s", "mine"], env=env).returncode == 0)
     tmux("set-environment", "-g", "-u", "MAGENTS_FOLDER")
     tmux("new-session", "-d", "-s", "yours", "sleep 300")
-    bench.stop(launch)
+    here.stop(launch)
     assert "yours" in tmux("list-sessions", "-F", "#{session_name}").split()
     tmux("kill-server")
 
 
 def test_observe_sees_what_no_store_knows(bench):
     first, second = bench.start("one"), bench.start("two")
-    seen = {sighting.id: sighting for sighting in bench.runtime.observe()}
-    assert seen["one"].label == label(first.agent, first.folder)
-    assert seen["two"].label == label(second.agent, second.folder)
+    seen = {sighting.id: sighting for sighting in bench.observe()}
+    assert label(first.agent, first.folder).items() <= seen["one"].label.items()
+    assert label(second.agent, second.folder).items() <= seen["two"].label.items()
     assert abs(seen["one"].active - time.time()) < 10
 
 
 def test_observe_is_empty_where_nothing_runs(bench):
-    assert bench.runtime.observe() == []
+    assert bench.observe() == []
 
 
 def test_observe_raises_when_it_cannot_look(bench, place, monkeypatch):
     bench.start()
     with monkeypatch.context() as no_programs:
         no_programs.setenv("PATH", str(place.top))
-        with pytest.raises(MagentsError, match="tmux"):
+        with pytest.raises(MagentsError, match=bench.runtime.name):
             bench.runtime.observe()
 
 
-def test_observe_raises_when_tmux_may_not_be_asked(bench, place):
-    bench.start()
+def test_observe_raises_when_tmux_may_not_be_asked(here, place):
+    here.start()
     place.socket.parent.chmod(0o777)  # tmux does not trust a folder that others may write to
     with pytest.raises(MagentsError, match="unsafe permissions"):
-        bench.runtime.observe()
+        here.runtime.observe()
     place.socket.parent.chmod(0o700)
-    assert bench.seen() == {"one": True}
+    assert here.seen() == {"one": True}
 
 
-def test_a_foreign_session_of_that_name_is_refused_and_left_alone(bench, tmux):
+def test_a_foreign_session_of_that_name_is_refused_and_left_alone(here, tmux):
     tmux("new-session", "-d", "-s", "magents-one", "sleep 300")
-    launch = bench.agent("one")
+    launch = here.agent("one")
     with pytest.raises(Conflict, match="magents-one"):
-        bench.runtime.start(launch)
-    bench.stop(launch)
-    assert bench.seen() == {}
+        here.runtime.start(launch)
+    here.stop(launch)
+    assert here.seen() == {}
     assert tmux("list-panes", "-a", "-F", "#{session_name} #{pane_start_command}").strip() == (
         'magents-one "sleep 300"'
     )
@@ -210,7 +255,7 @@ def test_a_foreign_agent_of_that_id_is_refused_and_left_alone(bench):
     with pytest.raises(Conflict):
         bench.runtime.start(ours)
     bench.stop(ours)
-    assert [s.label["folder"] for s in bench.runtime.observe()] == [theirs.folder]
+    assert [s.label["folder"] for s in bench.observe()] == [theirs.folder]
     assert bench.seen() == {"one": True}
     bench.stop(theirs)
 
@@ -223,36 +268,50 @@ def test_inside_asks_nobody(bench, monkeypatch):
     assert all(isinstance(word, str) for word in words)
 
 
-def test_an_ended_program_keeps_its_terminal_and_starts_there_again(bench, tmux):
+def test_an_ended_program_keeps_its_terminal_and_starts_there_again(bench):
     launch = bench.start("one", "echo run >>runs; [ -e again ] && exec sleep 300; echo the end")
-    until(lambda: bench.seen() == {"one": False})
+    desk = bench.runtime.desk(launch.folder).here
+    until(lambda: "exit" in [event.name for event in events.read(desk)])
     assert "the end" in screen(bench, launch)
     Path(launch.agent.workspace, "again").touch()
     bench.runtime.start(launch._replace(agent=launch.agent._replace(phase="active")))
     assert bench.seen() == {"one": True}
     until(lambda: says(launch, "runs") == "run\nrun")
-    assert tmux("list-windows", "-a", "-F", "#{window_name}").split() == ["agent", "shell"]
+    words = [*bench.runtime.inside("one"), "tmux", "list-windows", "-a", "-F", "#{window_name}"]
+    assert run(*words).out.split() == ["agent", "shell"]
 
 
-def test_a_start_ends_what_a_killed_server_has_left(bench, place, tmux):
-    launch = bench.start("one", "trap '' HUP; echo $$ >pid; while :; do sleep 0.1; done")
+def test_a_start_ends_what_a_killed_server_has_left(here, place, tmux):
+    launch = here.start("one", "trap '' HUP; echo $$ >pid; while :; do sleep 0.1; done")
     pid = int(until(lambda: says(launch, "pid")))
     tmux("kill-server")
-    until(lambda: bench.seen() == {})
+    until(lambda: here.seen() == {})
     assert pid in {number for number, _ in leaked(place)}
     again = launch._replace(
         agent=launch.agent._replace(phase="stopped"), program=Program(("sleep", "300")), env=dict(os.environ)
     )
-    bench.runtime.start(again)
+    here.runtime.start(again)
     assert pid not in {number for number, _ in leaked(place)}
-    assert bench.seen() == {"one": True}
+    assert here.seen() == {"one": True}
 
 
-def test_collect_and_remove_leave_the_workspace(bench, project):
+def test_a_removal_leaves_the_workspace(bench, place):
     launch = bench.start()
-    bench.runtime.collect(launch.agent._replace(project=str(project)))
     bench.runtime.remove(launch.agent, launch.folder)
     assert Path(launch.agent.workspace).is_dir()
+    assert bench.left(place, launch) == []
+
+
+def test_commands_reach_the_workspace_whether_the_agent_runs_or_not(bench, place):
+    launch = bench.start("one", "echo here >file; exec sleep 300")
+    until(lambda: says(launch, "file"))
+    for _ in range(2):
+        with bench.runtime.reach(launch.agent, launch.folder, ()) as words:
+            where = bench.there(launch, "workspace")
+            assert run(*words, "cat", f"{where}/file").out == "here\n"
+        bench.stop(launch)
+    bench.runtime.remove(launch.agent, launch.folder)
+    assert bench.left(place, launch) == []
 
 
 @pytest.mark.parametrize("count", [60])

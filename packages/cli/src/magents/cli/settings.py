@@ -24,7 +24,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "KEY=value in ~/.magents-config; MAGENTS_<KEY> in the environment wins over the file. In one project,\n"
         "`git config magents.setup COMMAND` (agent, base, workspaces, setup) wins over the file, too."
     )
-    keys = "\n".join(f"  {s.key:<16}{s.about}" for s in config.SETTINGS)
+    keys = "\n".join(f"  {s.key:<19}{s.about}" for s in config.SETTINGS)
     parser.epilog = f"keys:\n{keys}\n\nexamples:\n  magents config --set AGENT=codex\n  magents config --edit"
     what = parser.add_mutually_exclusive_group()
     get = what.add_argument("--get", metavar="KEY", help="print one value")
@@ -95,8 +95,6 @@ def write(changes: dict[str, str], json: bool = False) -> int:
     if json:
         show_json([entry(now.values[key]) for key in changes])
         return 0
-    if now.flag("DOCKER_ENABLED"):
-        warn("this version of Magents has no Docker mode yet: `create` will refuse until --no-docker")
     for key in changes:
         value = now.values[key]
         print(f"{key}={value.value}   ({path})")

@@ -175,12 +175,11 @@ class Docker:
     def stop(self, agent: Agent, folder: str) -> str:
         """Stop the container: its init ends the agent, and leaves its screen on the desk."""
         found = self.find(agent, folder)
-        if found is None:
+        if found is None or found.state not in ("running", "paused", "restarting"):
             return ""
         if found.state == "paused":
             docker("unpause", found.container)
-        if found.state in ("running", "paused", "restarting"):
-            docker("stop", "--time", str(GRACE), found.container, timeout=60)
+        docker("stop", "--time", str(GRACE), found.container, timeout=60)
         return os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, SCREEN), LARGEST_SCREEN))
 
     def remove(self, agent: Agent, folder: str) -> str:
