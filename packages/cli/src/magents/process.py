@@ -222,10 +222,11 @@ def follow(argv: Sequence[str], each: Callable[[str], object], *, timeout: float
         timer.start()
         try:
             assert running._child.stdout is not None
-            for raw in running._child.stdout:
-                line = decode(raw).rstrip("\r\n")
-                last = [*last[-39:], line]
-                each(line)
+            with running._child.stdout as output:
+                for raw in output:
+                    line = decode(raw).rstrip("\r\n")
+                    last = [*last[-39:], line]
+                    each(line)
             code = running._child.wait()
         finally:
             timer.cancel()
