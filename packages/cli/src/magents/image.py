@@ -13,7 +13,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from magents import __version__, process
+from magents import process
 from magents.errors import CommandFailed, MagentsError, Missing, NotFound, UsageError
 from magents.text import one_line
 
@@ -161,7 +161,9 @@ def check_agents(names: Sequence[str]) -> tuple[str, ...]:
     """The harnesses to build in, each once. Raises UsageError for an unknown one."""
     for name in names:
         if name not in AGENTS:
-            raise UsageError(f"There is no harness `{one_line(name)}` for images.", f"There are: {', '.join(AGENTS)}")
+            raise UsageError(
+                f"There is no harness `{one_line(name)}` for images.", f"There are: {', '.join(AGENTS)}"
+            )
     return tuple(name for name in AGENTS if name in names)
 
 
@@ -179,10 +181,17 @@ def build(
     `ca_cert` is a PEM file of certificates that the image shall trust as well. Raises UsageError, Missing
     when there is no engine, and CommandFailed with the build's last words.
     """
+    from importlib.metadata import version
+
     agents = check_agents(agents)
     pinned = versions()
     content = files()
-    given = {"BASE": base, "NPM": pinned["NPM"], "TASK_MASTER": pinned["TASK_MASTER"], "VERSION": __version__}
+    given = {
+        "BASE": base,
+        "NPM": pinned["NPM"],
+        "TASK_MASTER": pinned["TASK_MASTER"],
+        "VERSION": version("magents"),
+    }
     given |= {AGENTS[name]: pinned[AGENTS[name]] for name in agents}
     given |= {"DIGEST": digest(), "HOLDS": ", ".join(f"{name} {pinned[AGENTS[name]]}" for name in agents)}
     if ca_cert is not None:
@@ -235,11 +244,11 @@ def find(tag: str) -> Image:
 
 
 def images() -> list[Image]:
-    """All images of ours with a name, and their children, the newest first. Raises Missing when no engine answers."""
+    """All images of ours that have a name, and their children, the newest first. Raises Missing when no
+    engine answers."""
+    filters = ["--filter", "label=magents.image", "--filter", "dangling=false"]
     try:
-        listed = process.run(
-            ["docker", "image", "ls", "--quiet", "--no-trunc", "--filter", "label=magents.image", "--filter", "dangling=false"], timeout=30
-        )
+        listed = process.run(["docker", "image", "ls", "--quiet", "--no-trunc", *filters], timeout=30)
     except CommandFailed:
         check_engine()
         raise

@@ -1,0 +1,96 @@
+"""A Docker engine, the real image, and containers that are gone after the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from magents import image as images
+from magents.errors import MagentsError
+
+
+def docker(
+    *words: str | Path, code: int | None = 0, timeout: float = 120, env: dict[str, str] | None = None
+) -> str:
+    """Run docker; its output. Fails when the exit code is another one (None: any will do)."""
+    done = subprocess.run(
+        ["docker", *map(os.fspath, words)], capture_output=True, timeout=timeout, check=False,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
+    said = done.stdout.decode(errors="replace")
+    if code is not None and done.returncode != code:
+        pytest.fail(f"docker {words} exited {done.returncode}, not {code}:\n{said}\n{done.stderr.decode()}")
+    return said
+
+
+def ca() -> str | None:
+    """The certificates that this network needs beside the usual ones, if it says so."""
+    return os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine. Without one the tests are skipped, but in CI they fail."""
+    try:
+        images.check_engine()
+    except MagentsError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{error}\nbin/engine starts one")
+        pytest.skip(f"{error}; bin/engine starts one")
+
+
+@pytest.fixture(scope="session")
+def image(engine: None) -> str:
+    """The real image, built from this very checkout; once, as long as its sources stay the same."""
+    now = images.digest()
+    for found in images.images():
+        if found.current and "claude" in found.holds and found.tags and "agent-user" not in found.tags[0]:
+            return found.tags[0]
+    tag = f"magents/agent:test-{now[:12]}"
+    images.build(tag, ca_cert=ca(), progress=print)
+    return tag
+
+
+class Box(NamedTuple):
+    """A running container."""
+
+    name: str
+
+    def sh(self, line: str, code: int | None = 0, user: str = "") -> str:
+        """Run a line of shell in it."""
+        return docker("exec", *(["-u", user] if user else []), self.name, "sh", "-c", line, code=code)
+
+    def health(self) -> dict[str, Any]:
+        """What /health says, whatever the code."""
+        return dict(json.loads(self.sh("curl -sS http://localhost:3000/health")))
+
+    def logs(self) -> str:
+        return subprocess.run(
+            ["docker", "logs", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+        ).stdout.decode(errors="replace")
+
+    def screen(self, id: str) -> str:
+        return self.sh(f"tmux -u capture-pane -p -J -t =magents-{id}:agent", code=None)
+
+
+@pytest.fixture
+def box(image: str, tmp_path: Path) -> Iterator[Callable[..., Box]]:
+    """Start a container: `box(*options, image=…, command=…)`."""
+    made: list[str] = []
+
+    def start(*options: str, of: str = image, command: tuple[str, ...] = ()) -> Box:
+        name = f"magents-test-{uuid.uuid4().hex[:12]}"
+        made.append(name)
+        docker("run", "-d", "--name", name, *options, of, *command)
+        return Box(name)
+
+    yield start
+    for name in made:
+        docker("rm", "-f", "-v", name, code=None)
