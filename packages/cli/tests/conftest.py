@@ -231,8 +231,14 @@ def _standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The real Claude Code against the stand-in: onboarding done, the project's agents' folders trusted."""
+def claude_env(
+    place: Place, project: Path, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """The real Claude Code against the stand-in: onboarding done, the project's agents' folders trusted.
+
+    Its agents are stopped as users stop them. Claude Code does not always end with its terminal: of 80
+    whose tmux server was killed, some worked on for 5 s and more.
+    """
     if not shutil.which("claude"):
         if os.environ.get("CI") == "true":
             pytest.fail("claude is not installed")
@@ -240,7 +246,10 @@ def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytes
     env = homes.claude(place.home, standin.url, project, place.top / "project-agents")
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    return env
+    yield env
+    fleet = Fleet()
+    for agent in fleet.context.store.live():
+        fleet.stop(agent)
 
 
 def work_of(agent: Agent) -> dict[str, bytes]:
