@@ -188,9 +188,10 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         agent.project, agent.workspace, agent.branch, agent.base_commit,
         new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,),
     ) as adding:  # fmt: skip
-        from magents.fleet import launch  # while git is at work
+        from magents.fleet import launch  # while git is at work; so is the runtime below
 
         start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
+        context.runtime(agent)
         check_out(context, agent, planned, adding, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.workspace import include
@@ -235,7 +236,7 @@ def claim_folder(context: Context, agent: Agent) -> str:
         os.rename(folder, f"{folder}.{int(time.time())}.old")
     try:
         os.makedirs(folder, mode=0o700)
-        with open(os.path.join(folder, CLAIMED), "w", encoding="ascii"):
+        with open(os.path.join(folder, CLAIMED), "w", encoding="utf-8"):
             pass
     except OSError as error:
         raise MagentsError(f"{folder} cannot be made: {error.strerror}.") from error
