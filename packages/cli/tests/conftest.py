@@ -6,7 +6,6 @@ home, agents or tmux is seen or touched, and a process of an agent that outlives
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -22,11 +21,11 @@ from typing import Any, NamedTuple, Protocol
 import pytest
 
 import standin as model
-from magents import Fleet, image
+from magents import Fleet
+from magents import image as images
 from magents.errors import MagentsError
 from magents.model import Agent
 from standin import homes
-
 
 ENGINE = os.environ.get("DOCKER_HOST", "")
 """Where the engine is that tests may use; `place` hides it from those that do not ask for it."""
@@ -120,7 +119,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.org",
         "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.org", "TERM": "xterm-256color",
         "LC_ALL": "C.UTF-8",
-        # No engine, and so no container of somebody else's, unless a test asks for `engine`.
+        # No engine, and so no container of somebody else's, unless a test asks for `docker_mode`.
         "DOCKER_HOST": f"unix://{top}/no-engine",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, str(value))
@@ -240,8 +239,14 @@ def _standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The real Claude Code against the stand-in: onboarding done, the project's agents' folders trusted."""
+def claude_env(
+    place: Place, project: Path, standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """The real Claude Code against the stand-in: onboarding done, the project's agents' folders trusted.
+
+    Its agents are stopped as users stop them. Claude Code does not always end with its terminal: of 80
+    whose tmux server was killed, some worked on for 5 s and more.
+    """
     if not shutil.which("claude"):
         if os.environ.get("CI") == "true":
             pytest.fail("claude is not installed")
@@ -249,27 +254,36 @@ def claude_env(place: Place, project: Path, standin: Standin, monkeypatch: pytes
     env = homes.claude(place.home, standin.url, project, place.top / "project-agents")
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    return env
+    yield env
+    fleet = Fleet()
+    for agent in fleet.context.store.live():
+        fleet.stop(agent)
 
 
 @pytest.fixture(scope="session")
-def agent_image() -> str:
-    """The real image, as it would be built from this checkout; built if it is not there.
-
-    Skips without an engine; in CI that is a failure.
-    """
+def engine() -> None:
+    """A Docker engine. Without one the tests are skipped, but in CI they fail."""
     with pytest.MonkeyPatch.context() as patch:
         use_engine(patch)
-        if not shutil.which("docker") or run("docker", "version", code=None).code:
-            reason = "no Docker engine answers: bin/engine starts one"
-            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-        for name in ("magents/agent:latest", "magents/agent:test"):
-            with contextlib.suppress(MagentsError):
-                if image.find(name).current:
-                    return name
+        try:
+            images.check_engine()
+        except MagentsError as error:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{error}; bin/engine starts one")
+
+
+@pytest.fixture(scope="session")
+def image(engine: None) -> str:
+    """The real image, built from this very checkout; once, as long as its sources stay the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_engine(patch)
+        for found in images.images():
+            if found.current and "claude" in found.holds and found.tags and "agent-user" not in found.tags[0]:
+                return found.tags[0]
+        tag = f"magents/agent:test-{images.digest()[:12]}"
+        # The certificates that this network needs beside the usual ones, if it says so.
         ca = os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
-        image.build("magents/agent:test", ca_cert=ca)
-        return "magents/agent:test"
+        images.build(tag, ca_cert=ca, progress=print)
+        return tag
 
 
 def use_engine(patch: pytest.MonkeyPatch) -> None:
@@ -278,12 +292,12 @@ def use_engine(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def engine(place: Place, agent_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real engine, and the image that agents are made from; a container that outlives the test fails it."""
+def docker_mode(place: Place, image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real engine for the isolated Magents, and the image that its agents are made from."""
     use_engine(monkeypatch)
-    monkeypatch.setenv("MAGENTS_DOCKER_IMAGE", agent_image)
+    monkeypatch.setenv("MAGENTS_DOCKER_IMAGE", image)
     try:
-        yield agent_image
+        yield image
     finally:
         for container in containers(place):
             run("docker", "rm", "--force", "--volumes", container, code=None)

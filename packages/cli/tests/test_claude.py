@@ -101,6 +101,8 @@ def test_a_turn_that_is_interrupted(agent, fleet):
     reaches(fleet, agent, "working")
     press(fleet, agent, "Escape")
     reaches(fleet, agent, "done", 12)
+    fleet.stop(agent)
+    assert processes() == []
 
 
 def test_a_prompt_of_several_lines_arrives_whole(agent, fleet, standin):

@@ -70,10 +70,11 @@ def slug(branch: str) -> str:
 
     Raises UsageError where no letter or digit is left that an id could be made of.
     """
-    import unicodedata
+    if not branch.isascii():
+        import unicodedata  # large, and seldom needed
 
-    plain = unicodedata.normalize("NFKD", branch).encode("ascii", "ignore").decode().lower()
-    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_ID].rstrip("-")
+        branch = unicodedata.normalize("NFKD", branch).encode("ascii", "ignore").decode()
+    made = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")[:LONGEST_ID].rstrip("-")
     if not made:
         raise UsageError(
             f"No id can be made from the branch `{one_line(branch)}`.",

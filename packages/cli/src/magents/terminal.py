@@ -238,10 +238,12 @@ def by_session(panes: Iterable[Pane]) -> list[Pane]:
 
 
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
-    """Poll until it is true; False after `seconds`."""
+    """Poll until it is true; False after `seconds`. It begins with short pauses: most is true soon."""
     until = time.monotonic() + seconds
+    short = pause / 16
     while not for_what():
         if time.monotonic() > until:
             return False
-        time.sleep(pause)
+        time.sleep(short)
+        short = min(pause, 2 * short)
     return True

@@ -88,7 +88,7 @@ def here(request, place, monkeypatch):
 def made(request, name, place, monkeypatch):
     monkeypatch.setattr("magents.runtimes.tmux.GRACE", 0.3)  # so that the deaf need not be waited for
     if name == "docker":
-        request.getfixturevalue("engine")
+        request.getfixturevalue("docker_mode")
     return Bench(name, place.top)
 
 

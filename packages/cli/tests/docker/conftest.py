@@ -1,4 +1,4 @@
-"""A Docker engine, the real image, and containers that are gone after the test."""
+"""Containers of the real image that are gone after the test."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
-from magents import image as images
-from magents.errors import MagentsError
 
 
 def docker(
@@ -28,34 +25,6 @@ def docker(
     if code is not None and done.returncode != code:
         pytest.fail(f"docker {words} exited {done.returncode}, not {code}:\n{said}\n{done.stderr.decode()}")
     return said
-
-
-def ca() -> str | None:
-    """The certificates that this network needs beside the usual ones, if it says so."""
-    return os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
-
-
-@pytest.fixture(scope="session")
-def engine() -> None:
-    """A Docker engine. Without one the tests are skipped, but in CI they fail."""
-    try:
-        images.check_engine()
-    except MagentsError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{error}\nbin/engine starts one")
-        pytest.skip(f"{error}; bin/engine starts one")
-
-
-@pytest.fixture(scope="session")
-def image(engine: None) -> str:
-    """The real image, built from this very checkout; once, as long as its sources stay the same."""
-    now = images.digest()
-    for found in images.images():
-        if found.current and "claude" in found.holds and found.tags and "agent-user" not in found.tags[0]:
-            return found.tags[0]
-    tag = f"magents/agent:test-{now[:12]}"
-    images.build(tag, ca_cert=ca(), progress=print)
-    return tag
 
 
 class Box(NamedTuple):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,8 +42,15 @@ def same(before: dict[str, object], project: Path, place) -> None:
     assert state(project, place) == before
 
 
+def settle(place) -> None:
+    """Wait until the agents of before have come up: each runs what it is to run."""
+    until(lambda: len([words for _, words in leaked(place) if words == "sleep 300 "]) >= len(Fleet().list().views))
+    until(lambda: not [words for _, words in leaked(place) if "magents-event" in words])
+
+
 def refused(place, project: Path, kind: type[MagentsError], match: str, *words: str, **options) -> str:
     """A creation that fails with that error and leaves nothing; the whole error."""
+    settle(place)
     before = state(project, place)
     with pytest.raises(kind, match=match) as caught:
         Fleet().create(*words, **{"folder": str(project), "command": SLEEP, **options})
@@ -387,25 +391,27 @@ def test_twenty_at_once(project):
         assert git("status", "--porcelain", "-b", cwd=agent.workspace) == f"## {agent.branch}"
 
 
-def test_a_folder_of_workspaces_that_is_just_swept_away(place):
-    """Its removal, when the last agent has gone, runs beside the next creation."""
+def test_a_folder_of_workspaces_that_is_just_swept_away(place, monkeypatch):
+    """Its removal, when the last agent has gone, runs beside the next creation: here it comes each time
+    between the two folders, until it has come more often than commands can be at work."""
     path = place.top / "project-agents" / "new"
-    stop = threading.Event()
+    make, sweeps = os.mkdir, iter(range(200))
 
-    def sweep() -> None:
-        while not stop.wait(random.random() / 1000):
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
+    def mkdir(wanted, *mode) -> None:
+        if str(wanted) == str(path) and next(sweeps, None) is not None:
+            path.parent.rmdir()
+        make(wanted, *mode)
 
-    sweeping = threading.Thread(target=sweep)
-    sweeping.start()
-    try:
-        for _ in range(300):
-            worktree.claim(str(path))
-            path.rmdir()
-    finally:
-        stop.set()
-        sweeping.join()
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    worktree.claim(str(path))
+    assert path.is_dir() and next(sweeps, None) is None
+
+
+def test_a_folder_of_workspaces_that_cannot_be(place, monkeypatch):
+    monkeypatch.setattr(worktree, "SWEPT", 0.1)
+    (place.top / "project-agents").symlink_to(place.top / "nowhere")
+    with pytest.raises(MagentsError, match="cannot be made"):
+        worktree.claim(str(place.top / "project-agents" / "new"))
 
 
 def test_a_plan_makes_nothing(fleet, place, project):

@@ -15,6 +15,10 @@ from magents.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# argparse looks for a translation of each of its words, of which Python brings none: that imports `locale`
+# and searches the disk, 2 ms at every command.
+vars(argparse)["_"] = str
+
 
 class Command(NamedTuple):
     """One command: the module that has its `add_NAME(parser)`, and its line in the help."""

@@ -92,7 +92,7 @@ class Context:
 def boot() -> str:
     """Which boot of the machine this is; '' where it cannot be told (random(4), Linux)."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""

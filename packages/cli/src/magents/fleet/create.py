@@ -249,7 +249,7 @@ def claim_folder(context: Context, agent: Agent) -> str:
         os.rename(folder, f"{folder}.{int(time.time())}.old")
     try:
         os.makedirs(folder, mode=0o700)
-        with open(os.path.join(folder, CLAIMED), "w", encoding="ascii"):
+        with open(os.path.join(folder, CLAIMED), "w", encoding="utf-8"):
             pass
     except OSError as error:
         raise MagentsError(f"{folder} cannot be made: {error.strerror}.") from error

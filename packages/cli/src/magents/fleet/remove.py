@@ -120,7 +120,7 @@ def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
         try:
             worktree.claim(agent.workspace)
             os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
-            with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="ascii"):
+            with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="utf-8"):
                 pass
             context.progress(f"bringing {agent.workspace} back")
             owner = context.runtime(agent).owner()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from magents.terminal import Pane
 
 HANG_UP = 0.3
-"""Seconds that what an agent has started gets to end with its terminal; Gemini CLI ignores that."""
+"""Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
+Code at times lives on for seconds, above all after a turn that was interrupted."""
 GRACE = 2.0
 """Seconds that it gets then, after a SIGTERM."""
 

@@ -43,16 +43,23 @@ def claim(path: str) -> None:
 
 
 def make(path: str) -> None:
-    """Make a new folder in the folder of workspaces, which a sweep can just be removing. Raises OSError."""
-    for _ in range(1000):
+    """Make a new folder in the folder of workspaces, which a sweep can just be removing. Raises OSError.
+
+    A sweep removes that folder once, so it is lost as often as other commands end their last agent just
+    now: a matter of moments. The limit is for a folder that cannot be, such as behind a dangling link.
+    """
+    until = time.monotonic() + SWEPT
+    while True:
         with contextlib.suppress(FileExistsError):  # there, and gone again before makedirs looked twice
             os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             os.mkdir(path)
         except FileNotFoundError:
-            continue
-        return
-    os.mkdir(path)
+            if time.monotonic() > until:
+                raise
+        else:
+            return
+        time.sleep(0.001)
 
 
 def add(
@@ -139,6 +146,8 @@ def forget(common: str, record: str) -> None:
             discard(os.path.join(common, name))
 
 
+SWEPT = 5.0
+"""Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
 FORGOTTEN = "magents-trash-"
 TRASH = ".magents-trash-"
 SWEEP = """(trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac) \
