@@ -100,7 +100,10 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
             return nothing
 
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 2)) as pool:
-        return list(pool.map(ask, views))
+        using = pool.submit(fleet.usage, [view.agent for view in views])
+        found = list(pool.map(ask, views))
+        uses = using.result()
+    return [more | {"usage": uses.get(view.agent.id)} for more, view in zip(found, views, strict=True)]
 
 
 def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[str, list[str]]:
@@ -109,8 +112,9 @@ def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[
     def cells(name: str) -> list[str]:
         return ["?" if more[name] is None else str(more[name]) for more in long]
 
+    usage = {"USAGE": [more["usage"] or "-" for more in long]} if any(more["usage"] for more in long) else {}
     return {
-        "AHEAD": cells("ahead"), "CHANGED": cells("changed"), "UNCOMMITTED": cells("uncommitted"),
+        "AHEAD": cells("ahead"), "CHANGED": cells("changed"), "UNCOMMITTED": cells("uncommitted"), **usage,
         "PATH": [one_line(view.agent.workspace) for view in views],
     }  # fmt: skip
 

@@ -93,6 +93,12 @@ class Fleet:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
 
+    def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
+        """What those in containers use of the memory, processors and processes they may have, by id."""
+        from magents.fleet import look
+
+        return look.usage(self.context, agents)
+
     # --- its life
 
     def plan(

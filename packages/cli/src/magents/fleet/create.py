@@ -15,7 +15,7 @@ from magents.model import Agent
 from magents.workspace import project, worktree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from magents.config import Config
     from magents.process import Running
@@ -79,7 +79,8 @@ def plan(context: Context, wish: Wish) -> Plan:
     mode = wish.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
     chosen = check_harness(wish, settings, here=not where.private)
-    warnings = where.require(chosen)
+    where.require(chosen, harness(chosen).program)
+    warnings = keyless(harness(chosen).keys, wish, settings) if where.private else []
     base, commit, track = starting_point(found, wish, settings, branch)
     moved = movable(context, found.path, wish.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -120,6 +121,14 @@ def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
     for problem in harness(chosen).check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
+
+
+def keyless(keys: Sequence[str], wish: Wish, settings: Config) -> list[str]:
+    """A warning when none of a harness's keys comes along: it is going to ask for one, where nobody looks."""
+    passed = [*keys, *settings["API_KEYS"].replace(",", " ").split()]
+    if not keys or any(wish.env.get(name) or os.environ.get(name) for name in passed):
+        return []
+    return [f"none of its keys is in the environment, so it will ask for one: {', '.join(keys)}"]
 
 
 def unattended(settings: Config, mode: str) -> bool:

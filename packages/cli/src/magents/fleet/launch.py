@@ -48,7 +48,7 @@ def prepare(
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    launch = Launch(agent, program, folder, process.environment(None), env)
+    launch = Launch(agent, program, folder, process.environment(None), env, keys=context.harness(agent).keys)
     if context.runtime(agent).private:
         launch = secluded(context, launch)
     return Ready(launch, boot(), prompt is not None)

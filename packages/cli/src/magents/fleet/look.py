@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -190,6 +191,15 @@ def command_of(label: dict[str, str]) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(map(str, words)) if isinstance(words, list) else ()
+
+
+def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
+    """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(agent.runtime for agent in agents):
+        with contextlib.suppress(MagentsError):
+            found |= runtimes.runtime(name).usage()
+    return found
 
 
 def find(context: Context, id: str) -> Agent:

@@ -35,17 +35,16 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(context: Context, agent: Agent, *, remove: bool = False) -> Agent:
-    """`stop`, for a caller that holds the lock; with `remove`, nothing that its start made is kept."""
+def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
+    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before."""
     was = agent.phase
     if was != "stopped":
         let_it_save(context, agent)
     runtime = context.runtime(agent)
-    if was == "active" and runtime.private:
+    if collect and was == "active" and runtime.private:
         bring_home(context, agent)
     agent = context.store.update(agent, phase="stopped")
-    shown = (runtime.remove if remove else runtime.stop)(agent, context.folder(agent))
-    context.keep_screen(agent, shown)
+    context.keep_screen(agent, runtime.stop(agent, context.folder(agent)))
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent
@@ -85,7 +84,7 @@ def remove(context: Context, agent: Agent) -> Removed:
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        agent = end(context, agent, remove=True)
+        agent = end(context, agent, collect=False)  # the pin brings everything home
         context.progress(f"keeping the work of {agent.id}")
         agent = context.store.update(agent, phase="removing", pin="")
         absent = not os.path.isdir(agent.workspace)
@@ -102,6 +101,8 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     """Remove what is pinned. Where a killed command did not get to pin it, that comes first."""
     if not agent.pin:
         agent = context.store.update(agent, pin=context.workspace(agent).pin()[0])
+    if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
+        context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, f"workspace removed, kept as {agent.pin}")

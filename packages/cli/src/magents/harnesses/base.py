@@ -19,6 +19,8 @@ class Harness:
     """The executable to look for."""
     install: str
     """The command that installs it."""
+    keys: tuple[str, ...] = ()
+    """Variables of the environment any of which lets it in with its model; empty where there are too many."""
     reports: bool = True
     """Whether it is sure to report events. One that has reported none else is `running` while it lives."""
     takes_prompt: frozenset[str] = frozenset()

@@ -31,6 +31,7 @@ class Claude(Harness):
     name = "claude"
     program = "claude"
     install = "npm install -g @anthropic-ai/claude-code"
+    keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     takes_prompt = frozenset({"UserPromptSubmit"})
     saves = 0.3  # seen: 0.06 to 0.13, and lost when it is ended before
 

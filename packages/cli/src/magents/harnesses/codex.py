@@ -47,6 +47,7 @@ class Codex(Harness):
     name = "codex"
     program = "codex"
     install = "npm install -g @openai/codex"
+    keys = ("OPENAI_API_KEY",)
     takes_prompt = frozenset({"UserPromptSubmit"})
 
     def start(self, start: Start) -> Program:

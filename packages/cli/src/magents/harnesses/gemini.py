@@ -49,6 +49,7 @@ class Gemini(Harness):
     name = "gemini"
     program = "gemini"
     install = "npm install -g @google/gemini-cli"
+    keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self) -> None:
         self.takes_prompt = frozenset({"BeforeAgent"} if os.geteuid() == 0 else ())

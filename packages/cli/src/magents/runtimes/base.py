@@ -39,6 +39,8 @@ class Launch(NamedTuple):
     """The folder that the agents of a project share, for a runtime that has one."""
     borrowed: Sequence[str] = ()
     """Folders that its workspace reads from, for a runtime that shows it nothing else."""
+    keys: Sequence[str] = ()
+    """Names in `env` that hold the harness's keys."""
 
 
 class Sighting(NamedTuple):
@@ -64,8 +66,11 @@ class Runtime(Protocol):
     private: bool
     """Whether the agent must not reach the user's repository, so that its workspace is a clone of its own."""
 
-    def require(self, harness: str) -> list[str]:
-        """Raises Missing when no agent could be started here now. Returns warnings, say of a missing key."""
+    def require(self, harness: str, program: str) -> None:
+        """Raises Missing when no agent could be started here now, for lack of the harness's program or of another.
+
+        `program` is '' where it is not known before.
+        """
 
     def owner(self) -> tuple[int, int] | None:
         """The user and group, as this machine numbers them, that the workspace must belong to; None: the user

@@ -40,6 +40,7 @@ CAPABILITIES = {
     "DAC_OVERRIDE": "the same, in folders that another user has closed",
     "SETUID": "sudo becomes root for that",
     "SETGID": "sudo becomes root for that",
+    "AUDIT_WRITE": "sudo notes it in the kernel's audit log, and complains where it may not",
 }
 """What a container may beyond an ordinary user, and what for. The default seccomp profile holds as well."""
 
@@ -83,15 +84,24 @@ class Docker:
             return [Problem(error.message, error.hint or INSTALL, needed=False)]
         return checked(config.load()["DOCKER_IMAGE"])
 
-    def require(self, harness: str) -> list[str]:
-        """Raises Missing without client, engine or image; warns of a key that the harness is going to ask for."""
+    def require(self, harness: str, program: str) -> None:
+        """Client, engine and image are there, and the program is in the image: it may tell so by its label."""
         from magents import image
 
         name = config.load()["DOCKER_IMAGE"]
         found = image.inspect(name)
         if not found:
             raise Missing(f"There is no image {name}.", image.BUILD_HINT)
-        return []
+        holds = str((found[0]["Config"].get("Labels") or {}).get("magents.holds", ""))
+        if program and harness not in [words.split(" ")[0] for words in holds.split(", ")]:
+            look = ("run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "which", name, program)
+            try:
+                docker(*look, timeout=120)
+            except CommandFailed as error:
+                raise Missing(
+                    f"The image {name} has no {program}.",
+                    f"Build it in: magents image build --agents claude,{harness}",
+                ) from error
 
     def owner(self) -> tuple[int, int] | None:
         """Root's agents run as an ordinary user all the same; anybody else's run as that user."""
@@ -264,7 +274,7 @@ class Docker:
         if found and found.state == "running":
             yield self.inside(agent.id)
             return
-        tag = image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
+        tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
         made = docker(
             "run", "--rm", "--detach", "--pull", "never", "--label", f"{HELPER}=1", "--network", "none",
             "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512", "--no-healthcheck",
@@ -278,23 +288,24 @@ class Docker:
     def usage(self) -> dict[str, str]:
         """Memory, processor and processes of each running container."""
         form = "{{.Name}}\t{{.MemUsage}}\t{{.CPUPerc}}\t{{.PIDs}}"
-        names = [session(seen.id) for seen in self.observe() if seen.alive]
-        if not names:
+        seen = {session(seen.id): seen for seen in self.observe() if seen.alive and seen.label}
+        if not seen:
             return {}
-        rows = docker("stats", "--no-stream", "--format", form, *names).text.splitlines()
-        cells = (row.split("\t") for row in rows)
-        return {
-            name.removeprefix("magents-"): f"{memory.replace(' ', '')} {cpu} {pids} processes"
-            for name, memory, cpu, pids in cells
-        }
+        rows = docker("stats", "--no-stream", "--format", form, *seen).text.splitlines()
+        found = {}
+        for name, memory, processors, processes in (row.split("\t") for row in rows):
+            most = seen[name].label
+            cpus, pids = most.get("cpus", "?"), most.get("pids", "?")
+            found[seen[name].id] = f"{memory.replace(' ', '')} {processors} of {cpus} cpu {processes}/{pids} pids"
+        return found
 
 
 ORDINARY = 1000
 """The user and group in the image, and of the agents of a host's root."""
 INSTALL = "apt-get install docker.io   (macOS: Docker Desktop, or brew install colima docker)"
 FORM = "\t".join((
-    "{{.ID}}", "{{.Names}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}", '{{.Label "magents.helper"}}',
-    '{{.Label "magents"}}',
+    "{{.ID}}", "{{.Names}}", "{{.Image}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}",
+    '{{.Label "magents.helper"}}', '{{.Label "magents"}}',
 ))  # fmt: skip
 
 
@@ -304,6 +315,8 @@ class Container(NamedTuple):
     container: str
     """The engine's name of it."""
     name: str
+    image: str
+    """What it is made from, by name or number."""
     state: str
     """`running`, `exited`, `created`, `paused`, `restarting`, `dead`."""
     status: str
@@ -316,11 +329,11 @@ class Container(NamedTuple):
 
 def read(row: str) -> Container | None:
     """A container from its line."""
-    cells = row.split("\t", 6)
-    if len(cells) != 7:
+    cells = row.split("\t", 7)
+    if len(cells) != 8:
         return None
-    container, name, state, status, made, helper, text = cells
-    return Container(container, name, state, status, made, helper, parse(text))
+    container, name, image, state, status, made, helper, text = cells
+    return Container(container, name, image, state, status, made, helper, parse(text))
 
 
 def checked(name: str) -> list[Problem]:
@@ -369,7 +382,9 @@ def docker(
 def container(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     """The options of a container: who it is, what it sees, what it may."""
     agent = launch.agent
-    told = label(agent, launch.folder) | {"uid": str(os.geteuid())}
+    cpus = settings["DOCKER_CPUS"] or str(max(1, (os.cpu_count() or 1) - 1))
+    told = label(agent, launch.folder)
+    told |= {"uid": str(os.geteuid()), "cpus": cpus, "pids": settings["DOCKER_PIDS_LIMIT"]}
     words = ["--name", session(agent.id), "--hostname", session(agent.id)]
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
@@ -378,7 +393,7 @@ def container(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     # A log that is full of an agent's output must not fill the disk.
     words += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
     words += ["--pids-limit", settings["DOCKER_PIDS_LIMIT"]]
-    words += ["--cpus", settings["DOCKER_CPUS"] or str(max(1, (os.cpu_count() or 1) - 1))]
+    words += ["--cpus", cpus]
     for option, key in (("--network", "DOCKER_NETWORK"), ("--memory", "DOCKER_MEMORY")):
         if settings[key]:
             words += [option, settings[key]]
@@ -434,7 +449,7 @@ def field(text: str) -> str:
 
 def environment(launch: Launch, settings: config.Config) -> dict[str, str]:
     """What the container's environment gets: keys from ours, what the user set, and who it is."""
-    names = [*KEYS, *settings["API_KEYS"].replace(",", " ").split()]
+    names = [*KEYS, *launch.keys, *settings["API_KEYS"].replace(",", " ").split()]
     passed = {name: launch.env[name] for name in names if launch.env.get(name)}
     who = {
         "MAGENTS_GIT_NAME": launch.env.get("MAGENTS_GIT_NAME", ""),

@@ -45,11 +45,10 @@ class Tmux:
     def __init__(self) -> None:
         self.terminal = Terminal()
 
-    def require(self, harness: str) -> list[str]:
-        """Only that tmux is there: to ask it for its version takes too long."""
+    def require(self, harness: str, program: str) -> None:
+        """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
         if not process.find("tmux"):
             raise process.missing("tmux")
-        return []
 
     def owner(self) -> None:
         """The agent runs as the user."""
