@@ -191,6 +191,14 @@ def test_who_does_not_want_to_end_is_ended(box, until):
     assert docker("inspect", "-f", "{{.State.Running}}", running.name).strip() == "false"
 
 
+def test_a_tmux_that_does_not_answer_delays_nobody(box):
+    running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
+    open_terminal(running, "web", "cat")
+    running.sh("pkill -STOP -x 'tmux: server'")
+    took, _ = stop(running)
+    assert took < 2.7
+
+
 def test_events_are_in_the_log(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
     assert "the container of web is up" in running.logs()
