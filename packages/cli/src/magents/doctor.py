@@ -11,7 +11,10 @@ from magents.errors import MagentsError
 from magents.workspace import project
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from magents.fleet import Fleet
+    from magents.model import Agent
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -33,14 +36,15 @@ class Finding(NamedTuple):
 def examine(fleet: Fleet, folder: str) -> list[Finding]:
     """Check everything; `folder` is where the user stands."""
     settings = config.load(settings_of(folder))
+    kept = store(fleet)
     return [
         git(),
         *places(),
         *programs(settings["AGENT"]),
         *configuration(settings),
-        store(fleet),
-        *agents(fleet),
-        *disks(fleet, folder),
+        kept,
+        *(agents(fleet) if kept.ok else []),  # who they are stands in the store
+        *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
     ]
 
 
@@ -171,10 +175,10 @@ def agents(fleet: Fleet) -> list[Finding]:
     return found or [Finding("agents", True, f"{len(look.views)} known, none lost")]
 
 
-def disks(fleet: Fleet, folder: str) -> list[Finding]:
+def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store and the workspaces are."""
     found = []
-    wanted = {fleet.context.store.folder, folder, *(a.workspace for a in fleet.context.store.live())}
+    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live)}
     seen = set()
     for path in sorted(wanted):
         place = path

@@ -10,8 +10,9 @@ from magents import config, names, process, runtimes
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
 from magents.fleet import prompts
 from magents.fleet.context import CLAIMED, Context
-from magents.harnesses import harness
+from magents.harnesses import TABLE, harness
 from magents.model import Agent
+from magents.text import one_line
 from magents.workspace import project, worktree
 
 if TYPE_CHECKING:
@@ -98,6 +99,11 @@ def check_harness(wish: Wish, settings: Config) -> str:
             raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = wish.harness or settings["AGENT"]
+    if chosen not in TABLE and not wish.harness:
+        raise NotFound(
+            f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
+            "Choose another: magents config --set AGENT=claude",
+        )
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
     for problem in harness(chosen).check():
