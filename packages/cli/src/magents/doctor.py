@@ -155,7 +155,9 @@ def agents(fleet: Fleet) -> list[Finding]:
             )
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
-            if not os.path.isdir(agent.workspace):
+            if not os.path.isdir(agent.project):
+                remedy = f"Bring its disk back; or, if it is gone for good: magents stop {agent.id} --forget"
+            elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
         elif status.state in ("creating", "removing", "restoring") and status.detail:
