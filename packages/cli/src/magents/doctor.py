@@ -11,7 +11,10 @@ from magents.errors import MagentsError
 from magents.workspace import project
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from magents.fleet import Fleet
+    from magents.model import Agent
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -33,14 +36,15 @@ class Finding(NamedTuple):
 def examine(fleet: Fleet, folder: str) -> list[Finding]:
     """Check everything; `folder` is where the user stands."""
     settings = config.load(settings_of(folder))
+    kept = store(fleet)
     return [
         git(),
         *places(),
         *programs(settings["AGENT"]),
         *configuration(settings),
-        store(fleet),
-        *agents(fleet),
-        *disks(fleet, folder),
+        kept,
+        *(agents(fleet) if kept.ok else []),  # who they are stands in the store
+        *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
     ]
 
 
@@ -155,7 +159,9 @@ def agents(fleet: Fleet) -> list[Finding]:
             )
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
-            if not os.path.isdir(agent.workspace):
+            if not os.path.isdir(agent.project):
+                remedy = f"Bring its disk back; or, if it is gone for good: magents stop {agent.id} --forget"
+            elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
         elif status.state in ("creating", "removing", "restoring") and status.detail:
@@ -175,10 +181,10 @@ def agents(fleet: Fleet) -> list[Finding]:
     return found or [Finding("agents", True, f"{len(look.views)} known, none lost")]
 
 
-def disks(fleet: Fleet, folder: str) -> list[Finding]:
+def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store and the workspaces are."""
     found = []
-    wanted = {fleet.context.store.folder, folder, *(a.workspace for a in fleet.context.store.live())}
+    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live)}
     seen = set()
     for path in sorted(wanted):
         place = path

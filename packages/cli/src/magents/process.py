@@ -143,6 +143,11 @@ class Feeding:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._child.pid
+
     def write(self, data: bytes) -> None:
         """Give it more. Raises CommandFailed when it has ended already."""
         assert self._child.stdin is not None

@@ -141,6 +141,14 @@ def test_doctor_tells_by_its_exit_code(place, magents, monkeypatch):
     assert "apt-get install tmux" in without
 
 
+def test_doctor_of_a_store_that_cannot_be_read(place, magents):
+    place.state.mkdir(parents=True)
+    (place.state / "magents.db").write_text("not a database" * 1000)
+    told = magents("doctor", code=1)
+    assert "!!  store: " in told.out and "disk: " in told.out
+    assert told.err == ""
+
+
 def test_wait_tells_by_its_exit_code(project, magents):
     magents("create", "quick", "--", "true")
     magents("create", "bad", "--", "false")
@@ -169,6 +177,15 @@ def test_settings_from_file_and_environment(place, project, magents):
     assert "engine does not answer" in magents("create", "a", *SLEEP, code=1).err
     magents("config", "--no-docker", "--json")
     assert file.read_text().startswith("# mine\nAGENT=codex\nNOPE=1\nAGENT=gemini\nAUTO_ACCEPT=sometimes\n")
+
+
+def test_a_harness_there_is_not(place, project, magents):
+    assert "not `clod`" in magents("config", "--set", "AGENT=clod", code=2).err
+    file = place.home / ".magents-config"
+    assert not file.exists()
+    file.write_text("\nAGENT=clod\n")
+    assert "AGENT=clod (~/.magents-config:2) is no harness" in magents("create", "new", code=1).err
+    assert magents("config", "--json", MAGENTS_AGENT="gemini").code == 0
 
 
 EVIL = "\x1b]0;owned\x07\x1b[31mred\x1b[0m\x9b5mblink\x90q\x9c\u202eend"

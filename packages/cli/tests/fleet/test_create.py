@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,8 +33,18 @@ def state(project: Path, place) -> dict[str, object]:
         "folders": sorted(os.listdir(agents)) if agents.exists() else [],
         "records": [(agent.id, agent.phase) for agent in Fleet().context.store.live()],
         "sessions": sorted(sessions),
-        "processes": sorted(leaked(place)),
+        "at work": at_work(place),
     }
+
+
+def at_work(place) -> set[bytes]:
+    """The folders of agents of which something runs; what that is changes while a program comes up."""
+    found: set[bytes] = set()
+    for pid, _ in leaked(place):
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            found |= {line for line in lines if line.startswith(b"MAGENTS_FOLDER=")}
+    return found
 
 
 def same(before: dict[str, object], project: Path, place) -> None:

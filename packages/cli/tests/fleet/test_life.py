@@ -278,3 +278,20 @@ def test_two_removals_at_once(fleet, agent, project):
     assert all("Traceback" not in said for said, _ in ended), ended
     assert [a.id for a in fleet.removed()] == ["one"]
     assert work_of(fleet.restore(fleet.find_removed("one"))[0]) == work
+
+
+def test_a_project_that_is_gone(fleet, project, magents):
+    agent = fleet.create("new", folder=str(project), command=SLEEP)
+    with pytest.raises(Conflict, match="is there"):
+        fleet.forget(agent)
+    project.rename(project.with_name("away"))
+    with pytest.raises(NotFound, match="--forget"):
+        fleet.remove(agent)
+    project.with_name("away").rename(project)
+    assert fleet.status(agent).state == "running"
+    shutil.rmtree(project)
+    shutil.rmtree(agent.workspace)
+    assert "magents stop new --forget" in magents("doctor", code=None).out
+    assert magents("stop", "new", "--forget").out == "Forgot new.\n"
+    assert not fleet.list().views
+    assert not os.path.exists(fleet.context.folder(agent))

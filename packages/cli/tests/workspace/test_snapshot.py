@@ -51,6 +51,20 @@ def test_pins_newest_first_and_of_this_agent_only(lab):
     assert snapshot.pins(lab.project, "one-2") == [taken[2]]
 
 
+def test_a_pin_that_cannot_be_written(lab):
+    """As on a full disk: it is said in short, and neither a pin nor git's report of its end is left."""
+    lab.do("edit a.txt 1")
+    packs = Path(lab.project, ".git", "objects", "pack")
+    packs.rename(packs.with_name("packs"))
+    packs.touch()
+    before = sorted(os.listdir(packs.parent.parent))
+    with pytest.raises(MagentsError, match="cannot be kept, so nothing was removed:\n") as caught:
+        snapshot.take(lab.project, lab.path, "one")
+    assert str(caught.value).count("\n") == 2
+    assert sorted(os.listdir(packs.parent.parent)) == before
+    assert snapshot.pins(lab.project, "one") == []
+
+
 @pytest.mark.parametrize("name", ["staged and unstaged differ", "rebase in conflict", "filters", "intent to add"])
 def test_looking_changes_nothing(lab, name):
     lab.do(STATES[name])

@@ -29,9 +29,9 @@ examples:
   magents stop feature-login fix-crash
   magents stop feature-login --remove-worktree"""
     common.add_id(parser, many=True)
-    parser.add_argument(
-        "--remove-worktree", action="store_true", help="also remove the workspace; the branch stays"
-    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--remove-worktree", action="store_true", help="also remove the workspace; the branch stays")
+    how.add_argument("--forget", action="store_true", help="let go of agents whose project is gone for good")
     common.add_json(parser)
     parser.set_defaults(run=run_stop)
 
@@ -40,10 +40,22 @@ def run_stop(options: argparse.Namespace) -> int:
     """Stop agents."""
     fleet = common.fleet()
     done: list[dict[str, Any]] = []
-    code = stop_each(fleet, common.found(fleet, options.ids), options.remove_worktree, done, quiet=options.json)
+    agents = common.found(fleet, options.ids)
+    if options.forget:
+        code = common.each(agents, lambda agent: forget(fleet, agent, done, quiet=options.json))
+    else:
+        code = stop_each(fleet, agents, options.remove_worktree, done, quiet=options.json)
     if options.json:
         show_json(done)
     return code
+
+
+def forget(fleet: Fleet, agent: Agent, done: list[dict[str, Any]], *, quiet: bool) -> None:
+    """Let go of one agent."""
+    fleet.forget(agent)
+    done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None})
+    if not quiet:
+        print(f"Forgot {agent.id}.")
 
 
 def stop_each(

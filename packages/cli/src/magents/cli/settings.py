@@ -88,8 +88,20 @@ def entry(value: Value) -> dict[str, str]:
     return {"key": value.setting.key, "value": value.value, "source": value.source}
 
 
+def check(key: str, value: str) -> str:
+    """`config.check`, and that the harness is one there is: of harnesses, the configuration knows nothing."""
+    from magents.harnesses import TABLE
+
+    checked = config.check(key, value)
+    if key == "AGENT" and checked not in TABLE:
+        raise UsageError(f"AGENT must be one of {', '.join(TABLE)}, not `{one_line(checked)}`")
+    return checked
+
+
 def write(changes: dict[str, str], json: bool = False) -> int:
     """Write settings and say what holds now."""
+    for key, text in changes.items():
+        check(key, text)
     path = config.shorten(config.save(changes))
     now = config.load(project_settings())
     if json:
@@ -135,7 +147,7 @@ def ask(setting: Setting, value: str) -> str | None:
 
     def valid(text: str) -> bool | str:
         try:
-            config.quote(config.check(setting.key, text))
+            config.quote(check(setting.key, text))
         except UsageError as error:
             return error.message
         return True

@@ -151,6 +151,13 @@ class Fleet:
         self.mend()
         return remove.remove(self.context, agent)
 
+    def forget(self, agent: Agent) -> None:
+        """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
+        from magents.fleet import remove
+
+        self.mend()
+        remove.forget(self.context, agent)
+
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
         """Bring the workspace of a removed agent back, exactly; it is stopped then."""
         from magents.fleet import remove

@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, names, process, runtimes
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, UsageError
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
-from magents.harnesses import harness
+from magents.harnesses import TABLE, harness
 from magents.model import Agent
+from magents.text import one_line
 from magents.workspace import project, worktree
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
             raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = wish.harness or settings["AGENT"]
+    if chosen not in TABLE and not wish.harness:
+        raise NotFound(
+            f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
+            "Choose another: magents config --set AGENT=claude",
+        )
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
     for problem in harness(chosen).check() if here else ():

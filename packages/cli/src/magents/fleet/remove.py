@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import Conflict, MagentsError, Missing
+from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
 from magents.workspace import snapshot, worktree
@@ -82,6 +82,7 @@ def remove(context: Context, agent: Agent) -> Removed:
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
+        check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
         agent = end(context, agent, collect=False)  # the pin brings everything home
@@ -95,6 +96,30 @@ def remove(context: Context, agent: Agent) -> Removed:
             context.store.update(agent, phase="stopped")
             raise
         return Removed(finish_removal(context, agent), ref, uncommitted, absent)
+
+
+def check_project(agent: Agent) -> None:
+    """Raises NotFound when its project is not there, which alone can keep its work."""
+    if not os.path.isdir(agent.project):
+        raise NotFound(
+            f"The project of {agent.id} is not there: {agent.project}.",
+            f"Bring its disk back; or, if it is gone for good: magents stop {agent.id} --forget",
+        )
+
+
+def forget(context: Context, agent: Agent) -> None:
+    """End what still runs of it and delete its record; nothing else is touched. Raises Conflict while its
+    project is there: then it is removed and can be restored."""
+    if os.path.isdir(agent.project):
+        raise Conflict(
+            f"The project of {agent.id} is there: {agent.project}.",
+            f"Remove it instead, which keeps its work: magents stop {agent.id} --remove-worktree",
+        )
+    with context.store.lock(agent.id):
+        agent = end(context, context.store.get(agent.key), collect=False)
+        context.runtime(agent).remove(agent, context.folder(agent))
+        context.store.forget(agent)
+        worktree.discard(context.folder(agent))
 
 
 def finish_removal(context: Context, agent: Agent) -> Agent:

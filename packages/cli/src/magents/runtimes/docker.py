@@ -14,7 +14,7 @@ import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config, guarded, process
+from magents import config, events, guarded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.model import Problem
 from magents.names import session
@@ -137,6 +137,9 @@ class Docker:
             os.makedirs(path, mode=0o700, exist_ok=True)
             if owner := self.owner():
                 os.chown(path, *owner)
+        log = os.path.join(self.desk(launch.folder).here, events.LOG)
+        if not os.path.lexists(log):  # so that the container can wait for what comes, and need not look for it
+            guarded.write(self.desk(launch.folder).here, events.LOG, "", self.owner())
         passed = environment(launch, settings)
         words, typed, env = by_file(passed)
         try:

@@ -20,6 +20,7 @@ tree keeps the rest, byte for byte, past filters and line-ending conversion:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -104,7 +105,21 @@ def take(project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tu
     cannot be read: then the workspace must not be removed.
     """
     with begin(project) as writing:
-        return pin(writing, project, workspace, id, extra)
+        try:
+            return pin(writing, project, workspace, id, extra)
+        except CommandFailed as error:
+            raise unwritten(writing, project, workspace, error) from error
+
+
+def unwritten(writing: Feeding, project: str, workspace: str, error: CommandFailed) -> MagentsError:
+    """The error for a pin that could not be written, in short; the report that git wrote of it goes."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(worktree.common_folder(project), f"fast_import_crash_{writing.pid}"))
+    said = next((line for line in error.stderr.splitlines() if line.startswith("fatal: ")), error.message)
+    return MagentsError(
+        f"What is in {workspace} cannot be kept, so nothing was removed:\n{said.removeprefix('fatal: ')}",
+        "See whether the disk is full: magents doctor",
+    )
 
 
 def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
