@@ -267,26 +267,28 @@ def describe(told: dict[str, Any], now: str) -> Image:
     )  # fmt: skip
 
 
-def for_user(image: str, uid: int, gid: int) -> str:
-    """The name of the image in which `magents` has these numbers; made if it is not there yet.
+def name_for_user(id: str, uid: int, gid: int) -> str:
+    """What the image is called in which `magents` has these numbers, made from the image with this id.
 
-    Root's files on the host belong to root whatever we do, so for root it is an ordinary user. Raises
-    Missing when `image` is not there, and MagentsError, naming all that it lacks, when it cannot serve.
-    Several processes may do this at once.
+    Root's files on the host belong to root whatever we do, so for root it is an ordinary user.
     """
     if uid == 0:
         uid = gid = UID
+    return f"magents/agent-user:{id.removeprefix('sha256:')[:12]}-{uid}-{gid}"
+
+
+def for_user(image: str, uid: int, gid: int) -> str:
+    """The name of the image in which `magents` has these numbers; made if it is not there yet.
+
+    Raises Missing when `image` is not there, and MagentsError, naming all that it lacks, when it cannot serve.
+    Several processes may do this at once.
+    """
     for _ in range(3):
-        known = process.Running(
-            ["docker", "image", "ls", "--format", "{{.Tag}}", "--filter", "reference=magents/agent-user"]
-        )
-        with known:
-            id = id_of(image)
-            tag = f"{id.removeprefix('sha256:')[:12]}-{uid}-{gid}"
-            name = f"magents/agent-user:{tag}"
-            if tag in known.result(timeout=30).text.split():
-                return name
-        build_for_user(image, name, uid, gid)
+        id = id_of(image)
+        name = name_for_user(id, uid, gid)
+        if inspect(name):
+            return name
+        build_for_user(image, name, uid or UID, gid if uid else UID)
         if id_of(image) == id:
             return name
         # Somebody has given the name to another image meanwhile: which one this is made of is not known.

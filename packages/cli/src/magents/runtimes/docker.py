@@ -73,6 +73,8 @@ class Docker:
     def __init__(self) -> None:
         self._made: set[str] = set()
         """The folders of agents whose containers this process has just made."""
+        self._ids: dict[str, str] = {}
+        """The engine's numbers of images, by name, as last seen by `require`."""
 
     def check(self) -> list[Problem]:
         """The client, the engine, and the image are there."""
@@ -92,6 +94,7 @@ class Docker:
         found = image.inspect(name)
         if not found:
             raise Missing(f"There is no image {name}.", image.BUILD_HINT)
+        self._ids[name] = str(found[0]["Id"])
         holds = str((found[0]["Config"].get("Labels") or {}).get("magents.holds", ""))
         if program and harness not in [words.split(" ")[0] for words in holds.split(", ")]:
             look = ("run", "--rm", "--pull", "never", "--network", "none", "--entrypoint", "which", name, program)
@@ -129,30 +132,39 @@ class Docker:
 
     def _run(self, launch: Launch) -> None:
         """Make and start the container. On failure nothing is left of it."""
-        from magents import image
-
-        settings = config.load()
-        tag = image.for_user(settings["DOCKER_IMAGE"], *self.owner_inside())
-        for path in (self.desk(launch.folder).here, launch.shared):
+        desk = self.desk(launch.folder).here
+        for path in (desk, launch.shared):
             os.makedirs(path, mode=0o700, exist_ok=True)
             if owner := self.owner():
                 os.chown(path, *owner)
-        log = os.path.join(self.desk(launch.folder).here, events.LOG)
-        if not os.path.lexists(log):  # so that the container can wait for what comes, and need not look for it
-            guarded.write(self.desk(launch.folder).here, events.LOG, "", self.owner())
-        passed = environment(launch, settings)
-        words, typed, env = by_file(passed)
+        if not os.path.lexists(os.path.join(desk, events.LOG)):
+            # So that the container can wait for what comes, and need not look for the file.
+            guarded.write(desk, events.LOG, "", self.owner())
+        settings = config.load()
+        words, typed, env = by_file(environment(launch, settings))
+        options = ["run", "--detach", "--pull", "never", *container(launch, settings, desk), *words]
         try:
-            docker(
-                "run", "--detach", "--pull", "never", *container(launch, settings, self.desk(launch.folder).here),
-                *words, tag, env=env, stdin=typed, timeout=300,
-            )  # fmt: skip
+            self._run_for_user(options, settings["DOCKER_IMAGE"], env, typed)
         except BaseException as error:
             if isinstance(error, CommandFailed) and "is already in use by container" in error.stderr:
                 raise self._taken(launch) from error
             self.remove(launch.agent, launch.folder)
             raise
         self._made.add(launch.folder)
+
+    def _run_for_user(self, options: Sequence[str], name: str, env: Mapping[str, str], typed: bytes) -> None:
+        """`docker run` of the image's layer for this user. That it is there is the usual case, so it is not asked
+        for before, but made when it turns out not to be."""
+        from magents import image
+
+        who = self.owner_inside()
+        tag = image.name_for_user(self._ids[name], *who) if name in self._ids else image.for_user(name, *who)
+        try:
+            docker(*options, tag, env=env, stdin=typed, timeout=300)
+        except CommandFailed as error:
+            if "No such image" not in error.stderr:
+                raise
+            docker(*options, image.for_user(name, *who), env=env, stdin=typed, timeout=300)
 
     def _taken(self, launch: Launch) -> Conflict:
         name = session(launch.agent.id)

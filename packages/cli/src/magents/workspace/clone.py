@@ -65,18 +65,6 @@ def alternates(objects: str) -> list[str]:
     return [os.path.normpath(os.path.join(objects, line)) for line in lines if line and not line.startswith("#")]
 
 
-def announce(project: str, id: str, branch: str, commit: str, base: str, *, new: bool, track: str = "") -> None:
-    """Make the branch in the project if it is `new`, and pin what the clone is going to borrow."""
-    if new:
-        how = ["--track", branch, track] if track else ["--no-track", branch, commit]
-        git(project, "branch", *how)
-    lines = [f"update {prefix(id)}base {commit}"]
-    tip = git(project, "rev-parse", "--verify", "-q", f"refs/heads/{base}", ok=None).line if base else ""
-    if tip:
-        lines.append(f"update {prefix(id)}onto {tip}")
-    git(project, "update-ref", "--stdin", stdin="\n".join(lines).encode() + b"\n")
-
-
 def renounce(project: str, id: str) -> None:
     """Delete the refs that an agent's clone needed. Its pins stay."""
     names = ("base", "onto", "branch")
@@ -84,32 +72,61 @@ def renounce(project: str, id: str) -> None:
     git(project, "update-ref", "--stdin", stdin=lines.encode())
 
 
-def fill(project: str, path: str, branch: str, commit: str, base: str, workers: str = "") -> Running:
-    """Begin to make a clone in the empty folder `path`, with `branch` checked out at `commit`.
+class Beginning(NamedTuple):
+    """Where a clone begins."""
 
-    It has that branch, the base and the tags; no remote, since from where the agent is the project cannot be
-    reached. Faster than `git clone --shared`, which asks the project for each of its refs.
+    branch: str
+    commit: str
+    base: str
+    """A branch's name, or ''."""
+    new: bool
+    """The project does not have the branch yet, and gets it."""
+    track: str = ""
+    """The remote branch that a new one follows; '' for none."""
+
+
+def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") -> Running:
+    """Begin to make a clone in the empty folder `path`.
+
+    It has its branch, the base and the tags; no remote, since from where the agent is the project cannot be
+    reached. Faster than `git clone --shared`, which asks the project for each of its refs. The project gets
+    the branch if it is new, and pins what is borrowed.
     """
-    shape = ["--object-format=sha256"] if len(commit) == 64 else []
-    making = Running(["git", "init", "--quiet", "--template=", f"--initial-branch={branch}", *shape, path])
-    form = "--format=%(objectname) %(refname)"
-    listed = git(project, "for-each-ref", form, "refs/tags", *([f"refs/heads/{base}"] if base else []))
+    shape = ["--object-format=sha256"] if len(start.commit) == 64 else []
+    making = Running(["git", "init", "--quiet", "--template=", f"--initial-branch={start.branch}", *shape, path])
+    base = [f"refs/heads/{start.base}"] if start.base else []
+    listed = git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", *base).text.splitlines()
+    known = {name: oid for oid, _, name in (row.partition(" ") for row in listed)}
+    refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
+    announce(project, id, start, refs.get("".join(base), ""))
     making.result()
-    own = f"{commit} refs/heads/{branch}"
-    refs = [row for row in listed.text.splitlines() if row.endswith(f" refs/heads/{base}") or " refs/tags/" in row]
-    rows = sorted({row.split(" ", 1)[1]: row for row in [*refs, own]}.items())
-    text = "".join(f"{row}\n" for _, row in rows)
-    for name, content in {
-        "packed-refs": text,
-        GIVEN: text,
-        "objects/info/alternates": f"{os.path.join(common_folder(project), 'objects')}\n",
-    }.items():
+    furnish(
+        path, refs | {f"refs/heads/{start.branch}": start.commit}, os.path.join(common_folder(project), "objects")
+    )
+    parallel = ["-c", f"checkout.workers={workers}"] if workers else []
+    return Running(command(path, *parallel, "reset", "--hard", "--quiet"))
+
+
+def announce(project: str, id: str, start: Beginning, onto: str) -> None:
+    """Make the branch in the project if it is new, and pin what the clone is going to borrow."""
+    lines = [f"update {prefix(id)}base {start.commit}"]
+    if onto:
+        lines.append(f"update {prefix(id)}onto {onto}")
+    if start.new and start.track:
+        git(project, "branch", "--track", start.branch, start.track)
+    elif start.new:
+        lines.append(f"create refs/heads/{start.branch} {start.commit}")
+    git(project, "update-ref", "-m", f"magents: create {id}", "--stdin", stdin="\n".join(lines).encode() + b"\n")
+
+
+def furnish(path: str, refs: dict[str, str], objects: str) -> None:
+    """Write a new repository's refs, and where it borrows from."""
+    rows = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
+    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": f"{objects}\n"}.items():
         full = os.path.join(path, ".git", name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(content)
-    parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    return Running(command(path, *parallel, "reset", "--hard", "--quiet"))
+            file.write(text)
 
 
 def fetch(project: str, words: Sequence[str], refspecs: Sequence[str]) -> None:

@@ -169,8 +169,8 @@ class Clone(NamedTuple):
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
         """A private clone; the branch is made in the project too, where its commits will come home to."""
         agent = self.agent
-        clone.announce(agent.project, agent.id, agent.branch, agent.base_commit, agent.base, new=new, track=track)
-        return clone.fill(agent.project, agent.workspace, agent.branch, agent.base_commit, agent.base, workers)
+        start = clone.Beginning(agent.branch, agent.base_commit, agent.base, new, track)
+        return clone.fill(agent.project, agent.workspace, agent.id, start, workers)
 
     def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
         """Wait."""
@@ -291,10 +291,9 @@ class Clone(NamedTuple):
 
         agent = self.agent
         meta = snapshot.meta_of(agent.project, pin)
-        start = meta.head or agent.base_commit
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
-        clone.announce(agent.project, agent.id, agent.branch, start, agent.base, new=new)
-        clone.fill(agent.project, agent.workspace, agent.branch, start, agent.base).result(timeout=3600)
+        start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
+        clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
         include.copy(agent.project, agent.workspace)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
