@@ -113,12 +113,21 @@ class Running:
         return Result(self._child.returncode, output, decode(stderr))
 
     def _end(self) -> tuple[bytes, bytes]:
+        """End it; what it has printed. What it has started itself can live on with its pipes open, for as
+        long as it likes: that is not waited for."""
         self._child.terminate()
         try:
-            return self._child.communicate(timeout=5)
+            self._child.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._child.kill()
-            return self._child.communicate()
+            self._child.wait()
+        try:
+            return self._child.communicate(timeout=0.2)
+        except subprocess.TimeoutExpired as late:
+            for pipe in (self._child.stdout, self._child.stderr):
+                if pipe:
+                    pipe.close()
+            return late.output or b"", late.stderr or b""
 
 
 class Feeding:

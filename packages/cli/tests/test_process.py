@@ -1,0 +1,25 @@
+"""The door to other programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from magents import process
+from magents.errors import CommandFailed
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_time_limit_holds_whatever_was_started(tmp_path, merge):
+    """What the command leaves behind has its pipes, and would keep whoever reads them to their end."""
+    pid = tmp_path / "pid"
+    words = ["sh", "-c", f"echo said; sleep 60 & echo $! >'{pid}'; wait"]
+    began = time.monotonic()
+    with pytest.raises(CommandFailed, match="took too long") as caught:
+        process.run(words, timeout=0.5, merge_output=merge)
+    assert time.monotonic() - began < 5
+    assert caught.value.output == "said\n"
+    os.kill(int(pid.read_text()), signal.SIGKILL)
