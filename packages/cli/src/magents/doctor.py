@@ -40,7 +40,8 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
     return [
         git(),
         *places(),
-        *programs(settings["AGENT"]),
+        *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
+        *keys(settings),
         *configuration(settings),
         kept,
         *(agents(fleet) if kept.ok else []),  # who they are stands in the store
@@ -99,6 +100,18 @@ def places() -> list[Finding]:
         if not problems:
             found.append(Finding(name, True, "works"))
     return found
+
+
+def keys(settings: config.Config) -> list[Finding]:
+    """In Docker mode, the configured harness finds a key of its model's in the environment."""
+    if not settings.flag("DOCKER_ENABLED") or settings["AGENT"] not in harnesses.TABLE:
+        return []
+    wanted = harnesses.harness(settings["AGENT"]).keys
+    there = [name for name in wanted if os.environ.get(name)]
+    if there or not wanted:
+        return [Finding("keys", True, ", ".join(there) or f"{settings['AGENT']} takes one of many")]
+    said = f"none for {settings['AGENT']} is in the environment, so agents in containers will ask for one"
+    return [Finding("keys", False, said, f"export {wanted[0]}=…", needed=False)]
 
 
 def programs(default: str) -> list[Finding]:

@@ -63,7 +63,7 @@ class Context:
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
-        return harness(agent.harness)
+        return harness(agent.harness, private=self.runtime(agent).private)
 
     def runtime(self, agent: Agent) -> Runtime:
         """Where it runs."""

@@ -168,9 +168,10 @@ def of_orphan(sighting: Sighting) -> Status:
     a service of a compose file."""
     if not sighting.label:
         return Status("running" if sighting.alive else "stopped", sighting.note or "a container of your own")
+    note = f"; {sighting.note}" if sighting.note else ""
     if sighting.alive:
-        return Status("running", "orphan: no record of it")
-    return Status("stopped", "orphan: its program has ended, and there is no record of it")
+        return Status("running", f"orphan: no record of it{note}")
+    return Status("stopped", f"orphan: its program has ended, and there is no record of it{note}")
 
 
 def adopted(name: str, sighting: Sighting) -> Agent:
@@ -180,8 +181,16 @@ def adopted(name: str, sighting: Sighting) -> Agent:
     return Agent(
         0, sighting.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
         told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
-        command_of(told), name, told.get("workspace", ""), sighting.active, "active", False, boot(), "",
+        command_of(told), name, told.get("workspace", ""), made(sighting), "active", False, boot(), "",
     )  # fmt: skip
+
+
+def made(sighting: Sighting) -> float:
+    """When an orphan was created, as its label tells; else when its terminal last stirred."""
+    try:
+        return float(sighting.label["created"])
+    except (KeyError, ValueError):
+        return sighting.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:

@@ -19,12 +19,12 @@ TABLE = {
     "aider": "Aider",
     "command": "Command",
 }
-_made: dict[str, Harness] = {}
+_made: dict[tuple[str, bool], Harness] = {}
 
 
-def harness(name: str) -> Harness:
-    """The harness of that name. Raises NotFound."""
-    if name not in _made:
+def harness(name: str, *, private: bool = False) -> Harness:
+    """The harness of that name; `private`: as it is in a container of ours. Raises NotFound."""
+    if (name, private) not in _made:
         if name not in TABLE:
             raise NotFound(
                 f"There is no harness `{one_line(name)}`.",
@@ -32,5 +32,5 @@ def harness(name: str) -> Harness:
                 "or give any program: magents create BRANCH -- PROGRAM …",
             )
         kind: type[Harness] = getattr(import_module(f"magents.harnesses.{name}"), TABLE[name])
-        _made[name] = kind()
-    return _made[name]
+        _made[name, private] = kind(private)
+    return _made[name, private]

@@ -28,6 +28,10 @@ class Harness:
     saves: float = 0.0
     """Seconds from the event that ends a turn until it has written the turn down, to resume from it later."""
 
+    def __init__(self, private: bool = False) -> None:
+        self.private = private
+        """It runs in a container of ours, whose home is fresh and whose system settings are ours."""
+
     def check(self) -> list[Problem]:
         """What keeps it from working here; empty if all is well."""
         if process.find(self.program):

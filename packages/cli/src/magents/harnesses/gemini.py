@@ -43,7 +43,7 @@ class Gemini(Harness):
     """`gemini`, told by a file of settings what to report: `~/.gemini` and the project stay as they are.
 
     For root that file is in the agent's folder. For anyone else `settings()` has to be in
-    `/etc/gemini-cli/system-defaults.json`; where it is not, only its screen tells.
+    `/etc/gemini-cli/system-defaults.json`, as in our image; where it is not, only its screen tells.
     """
 
     name = "gemini"
@@ -51,8 +51,9 @@ class Gemini(Harness):
     install = "npm install -g @google/gemini-cli"
     keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
-    def __init__(self) -> None:
-        self.takes_prompt = frozenset({"BeforeAgent"} if os.geteuid() == 0 else ())
+    def __init__(self, private: bool = False) -> None:
+        super().__init__(private)
+        self.takes_prompt = frozenset({"BeforeAgent"} if private or os.geteuid() == 0 else ())
 
     def start(self, start: Start) -> Program:
         """`gemini`, its settings in the agent's folder if they can be."""
@@ -64,7 +65,7 @@ class Gemini(Harness):
         if start.prompt:
             argv += [f"--prompt-interactive={start.prompt}"]
         env = {"MAGENTS_EVENT": f"{start.share}/magents-event", "MAGENTS_FOLDER": start.folder}
-        if os.geteuid() != 0:
+        if self.private or os.geteuid() != 0:
             return Program(tuple(argv), env=env, unset=_NESTED)
         env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = f"{start.folder}/{_SETTINGS}"
         return Program(tuple(argv), env=env, unset=_NESTED, files={_SETTINGS: settings()})

@@ -86,6 +86,9 @@ class Runtime(Protocol):
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[tuple[str, ...]]:
         """As `inside`, also where the agent does not run: then there is a place to run commands in meanwhile."""
 
+    def disks(self) -> list[str]:
+        """Folders on this machine that it fills, beside the workspaces. Never raises."""
+
     def check(self) -> list[Problem]:
         """What keeps it from working here; empty if all is well. Never raises."""
 
@@ -141,4 +144,5 @@ def label(agent: Agent, folder: str) -> dict[str, str]:
         "key": str(agent.key), "id": agent.id, "project": agent.project, "branch": agent.branch,
         "base": agent.base, "base_commit": agent.base_commit, "harness": agent.harness,
         "workspace": agent.workspace, "folder": folder, "command": json.dumps(agent.command),
+        "created": str(agent.created),
     }  # fmt: skip

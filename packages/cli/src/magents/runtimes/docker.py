@@ -76,6 +76,14 @@ class Docker:
         self._ids: dict[str, str] = {}
         """The engine's numbers of images, by name, as last seen by `require`."""
 
+    def disks(self) -> list[str]:
+        """Where the engine keeps images and containers, if that is on this machine."""
+        try:
+            folder = docker("info", "--format", "{{.DockerRootDir}}", timeout=10).line if self.plausible() else ""
+        except MagentsError:
+            return []
+        return [folder] if os.path.isabs(folder) and os.path.isdir(folder) else []
+
     def check(self) -> list[Problem]:
         """The client, the engine, and the image are there."""
         if not process.find("docker"):

@@ -65,6 +65,10 @@ class Tmux:
         """Nothing: the agent is where we are."""
         yield ()
 
+    def disks(self) -> list[str]:
+        """None."""
+        return []
+
     def check(self) -> list[Problem]:
         """tmux is there and new enough."""
         install = process.INSTALL["tmux"]
