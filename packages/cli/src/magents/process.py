@@ -6,12 +6,15 @@ shows what ran and what it said. A child is ended with SIGTERM first, so that gi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
+import threading
+import time
+from typing import TYPE_CHECKING, IO, BinaryIO, NamedTuple, NoReturn
 
-from magents.errors import CommandFailed, Missing
+from magents.errors import CommandFailed, MagentsError, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +32,10 @@ GIT_LOCAL = frozenset({
     "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX",
     "GIT_INTERNAL_SUPER_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
 })  # fmt: skip
-
-
+MOST = 512 * 1024 * 1024
+"""Bytes that a command may print, more or less."""
+LOOK = 0.1
+"""Seconds after which that is looked at, again and again."""
 NESTED = frozenset({"TMUX", "TMUX_PANE"})
 """With them, tmux would talk to the server it was called in, and agents made there be lost elsewhere."""
 
@@ -67,7 +72,6 @@ class Running:
         merge_output: bool = False,
     ) -> None:
         self.argv = tuple(argv)
-        self._stdin = stdin
         self._result: Result | None = None
         try:
             self._child = subprocess.Popen(
@@ -85,6 +89,15 @@ class Running:
             raise missing(self.argv[0]) from error
         except PermissionError as error:
             raise Missing(f"`{self.argv[0]}` may not be run: {error.strerror}.") from error
+        if stdin is not None:
+            self._type(stdin)
+
+    def _type(self, stdin: bytes) -> None:
+        """Write its input beside: a `communicate` that was interrupted to look at the output does not go on
+        writing (subprocess.Popen._communicate, Python 3.11)."""
+        pipe, self._child.stdin = self._child.stdin, None
+        assert pipe is not None
+        threading.Thread(target=write_all, args=(pipe, stdin), daemon=True).start()
 
     def __enter__(self) -> Running:
         return self
@@ -103,7 +116,7 @@ class Running:
 
     def _wait(self, timeout: float, hint: str) -> Result:
         try:
-            output, stderr = self._child.communicate(self._stdin, timeout=timeout)
+            output, stderr = self._communicate(timeout)
         except subprocess.TimeoutExpired:
             output, stderr = self._end()
             raise CommandFailed(self.argv, None, os.fsdecode(output), decode(stderr), hint) from None
@@ -111,6 +124,22 @@ class Running:
             self._end()
             raise
         return Result(self._child.returncode, output, decode(stderr))
+
+    def _communicate(self, timeout: float) -> tuple[bytes, bytes]:
+        """What it prints, looked at meanwhile: what runs where an agent is may print without end."""
+        until = time.monotonic() + timeout
+        while True:
+            rest = until - time.monotonic()
+            try:
+                return self._child.communicate(timeout=max(0.0, min(rest, LOOK)))
+            except subprocess.TimeoutExpired as late:
+                if max(len(late.output or b""), len(late.stderr or b"")) > MOST:
+                    raise MagentsError(
+                        f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
+                        "Nothing of it was used.",
+                    ) from None
+                if rest <= LOOK:
+                    raise
 
     def _end(self) -> tuple[bytes, bytes]:
         """End it; what it has printed. What it has started itself can live on with its pipes open, for as
@@ -128,6 +157,12 @@ class Running:
                 if pipe:
                     pipe.close()
             return late.output or b"", late.stderr or b""
+
+
+def write_all(pipe: IO[bytes], data: bytes) -> None:
+    """Write and close; whoever reads may stop reading when it likes."""
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(data)
 
 
 class Feeding:
@@ -220,8 +255,6 @@ def follow(argv: Sequence[str], each: Callable[[str], object], *, timeout: float
 
     Raises as `run` does; the error has the last lines. Whatever interrupts it, the command is ended first.
     """
-    import threading
-
     last: list[str] = []
     running = Running(argv, merge_output=True)
     with running:

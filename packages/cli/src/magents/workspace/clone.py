@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 THERE = "/workspace"
 """Where the agent finds its workspace."""
+PATIENCE = 60.0
+"""Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
 DEEPEST = 5
 """How many repositories git follows that each borrow from the next (gitrepository-layout(5))."""
 
@@ -129,7 +131,7 @@ def furnish(path: str, refs: dict[str, str], objects: str) -> None:
             file.write(text)
 
 
-def fetch(project: str, words: Sequence[str], refspecs: Sequence[str]) -> None:
+def fetch(project: str, words: Sequence[str], refspecs: Sequence[str], timeout: float) -> None:
     """Fetch from the clone. `words` lead to where `git upload-pack` is to run. Raises CommandFailed.
 
     The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs.
@@ -141,7 +143,7 @@ def fetch(project: str, words: Sequence[str], refspecs: Sequence[str]) -> None:
         "-c", "core.hooksPath=/dev/null",
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
         "--no-auto-maintenance", "--refmap=", f"ext::{far} %S {THERE}", *refspecs,
-        env={"LC_ALL": "C"}, timeout=600,
+        env={"LC_ALL": "C"}, timeout=timeout,
     )  # fmt: skip
 
 
@@ -157,7 +159,7 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
     last = known.get(kept, (commit, ""))[0]
     before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
     try:
-        fetch(project, words, [f"+refs/heads/{branch}:{kept}"])
+        fetch(project, words, [f"+refs/heads/{branch}:{kept}"], PATIENCE)
     except CommandFailed as error:
         if "couldn't find remote ref" in error.stderr:
             return Collected(before, before, f"{id} has no branch {branch} any more")

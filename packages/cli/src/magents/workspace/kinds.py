@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from magents.workspace.changes import Change, Summary
     from magents.workspace.restore import Restored
 
+ANSWER = 300.0
+"""Seconds that an answer from inside may take."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -259,7 +261,7 @@ class Clone(NamedTuple):
     def _fetch(self, words: Sequence[str], refspec: str) -> None:
         agent = self.agent
         try:
-            clone.fetch(agent.project, words, [refspec])
+            clone.fetch(agent.project, words, [refspec], 600)
         except CommandFailed as error:
             raise MagentsError(
                 f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
@@ -310,7 +312,7 @@ class Clone(NamedTuple):
 
     def _ask(self, words: Sequence[str], verb: str, **arguments: object) -> bytes:
         """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
-        done = process.run([*words, INSIDE, verb, json.dumps(arguments)], timeout=600, ok=None)
+        done = process.run([*words, INSIDE, verb, json.dumps(arguments)], timeout=ANSWER, ok=None)
         if done.code == 0:
             return done.raw
         raise refusal(self.agent.id, verb, done)
