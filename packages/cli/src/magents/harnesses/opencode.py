@@ -17,7 +17,7 @@ _CODE = """\
 import { spawn } from "node:child_process"
 import { readFileSync, rmSync } from "node:fs"
 
-const [EVENT, FOLDER, PROMPT, SESSION] = @WORDS@
+const [EVENT, FOLDER, PROMPT, SESSION, UNATTENDED] = @WORDS@
 const ASKS = /^(permission\\.(asked|replied)|question\\.(asked|replied|rejected))$/
 const TELLS = /^session\\.(status|idle|error)$/
 
@@ -47,6 +47,11 @@ export const Magents = async ({ client }) => {
   const states = new Map()
   const text = SESSION && prompt()
   if (text) client.session.promptAsync({ path: { id: SESSION }, body: { parts: [{ type: "text", text }] } })
+  // Its screen does it too, but not what is asked before that is up (--auto, opencode 1.18).
+  const allow = ({ id, sessionID }) =>
+    client.postSessionIdPermissionsPermissionId({
+      path: { id: sessionID, permissionID: id }, body: { response: "once" },
+    }).catch(() => {})
   return {
     "chat.message": async ({ sessionID }, { parts }) => {
       const text = parts?.find((part) => part.type === "text")?.text
@@ -54,7 +59,9 @@ export const Magents = async ({ client }) => {
     },
     event: async ({ event: { type, properties } }) => {
       if (type === "session.created" && properties.info?.parentID) children.add(properties.info.id)
-      if (ASKS.test(type)) return report(type, properties)
+      if (ASKS.test(type)) report(type, properties)
+      if (type === "permission.asked" && UNATTENDED) allow(properties)
+      if (ASKS.test(type)) return
       if (!TELLS.test(type) || children.has(properties.sessionID)) return
       const state = type === "session.status" && properties.status.type
       if (state && states.get(properties.sessionID) === state) return // it says busy at every step
@@ -82,7 +89,7 @@ class OpenCode(Harness):
         if start.unattended:
             argv += ["--auto"]
         session = start.session if start.resume else None
-        words = [f"{start.share}/magents-event", start.folder, f"{start.folder}/{_PROMPT}", session]
+        words = [f"{start.share}/magents-event", start.folder, f"{start.folder}/{_PROMPT}", session, start.unattended]
         files = {_PLUGIN: _CODE.replace("@WORDS@", json.dumps(words))}
         if session:
             argv += [f"--session={session}"]
