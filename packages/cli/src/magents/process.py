@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, IO, BinaryIO, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 from magents.errors import CommandFailed, MagentsError, Missing
 

@@ -89,7 +89,13 @@ class OpenCode(Harness):
         if start.unattended:
             argv += ["--auto"]
         session = start.session if start.resume else None
-        words = [f"{start.share}/magents-event", start.folder, f"{start.folder}/{_PROMPT}", session, start.unattended]
+        words = [
+            f"{start.share}/magents-event",
+            start.folder,
+            f"{start.folder}/{_PROMPT}",
+            session,
+            start.unattended,
+        ]
         files = {_PLUGIN: _CODE.replace("@WORDS@", json.dumps(words))}
         if session:
             argv += [f"--session={session}"]

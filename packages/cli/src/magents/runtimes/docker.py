@@ -8,60 +8,33 @@ labels, so one `docker ps` tells of all agents.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shlex
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import config, events, guarded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.model import Problem
 from magents.names import session
-from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
-from magents.terminal import Terminal, quoted
+from magents.runtimes import container, still
+from magents.runtimes.base import Desk, Launch, Sighting, files
+from magents.runtimes.container import SHARE
+from magents.runtimes.engine import ANY, containers, docker, unix_time
+from magents.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from magents.model import Agent
+    from magents.runtimes.engine import Container
 
-SHARE = "/usr/local/lib/magents"
-"""Where the image keeps what is ours."""
-ANY = "magents.image"
-"""The label of every container whose image is, or is made from, ours."""
 HELPER = "magents.helper"
 """The label of a container that is made for one command."""
-LABEL = "magents"
-"""The label that tells of an agent; see `base.label`."""
-
-CAPABILITIES = {
-    "CHOWN": "`sudo chown -R magents:magents /workspace`",
-    "DAC_OVERRIDE": "the same, in folders that another user has closed",
-    "SETUID": "sudo becomes root for that",
-    "SETGID": "sudo becomes root for that",
-    "AUDIT_WRITE": "sudo notes it in the kernel's audit log, and complains where it may not",
-}
-"""What a container may beyond an ordinary user, and what for. The default seccomp profile holds as well."""
-
-KEYS = (
-    "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY", "PERPLEXITY_API_KEY",
-    "MISTRAL_API_KEY", "OPENROUTER_API_KEY",
-)  # fmt: skip
-"""Variables of the environment that a container is given. The setting API_KEYS adds to them."""
-
 GRACE = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
-STILL = "screen"
-"""The file on the desk that shows what the terminal does while nothing happens on it."""
-QUIET = 3
-"""Seconds without output after which it is still."""
 SCREEN = "terminal.txt"
 """Where a container that is stopped leaves, on its desk, what its terminal showed."""
 LARGEST_SCREEN = 16 * 1024 * 1024
-SLOW = 30
-"""Seconds that the engine gets to answer a question."""
-DEAD = ("Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running")
 
 
 class Docker:
@@ -149,8 +122,8 @@ class Docker:
             # So that the container can wait for what comes, and need not look for the file.
             guarded.write(desk, events.LOG, "", self.owner())
         settings = config.load()
-        words, typed, env = by_file(environment(launch, settings))
-        options = ["run", "--detach", "--pull", "never", *container(launch, settings, desk), *words]
+        words, typed, env = container.by_file(container.environment(launch, settings))
+        options = ["run", "--detach", "--pull", "never", *container.options(launch, settings, desk), *words]
         try:
             self._run_for_user(options, settings["DOCKER_IMAGE"], env, typed)
         except BaseException as error:
@@ -187,7 +160,7 @@ class Docker:
         self.prepare(launch)
         desk = self.desk(launch.folder)
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(desk.here, STILL))
+            os.unlink(os.path.join(desk.here, still.STILL))
         for name, text in files(launch.program, {}).items():
             guarded.write(desk.here, name, text, self.owner())
         argv = [f"{SHARE}/agent-run", desk.there]
@@ -199,7 +172,7 @@ class Docker:
                     terminal.reopen(agent.id, argv, "/workspace")
                     return
                 terminal.close(agent.id, desk.there)
-            terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, hooks(agent.id))
+            terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, still.hooks(agent.id))
         except BaseException:
             if agent.phase == "creating":
                 self.remove(agent, launch.folder)
@@ -234,8 +207,7 @@ class Docker:
 
     def observe(self) -> list[Sighting]:
         """All containers with our label, in one call."""
-        listed = docker("ps", "--all", "--no-trunc", "--filter", f"label={ANY}", "--format", FORM).text
-        rows = [row for row in map(read, listed.splitlines()) if row and not row.helper]
+        rows = [row for row in containers(f"label={ANY}") if not row.helper]
         me = str(os.geteuid())  # others may use the same engine
         return [self._sighting(row) for row in rows if row.label.get("uid", me) == me]
 
@@ -257,14 +229,14 @@ class Docker:
     def _active(self, folder: str) -> float:
         """When its terminal last stirred: now, unless it says that it is still."""
         try:
-            return os.lstat(os.path.join(self.desk(folder).here, STILL)).st_mtime - QUIET
+            return os.lstat(os.path.join(self.desk(folder).here, still.STILL)).st_mtime - still.QUIET
         except OSError:
             return time.time()
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """Those that are still, from their desks."""
         shown = {
-            id: os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, STILL), LARGEST_SCREEN))
+            id: os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, still.STILL), LARGEST_SCREEN))
             for id, folder in folders.items()
         }
         return {id: text for id, text in shown.items() if text}
@@ -272,9 +244,7 @@ class Docker:
     def find(self, agent: Agent, folder: str) -> Container | None:
         """The agent's own container. One of that name that is somebody else's is left alone."""
         name = session(agent.id)
-        listed = docker("ps", "--all", "--no-trunc", "--filter", f"name=^/?{name}$", "--format", FORM).text
-        rows = [row for row in map(read, listed.splitlines()) if row]
-        return next((row for row in rows if row.label.get("folder") == folder), None)
+        return next((row for row in containers(f"name=^/?{name}$") if row.label.get("folder") == folder), None)
 
     def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
         """`docker exec`. With a terminal, no key of the user's is kept by the client to detach with."""
@@ -301,7 +271,8 @@ class Docker:
         made = docker(
             "run", "--rm", "--detach", "--pull", "never", "--label", f"{HELPER}=1", "--network", "none",
             "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512", "--no-healthcheck",
-            *mounts({"/workspace": agent.workspace}, borrowed), "--entrypoint", "sleep", tag, "900", timeout=120,
+            *container.mounts({"/workspace": agent.workspace}, borrowed), "--entrypoint", "sleep", tag, "900",
+            timeout=120,
         ).line  # fmt: skip
         try:
             yield ("docker", "exec", "--interactive", made)
@@ -326,37 +297,6 @@ class Docker:
 ORDINARY = 1000
 """The user and group in the image, and of the agents of a host's root."""
 INSTALL = "apt-get install docker.io   (macOS: Docker Desktop, or brew install colima docker)"
-FORM = "\t".join((
-    "{{.ID}}", "{{.Names}}", "{{.Image}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}",
-    '{{.Label "magents.helper"}}', '{{.Label "magents"}}',
-))  # fmt: skip
-
-
-class Container(NamedTuple):
-    """A container as `docker ps` tells of it."""
-
-    container: str
-    """The engine's name of it."""
-    name: str
-    image: str
-    """What it is made from, by name or number."""
-    state: str
-    """`running`, `exited`, `created`, `paused`, `restarting`, `dead`."""
-    status: str
-    """The same for people: `Up 3 minutes (unhealthy)`, `Exited (137) 2 hours ago`."""
-    made: str
-    """When it was made: `2026-01-31 12:00:00 +0100 CET`."""
-    helper: str
-    label: dict[str, str]
-
-
-def read(row: str) -> Container | None:
-    """A container from its line."""
-    cells = row.split("\t", 7)
-    if len(cells) != 8:
-        return None
-    container, name, image, state, status, made, helper, text = cells
-    return Container(container, name, image, state, status, made, helper, parse(text))
 
 
 def checked(name: str) -> list[Problem]:
@@ -370,132 +310,6 @@ def checked(name: str) -> list[Problem]:
     if not found.current:
         return [Problem(f"the image {name} is older than its Dockerfile", "magents image build", needed=False)]
     return []
-
-
-def unix_time(text: str) -> float:
-    """The time that `docker ps` tells, `2026-01-31 12:00:00 +0100 CET`; 0 where it cannot be read."""
-    from datetime import datetime
-
-    day, clock, zone, *_ = f"{text} ? ? ?".split(" ")
-    try:
-        return datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
-    except ValueError:
-        return 0.0
-
-
-def docker(
-    *words: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = SLOW
-) -> process.Result:
-    """Run docker. Raises Missing without a client or an engine, CommandFailed for anything else."""
-    try:
-        return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout)
-    except CommandFailed as error:
-        if any(said in error.stderr for said in DEAD):
-            raise Missing(
-                "The Docker engine does not answer.", "Start it (Linux: systemctl start docker), then try again."
-            ) from error
-        if error.code is None:
-            raise MagentsError(
-                f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
-                "See what it is at: docker info",
-            ) from error
-        raise
-
-
-def container(launch: Launch, settings: config.Config, desk: str) -> list[str]:
-    """The options of a container: who it is, what it sees, what it may."""
-    agent = launch.agent
-    cpus = settings["DOCKER_CPUS"] or str(max(1, (os.cpu_count() or 1) - 1))
-    told = label(agent, launch.folder)
-    told |= {"uid": str(os.geteuid()), "cpus": cpus, "pids": settings["DOCKER_PIDS_LIMIT"]}
-    words = ["--name", session(agent.id), "--hostname", session(agent.id)]
-    words += ["--label", f"{LABEL}={json.dumps(told)}"]
-    words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
-    words += mounts({"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed)
-    words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
-    # A log that is full of an agent's output must not fill the disk.
-    words += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
-    words += ["--pids-limit", settings["DOCKER_PIDS_LIMIT"]]
-    words += ["--cpus", cpus]
-    for option, key in (("--network", "DOCKER_NETWORK"), ("--memory", "DOCKER_MEMORY")):
-        if settings[key]:
-            words += [option, settings[key]]
-    return [*words, *shlex.split(settings["DOCKER_OPTIONS"])]
-
-
-def hooks(id: str) -> list[str]:
-    """The commands of tmux that let the desk tell what otherwise each agent would have to be asked for.
-
-    The event `gone` when the wrapper has ended without telling (killed), or the server: nobody opens the gate
-    that is waited at, so it goes on then; in a session of its own, or the server would end it first. And what
-    the terminal shows once it has been still for a while, in the file `screen`, until it stirs again.
-    """
-    name = session(id)
-    target = f"={name}:agent"
-    gone = f"{SHARE}/magents-event /agent wrapper gone '{{}}'"
-    gate = f"exec setsid sh -c {quoted(f'tmux wait-for {name}-gate; {gone}')}"
-    show = f"cd /agent; tmux -u capture-pane -p -J -e -t {target} >.{STILL} && mv .{STILL} {STILL}"
-    known = "#{==:#{@magents_still},#{window_activity}}"  # it fires again and again while nothing happens
-    still = (
-        f'if-shell -F -t {target} "{known}" "" '
-        f'{{ set-option -w -F -t {target} @magents_still "#{{window_activity}}" ; run-shell -b {quoted(show)} }} ; '
-        f"kill-session -C -t ={name}"  # ends no session: -C only clears the alert, so that it can come again
-    )
-    options = {"monitor-silence": str(QUIET), "monitor-activity": "on"}
-    actions = {"silence-action": "any", "activity-action": "any", "visual-activity": "off", "visual-silence": "off"}
-    words = [";", "set-hook", "-p", "-t", target, "pane-died", f"run-shell -b {quoted(gone)}"]
-    words += [";", "run-shell", "-b", gate]
-    for option, value in options.items():
-        words += [";", "set-option", "-w", "-t", target, option, value]
-    for option, value in actions.items():
-        words += [";", "set-option", "-t", f"={name}:", option, value]
-    words += [";", "set-hook", "-w", "-t", target, "alert-silence", still]
-    return [*words, ";", "set-hook", "-w", "-t", target, "alert-activity", f"run-shell -b 'rm -f /agent/{STILL}'"]
-
-
-def mounts(writable: Mapping[str, str], borrowed: Sequence[str]) -> list[str]:
-    """The options that mount folders: inner path → path here, and those that are read at the same path."""
-    pairs = [(there, here, "") for there, here in writable.items()]
-    pairs += [(path, path, ",readonly") for path in borrowed]
-    # The value is a line of CSV: a field with a comma or a quote in it is quoted.
-    return [
-        word
-        for there, here, mode in pairs
-        for word in ("--mount", f"type=bind,{field(f'source={here}')},{field(f'target={there}')}{mode}")
-    ]
-
-
-def field(text: str) -> str:
-    """A field of CSV."""
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n') else text
-
-
-def environment(launch: Launch, settings: config.Config) -> dict[str, str]:
-    """What the container's environment gets: keys from ours, what the user set, and who it is."""
-    names = [*KEYS, *launch.keys, *settings["API_KEYS"].replace(",", " ").split()]
-    passed = {name: launch.env[name] for name in names if launch.env.get(name)}
-    who = {
-        "MAGENTS_GIT_NAME": launch.env.get("MAGENTS_GIT_NAME", ""),
-        "MAGENTS_GIT_EMAIL": launch.env.get("MAGENTS_GIT_EMAIL", ""),
-    }
-    return passed | who | dict(launch.own) | {
-        "MAGENTS_HOSTED": "1", "MAGENTS_ID": launch.agent.id, "MAGENTS_HARNESS": launch.agent.harness,
-        "MAGENTS_BRANCH": launch.agent.branch, "MAGENTS_FOLDER": "/agent",
-        "MAGENTS_EVENT": f"{SHARE}/magents-event",
-    }  # fmt: skip
-
-
-def by_file(env: Mapping[str, str]) -> tuple[list[str], bytes, dict[str, str]]:
-    """How to hand an environment to docker so that no value stands on a command line.
-
-    Returns options, what to type into the client, and what to put into its environment: a file of lines
-    cannot hold a value of several, and the client's own environment must not take `PATH` or `DOCKER_HOST`.
-    """
-    lines = {name: value for name, value in env.items() if "\n" not in value}
-    others = {name: value for name, value in env.items() if "\n" in value}
-    typed = "".join(f"{name}={value}\n" for name, value in lines.items())
-    options = ["--env-file", "/dev/stdin", *(word for name in others for word in ("--env", name))]
-    return options, os.fsencode(typed), others
 
 
 def term() -> str:

@@ -1,0 +1,85 @@
+"""The Docker engine, asked through the command `docker`: whatever that talks to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import process
+from magents.errors import CommandFailed, MagentsError, Missing
+from magents.runtimes.base import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANY = "magents.image"
+"""The label of every container whose image is, or is made from, ours."""
+SLOW = 30
+"""Seconds that the engine gets to answer a question."""
+DEAD = ("Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running")
+FORM = "\t".join((
+    "{{.ID}}", "{{.Names}}", "{{.Image}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}",
+    '{{.Label "magents.helper"}}', '{{.Label "magents"}}',
+))  # fmt: skip
+
+
+class Container(NamedTuple):
+    """A container as `docker ps` tells of it."""
+
+    container: str
+    """The engine's name of it."""
+    name: str
+    image: str
+    """What it is made from, by name or number."""
+    state: str
+    """`running`, `exited`, `created`, `paused`, `restarting`, `dead`."""
+    status: str
+    """The same for people: `Up 3 minutes (unhealthy)`, `Exited (137) 2 hours ago`."""
+    made: str
+    """When it was made: `2026-01-31 12:00:00 +0100 CET`."""
+    helper: str
+    label: dict[str, str]
+
+
+def read(row: str) -> Container | None:
+    """A container from its line."""
+    cells = row.split("\t", 7)
+    if len(cells) != 8:
+        return None
+    container, name, image, state, status, made, helper, text = cells
+    return Container(container, name, image, state, status, made, helper, parse(text))
+
+
+def docker(
+    *words: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = SLOW
+) -> process.Result:
+    """Run docker. Raises Missing without a client or an engine, CommandFailed for anything else."""
+    try:
+        return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout)
+    except CommandFailed as error:
+        if any(said in error.stderr for said in DEAD):
+            raise Missing(
+                "The Docker engine does not answer.", "Start it (Linux: systemctl start docker), then try again."
+            ) from error
+        if error.code is None:
+            raise MagentsError(
+                f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
+                "See what it is at: docker info",
+            ) from error
+        raise
+
+
+def containers(filter: str) -> list[Container]:
+    """All that match, running or not, in one call. Raises as `docker` does."""
+    listed = docker("ps", "--all", "--no-trunc", "--filter", filter, "--format", FORM).text
+    return [found for found in map(read, listed.splitlines()) if found]
+
+
+def unix_time(text: str) -> float:
+    """The time that `docker ps` tells, `2026-01-31 12:00:00 +0100 CET`; 0 where it cannot be read."""
+    from datetime import datetime
+
+    day, clock, zone, *_ = f"{text} ? ? ?".split(" ")
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
+    except ValueError:
+        return 0.0
