@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from conftest import git
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.workspace import restore, worktree
+from magents.workspace.git import git as ask
 from workspace import lab as labs
 from workspace.lab import Lab, look
 from workspace.states import STATES
@@ -226,3 +229,33 @@ def test_what_cannot_go_over_is_left_in_its_pin(lab, state, meanwhile):
 
 def test_no_pin_brings_nothing_over(lab):
     assert restore.bring_over(lab.project, "refs/magents/one/none", lab.path) == 0
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("../outside/new")],
+        [member("out", tarfile.SYMTYPE, "../outside"), member("out/new")],
+        [member("twin", tarfile.LNKTYPE, "../outside/secret")],
+    ],
+    ids=["above", "through a link", "a second name"],
+)
+def test_nothing_of_a_kept_folder_lands_outside(lab, tmp_path, members):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for each in members:
+            archive.addfile(each)
+    blob = ask(lab.project, "hash-object", "-w", "--stdin", stdin=packed.getvalue()).line
+    with pytest.raises((MagentsError, tarfile.TarError)):
+        restore.unpack(lab.project, blob, str(tmp_path / "target"))
+    assert os.listdir(outside) == ["secret"]
+    assert not os.path.lexists(tmp_path / "target" / "twin")

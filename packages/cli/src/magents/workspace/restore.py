@@ -6,7 +6,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line
@@ -14,7 +14,7 @@ from magents.workspace.git import blobs, git, working_tree
 from magents.workspace.snapshot import Meta, git_folder, meta_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 UNMERGED = ("staged/1/", "staged/2/", "staged/3/")
 BEFORE = ("info/", "config.worktree")
@@ -242,8 +242,25 @@ def unpack(project: str, blob: str, target: str) -> None:
         file.seek(0)
         file.readline()
         os.makedirs(target, exist_ok=True)
+        # Python has filters from 3.11.4 on, and Debian 12 an older one; ours knows hard links as well.
+        known: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
         with tarfile.open(fileobj=file, mode="r|") as archive:
-            archive.extractall(target, filter="tar")
+            archive.extractall(target, contained(archive, os.path.realpath(target)), **known)
+
+
+def contained(archive: tarfile.TarFile, target: str) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive, each looked at when its turn comes, since earlier ones can be links. Raises
+    MagentsError for one that would land outside `target`, or be a second name of a file outside."""
+    for member in archive:
+        names = [member.name, member.linkname] if member.islnk() else [member.name]
+        for name in names:
+            place = os.path.realpath(os.path.join(target, name))
+            if os.path.commonpath([place, target]) != target:
+                raise MagentsError(
+                    f"A kept folder has a file that leads out of it: {one_line(name)}.",
+                    "Nothing more of it was brought back; look at what wrote it.",
+                )
+        yield member
 
 
 def bring_over(project: str, ref: str, path: str, *, foreign: bool = False) -> int:
