@@ -70,15 +70,13 @@ def test_keys_are_in_the_container_and_nowhere_else(new, place, magents, unique)
     )}  # fmt: skip
     keys["OURS_API_KEY"] += "\nof two lines"
     magents("config", "--set", "API_KEYS=OURS_API_KEY, UNSET_KEY")
-    said = []
     with Watch() as watch:
         box = new("--agent", "claude", command=(), **keys)
         id = box.name.removeprefix("magents-")
-        for words in (
+        said = [magents(*words, code=None, **keys) for words in (
             ["list", "--long"], ["list", "--json", "--long"], ["logs", id], ["stop", id, "--json"], ["start", id],
             ["doctor"], ["config"], ["collect", id, "--json"], ["diff", id],
-        ):  # fmt: skip
-            said.append(magents(*words, code=None, **keys))
+        )]  # fmt: skip
         failing = magents("create", "no/network", f"no{unique}", "--docker", "--", "true", code=1,
                           MAGENTS_DOCKER_NETWORK="no-such-network", **keys)  # fmt: skip
     assert any(b"docker\0run" in words for words in watch.seen)
