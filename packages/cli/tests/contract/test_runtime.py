@@ -160,6 +160,19 @@ def test_a_stop_is_idempotent_and_returns_the_screen(bench):
     assert bench.seen() == {}
 
 
+def test_a_start_after_a_stop(bench):
+    launch = bench.start("one", "echo run >>runs; exec sleep 300")
+    again = launch._replace(agent=launch.agent._replace(phase="stopped"))
+    until(lambda: says(launch, "runs") == "run")
+    bench.stop(launch)
+    bench.runtime.start(again)
+    assert bench.seen() == {"one": True}
+    until(lambda: says(launch, "runs") == "run\nrun")
+    bench.runtime.remove(launch.agent, launch.folder)
+    bench.runtime.start(again)
+    until(lambda: says(launch, "runs") == "run\nrun\nrun")
+
+
 def screen(bench: Bench, launch: Launch) -> str:
     words = bench.runtime.inside(launch.agent.id)
     return run(

@@ -63,3 +63,9 @@ def box(image: str, tmp_path: Path) -> Iterator[Callable[..., Box]]:
     yield start
     for name in made:
         docker("rm", "-f", "-v", name, code=None)
+
+
+@pytest.fixture
+def unique() -> str:
+    """What to end an agent's id with: containers of an engine have one name each, whoever made them."""
+    return uuid.uuid4().hex[:6]

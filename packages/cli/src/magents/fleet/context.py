@@ -52,7 +52,7 @@ class Context:
         runtime, folder = self.runtime(agent), self.folder(agent)
         if not runtime.private:
             return kinds.Worktree(agent)
-        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)))
+        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
 
     def shared(self, agent: Agent) -> str:
         """The folder that the agents of its project share, where they cannot reach the project itself."""

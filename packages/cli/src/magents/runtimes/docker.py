@@ -45,7 +45,7 @@ class Docker:
 
     def __init__(self) -> None:
         self._made: set[str] = set()
-        """The folders of agents whose containers this process has just made."""
+        """The folders of agents whose containers this process has just made, and not yet started the agent in."""
         self._ids: dict[str, str] = {}
         """The engine's numbers of images, by name, as last seen by `require`."""
 
@@ -158,6 +158,7 @@ class Docker:
         """Write what the wrapper needs, then open the terminal, or use the ended one that is there."""
         agent = launch.agent
         self.prepare(launch)
+        self._made.discard(launch.folder)  # by the next start it can have ended
         desk = self.desk(launch.folder)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(desk.here, still.STILL))

@@ -147,6 +147,11 @@ def fetch(project: str, words: Sequence[str], refspecs: Sequence[str], timeout: 
     )  # fmt: skip
 
 
+def kept(id: str) -> str:
+    """The ref that an agent's branch is collected to."""
+    return f"{prefix(id)}branch"
+
+
 def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
     """Bring the agent's branch home.
 
@@ -154,12 +159,12 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
     left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
     what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
     """
-    kept = f"{prefix(id)}branch"
-    known = refs(project, kept, f"refs/heads/{branch}")
-    last = known.get(kept, (commit, ""))[0]
+    ref = kept(id)
+    known = refs(project, ref, f"refs/heads/{branch}")
+    last = known.get(ref, (commit, ""))[0]
     before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
     try:
-        fetch(project, words, [f"+refs/heads/{branch}:{kept}"], PATIENCE)
+        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], PATIENCE)
     except CommandFailed as error:
         if "couldn't find remote ref" in error.stderr:
             return Collected(before, before, f"{id} has no branch {branch} any more")
@@ -167,14 +172,14 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
             f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
             "Nothing was changed. They are still in its workspace.",
         ) from error
-    after = git(project, "rev-parse", kept).line
+    after = git(project, "rev-parse", ref).line
     if after == before:
         return Collected(before, after)
     checked_out = working_tree(checked_out)
     if checked_out:
-        return Collected(before, before, f"{branch} is checked out at {checked_out}; see {kept}")
+        return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
     if before not in ("", last) and not is_ancestor(project, before, after):
-        return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {kept}")
+        return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
     git(project, "update-ref", "-m", f"magents: collect {id}", f"refs/heads/{branch}", after, before or "0" * 40)
     return Collected(before, after)
 

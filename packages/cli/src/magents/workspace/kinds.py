@@ -167,6 +167,8 @@ class Clone(NamedTuple):
     agent: Agent
     reach: Callable[[], AbstractContextManager[Sequence[str]]]
     """Leads to where the agent is, running or not: the words that run a command there. Raises MagentsError."""
+    warn: Callable[[str], None]
+    """Told why the project's branch did not follow, where that is not what was asked for."""
 
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
         """A private clone; the branch is made in the project too, where its commits will come home to."""
@@ -192,12 +194,17 @@ class Clone(NamedTuple):
         agent = self.agent
         return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words).kept_back
 
+    def _bring_home(self, words: Sequence[str]) -> None:
+        """Collect on the way to something else."""
+        if kept_back := self._collect(words):
+            self.warn(f"{self.agent.id}: {kept_back}")
+
     def _start(self) -> str:
         """The commit that its work is measured from, as of the last collection."""
         from magents.workspace import changes
 
         agent = self.agent
-        tip = f"{snapshot.prefix(agent.id)}branch"
+        tip = clone.kept(agent.id)
         if not clone.refs(agent.project, tip):
             return agent.base_commit
         return changes.fork(agent.project, agent.base, agent.base_commit, tip)
@@ -205,7 +212,7 @@ class Clone(NamedTuple):
     def diff(self, *options: str) -> bytes:
         """Asked inside, after its commits were brought home."""
         with self.reach() as words:
-            self._collect(words)
+            self._bring_home(words)
             return self._ask(words, "diff", start=self._start(), options=list(options))
 
     def files(self) -> list[Change]:
@@ -219,7 +226,7 @@ class Clone(NamedTuple):
         from magents.workspace.changes import Summary
 
         agent = self.agent
-        tip = f"{snapshot.prefix(agent.id)}branch"
+        tip = clone.kept(agent.id)
         since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
         ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
         with self.reach() as words:
@@ -236,7 +243,7 @@ class Clone(NamedTuple):
         """`git commit` inside, with the clone's own hooks; then the commit is brought home."""
         with self.reach() as words:
             self._ask(words, "commit", message=message)
-            self._collect(words)
+            self._bring_home(words)
 
     def check_removable(self) -> None:
         """Nobody can lock it."""
@@ -248,7 +255,7 @@ class Clone(NamedTuple):
             return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
         patterns, known = self._included()
         with self.reach() as words:
-            self._collect(words)
+            kept_back = self._collect(words)
             said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
             ref = said.get("ref") if isinstance(said, dict) else None
             wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
@@ -256,6 +263,8 @@ class Clone(NamedTuple):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
             self._fetch(words, f"{ref}:{ref}")
         snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
+            self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
 
     def _fetch(self, words: Sequence[str], refspec: str) -> None:
