@@ -36,6 +36,8 @@ BUILD_HINT = "Build it: magents image build"
 UID = 1000
 """Who an agent is in the image, and where the host's user is root."""
 
+HEALTH = {"BUILDAH_FORMAT": "docker"}
+"""Without it Podman leaves health checks out of what it builds."""
 LONGEST = 3600.0
 """Seconds that a build may take."""
 
@@ -211,7 +213,8 @@ def run_build(
     """`docker build` of a context with build arguments."""
     words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
     with context(content) as folder:
-        process.follow(["docker", "build", "--tag", tag, *options, *words, folder], progress, timeout=LONGEST)
+        argv = ["docker", "build", "--tag", tag, *options, *words, folder]
+        process.follow(argv, progress, env=HEALTH, timeout=LONGEST)
 
 
 def check_engine() -> None:
@@ -227,12 +230,17 @@ def check_engine() -> None:
 
 def inspect(*names: str) -> list[dict[str, Any]]:
     """What the engine tells of images; of those that it does not have, nothing."""
-    done = process.run(["docker", "image", "inspect", *names], timeout=30, ok=(0, 1))
-    if done.code and "no such image" not in done.stderr.lower():
+    done = process.run(["docker", "image", "inspect", *names], timeout=30, ok=None)
+    if done.code and not absent(done.stderr):
         check_engine()
         raise CommandFailed(("docker", "image", "inspect", *names), done.code, done.text, done.stderr)
     found: list[dict[str, Any]] = json.loads(done.text or "[]")
     return found
+
+
+def absent(said: str) -> bool:
+    """Whether an error of `docker` (or Podman's) says that there is no such image."""
+    return "no such image" in said.lower() or "image not known" in said
 
 
 def find(tag: str) -> Image:

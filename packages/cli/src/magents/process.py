@@ -250,13 +250,16 @@ def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float =
         raise CommandFailed(tuple(argv), done.returncode, "", decode(done.stderr))
 
 
-def follow(argv: Sequence[str], each: Callable[[str], object], *, timeout: float = 600, hint: str = "") -> None:
+def follow(
+    argv: Sequence[str], each: Callable[[str], object], *, env: Mapping[str, str] | None = None,
+    timeout: float = 600, hint: str = "",
+) -> None:  # fmt: skip
     """Run a command and give each line that it prints, on either stream, to `each` as it comes.
 
     Raises as `run` does; the error has the last lines. Whatever interrupts it, the command is ended first.
     """
     last: list[str] = []
-    running = Running(argv, merge_output=True)
+    running = Running(argv, env=env, merge_output=True)
     with running:
         late = threading.Event()
 

@@ -143,7 +143,7 @@ class Docker:
         try:
             docker(*options, tag, env=env, stdin=typed, timeout=300)
         except CommandFailed as error:
-            if "No such image" not in error.stderr:
+            if not image.absent(error.stderr):
                 raise
             docker(*options, image.for_user(name, *who), env=env, stdin=typed, timeout=300)
 
@@ -272,6 +272,7 @@ class Docker:
         made = docker(
             "run", "--rm", "--detach", "--pull", "never", "--label", f"{HELPER}=1", "--network", "none",
             "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512", "--no-healthcheck",
+            "--stop-timeout", "0",  # Podman would give it ten seconds
             *container.mounts({"/workspace": agent.workspace}, borrowed), "--entrypoint", "sleep", tag, "900",
             timeout=120,
         ).line  # fmt: skip

@@ -16,10 +16,15 @@ ANY = "magents.image"
 SLOW = 30
 """Seconds that the engine gets to answer a question."""
 DEAD = ("Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running")
-FORM = "\t".join((
+DOCKERS = (
     "{{.ID}}", "{{.Names}}", "{{.Image}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}",
     '{{.Label "magents.helper"}}', '{{.Label "magents"}}',
-))  # fmt: skip
+)  # fmt: skip
+PODMANS = (
+    *DOCKERS[:3], "{{.ListContainer.State}}", *DOCKERS[4:6],
+    '{{index .Labels "magents.helper"}}', '{{index .Labels "magents"}}',
+)  # fmt: skip
+"""What of a container is asked for, in each one's words; neither knows the other's."""
 
 
 class Container(NamedTuple):
@@ -70,7 +75,13 @@ def docker(
 
 def containers(filter: str) -> list[Container]:
     """All that match, running or not, in one call. Raises as `docker` does."""
-    listed = docker("ps", "--all", "--no-trunc", "--filter", filter, "--format", FORM).text
+    words = ("ps", "--all", "--no-trunc", "--filter", filter, "--format")
+    try:
+        listed = docker(*words, "\t".join(DOCKERS)).text
+    except CommandFailed as error:
+        if "can't evaluate field Label" not in error.stderr:
+            raise
+        listed = docker(*words, "\t".join(PODMANS)).text
     return [found for found in map(read, listed.splitlines()) if found]
 
 
