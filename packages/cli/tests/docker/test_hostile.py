@@ -1,0 +1,273 @@
+"""A hostile agent in a container: whatever it plants, no command of ours runs, reads or writes it on the host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from conftest import Done, Magents, Place, commit, make_project, run
+from magents import Fleet
+from magents.model import Agent
+
+from .conftest import Box
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+BRANCH = "feature/x"
+BOUND = 45.0
+"""Seconds within which every command ends; the slowest wait for an engine and git, 2 s on a quiet machine."""
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+COMMANDS = (
+    "list", "list --long", "list --json", "diff {id}", "diff {id} --stat", "diff {id} --json", "collect {id}",
+    "logs {id}", "logs {id} --json", "merge {id}", "send {id} hello --timeout 1", "doctor --json", "doctor --fix",
+    "stop {id}", "list", "logs {id}", "diff {id}", "collect {id}", "start {id}", "list", "logs {id}",
+    "stop {id} --remove-worktree", "list --all", "restore {id}", "start {id}", "diff {id}",
+    "stop {id} --remove-worktree", "create {branch} {id}t --tmux -- sleep 300", "list", "diff {id}t",
+    "stop {id}t --remove-worktree", "restore {id}t", "stop {id}t --remove-worktree", "doctor --json",
+)  # fmt: skip
+"""Every command that comes near an agent's workspace, desk or terminal, through a whole life and over to tmux."""
+
+
+class Host(NamedTuple):
+    """What is on the host and none of the agent's business."""
+
+    top: Path
+    secret: str
+    """Text that only files here hold."""
+    before: dict[str, tuple[int, int, str]]
+
+    @property
+    def repository(self) -> Path:
+        """A repository with the secret in a commit."""
+        return self.top / "vault"
+
+    @property
+    def file(self) -> Path:
+        return self.top / "secret.txt"
+
+    @property
+    def canary(self) -> Path:
+        """Where a planted command leaves its mark, if it runs on the host: no container has this folder."""
+        return self.top / "canary"
+
+
+def seen(*tops: Path) -> dict[str, tuple[int, int, str]]:
+    """Every file and folder below: mode, time of change, and what it holds."""
+    found = {}
+    for top in tops:
+        for path in [top, *top.rglob("*")]:
+            about = path.lstat()
+            held = os.readlink(path) if path.is_symlink() else ""
+            if path.is_file() and not path.is_symlink():
+                held = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[str(path)] = (about.st_mode, about.st_mtime_ns, held)
+    return found
+
+
+@pytest.fixture
+def host(place: Place, project: Path) -> Host:
+    top = place.top / "outside"
+    make_project(top / "vault")
+    secret = f"secret-{uuid.uuid4().hex}"
+    commit(top / "vault", "Hide", hidden_txt=secret)
+    for name in ("secret.txt", "victim/file"):
+        (top / name).parent.mkdir(exist_ok=True)
+        (top / name).write_text(f"{secret}\n")
+    (top / "links").mkdir()
+    return Host(top, secret, seen(top, *private(project)))
+
+
+def private(project: Path) -> list[Path]:
+    """What of the project's git no command has to change: what git would run, and where it looks."""
+    return [project / ".git" / name for name in ("config", "hooks", "info", "description")]
+
+
+@pytest.fixture
+def agent(docker_mode: str, project: Path, host: Host, magents: Magents, unique: str, fleet: Fleet) -> Agent:
+    """An agent in a container that does nothing of itself."""
+    magents("create", BRANCH, f"bad{unique}", "--docker", "--", "sh", "-c", "exec sleep 300")
+    return fleet.find(f"bad{unique}")
+
+
+@pytest.fixture
+def box(agent: Agent) -> Box:
+    return Box(f"magents-{agent.id}")
+
+
+Suffer = Callable[..., dict[str, Done]]
+
+
+@pytest.fixture
+def suffer(agent: Agent, host: Host, magents: Magents, project: Path, place: Place) -> Suffer:
+    """Run every command, and see after each that nothing of the host was touched: `suffer(extra)`; what each said."""
+
+    def all_of(*commands: str) -> dict[str, Done]:
+        said = {}
+        for line in commands or COMMANDS:
+            words = line.format(id=agent.id, branch=BRANCH).split()
+            began = time.monotonic()
+            try:
+                done = magents(*words, code=None)
+            except subprocess.TimeoutExpired:
+                pytest.fail(f"`{line}` does not end")
+            assert time.monotonic() - began < BOUND, line
+            check(line, done, host)
+            said[line] = done
+        assert seen(host.top, *private(project)) == host.before
+        assert holders(place, project, host) == []
+        return said
+
+    return all_of
+
+
+def check(line: str, done: Done, host: Host) -> None:
+    """What holds after every command."""
+    assert not host.canary.exists(), f"`{line}` ran what was planted"
+    assert host.secret not in done.out + done.err, line
+    assert CONTROL.findall(done.out + done.err) == [], line
+    assert "Traceback" not in done.err, done.err
+
+
+def holders(place: Place, project: Path, host: Host) -> list[str]:
+    """The files and objects outside of its own places that have come to hold the secret."""
+    found = []
+    for folder, _, files in os.walk(place.top):
+        for name in files:
+            path = Path(folder, name)
+            mine = path.is_file() and not path.is_symlink() and host.top not in path.parents
+            if mine and host.secret.encode() in path.read_bytes():
+                found.append(str(path))
+    everything = ["cat-file", "--batch-all-objects", "--batch", "--unordered"]
+    raw = subprocess.run(["git", *everything], cwd=project, capture_output=True, check=True, timeout=60).stdout
+    return [*found, "objects"] if host.secret.encode() in raw else found
+
+
+def by_hand(agent: Agent, *words: str) -> None:
+    """What a user or a tool would do who trusts the workspace: run git right in it."""
+    trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    run("git", *words, cwd=agent.workspace, code=None, **trust)
+
+
+def armed(agent: Agent, host: Host, *words: str) -> None:
+    """The trap works: git run by hand steps into it. Then it is set again."""
+    assert not host.canary.exists()
+    by_hand(agent, *words)
+    assert host.canary.exists(), f"`git {' '.join(words)}` does not fire the trap"
+    host.canary.unlink()
+    os.utime(host.top, ns=(host.before[str(host.top)][1],) * 2)
+
+
+def trap(host: Host) -> str:
+    """A line of shell that leaves a mark on the host, and fails nothing inside."""
+    return f"touch {host.canary} 2>/dev/null; cat"
+
+
+def planted(host: Host) -> str:
+    """A script, planted in the workspace, that leaves the mark; git gets the name of it by an absolute path
+    where it runs it by itself."""
+    return f"printf '#!/bin/sh\\ntouch {host.canary} 2>/dev/null; exit 0\\n' >.git/trap; chmod +x .git/trap; "
+
+
+HOOKS = (
+    "pre-commit post-commit post-checkout post-index-change reference-transaction pre-merge-commit post-merge"
+    " prepare-commit-msg commit-msg pre-auto-gc post-rewrite update pre-receive post-receive proc-receive post-update"
+    " pre-push push-to-checkout sendemail-validate pre-rebase applypatch-msg fsmonitor-watchman"
+)  # fmt: skip
+
+
+def test_hooks(agent, box, host, suffer):
+    box.sh(planted(host) + f"mkdir -p .git/hooks; for name in {HOOKS}; do cp .git/trap .git/hooks/$name; done;"
+           "echo new >new.txt; git add new.txt; git commit -qm New; echo more >>README.md")  # fmt: skip
+    armed(agent, host, "status")
+    suffer()
+
+
+@pytest.mark.parametrize("name", ["core.fsmonitor", "core.hooksPath", "include.path"])
+def test_configuration_that_runs_by_itself(agent, box, host, suffer, name):
+    box.sh(planted(host) + "mkdir .git/mine; cp .git/trap .git/mine/post-index-change; echo more >>README.md;"
+           "touch src/app.py; printf '[core]\\n\\tfsmonitor = .git/trap\\n' >.git/more;"
+           "git config core.sshCommand .git/trap; git config gpg.program .git/trap;"
+           "git config core.pager .git/trap; git config core.editor .git/trap; git config diff.external .git/trap;"
+           "git config credential.helper '!.git/trap'; git config uploadpack.packObjectsHook .git/trap;"
+           "git config alias.status '!.git/trap'; git config alias.diff '!.git/trap'; git config core.askPass .git/trap")  # fmt: skip
+    value = {"core.fsmonitor": ".git/trap", "core.hooksPath": ".git/mine", "include.path": "more"}[name]
+    box.sh(f"git config {name} {value}")
+    armed(agent, host, "status")
+    suffer()
+
+
+def test_filters_and_drivers(agent, box, host, suffer):
+    """Attributes in the branch, the workspace and git's own folder; drivers in the configuration."""
+    drivers = ("filter.evil.clean", "filter.evil.smudge", "diff.evil.textconv", "diff.evil.command")
+    box.sh(
+        "echo '* filter=evil diff=evil merge=evil' >.gitattributes; mkdir -p .git/info;"
+        "git add .gitattributes; git commit -qm Attributes; cp .gitattributes .git/info/attributes;"
+        + "; ".join(f"git config {key} {shlex.quote(trap(host))}" for key in drivers) + ";"
+        f"git config merge.evil.driver {shlex.quote(trap(host))}; git config merge.default evil;"
+        "echo more >>README.md; echo other >src/app.py"
+    )  # fmt: skip
+    armed(agent, host, "diff")
+    suffer()
+
+
+def test_a_filter_process(agent, box, host, suffer):
+    box.sh(planted(host) + "echo '* filter=evil' >.gitattributes;"
+           "git config filter.evil.process .git/trap; echo more >>README.md")  # fmt: skip
+    armed(agent, host, "add", "README.md")
+    suffer()
+
+
+def test_remotes_and_submodules_that_run_commands(agent, box, host, suffer):
+    box.sh(
+        f"git config protocol.ext.allow always; git config core.sshCommand {shlex.quote(trap(host))};"
+        f"git remote add origin {shlex.quote(f'ext::sh -c touch% {host.canary}')}; git remote add other ssh://evil/x;"
+        "git config branch.feature/x.remote origin; git config branch.feature/x.merge refs/heads/main;"
+        "git config remote.pushDefault origin; git config submodule.recurse true; git config fetch.recurseSubmodules true;"
+        "git config submodule.evil.update '!false'; git config submodule.evil.active true;"
+        f"printf '[submodule \"evil\"]\\n\\tpath = sub\\n\\turl = ext::sh -c touch%% {host.canary}\\n\\tupdate = checkout\\n"
+        "[submodule \"../../up\"]\\n\\tpath = -x\\n\\turl = -u./x\\n' >.gitmodules; git add .gitmodules;"
+        "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub; git commit -qm Modules; echo more >>README.md"
+    )  # fmt: skip
+    armed(agent, host, "fetch", "origin")
+    suffer()
+
+
+GIT_FOLDERS = {
+    "a file that names the secret repository": "rm -rf .git; echo gitdir: {vault}/.git >.git",
+    "a file that names its own folder": "mv .git mine; echo gitdir: mine >.git",
+    "a link to the secret repository": "rm -rf .git; ln -s {vault}/.git .git",
+    "a link to the folder outside": "mv .git /tmp/mine; ln -s {top}/links .git",
+    "gone": "rm -rf .git",
+    "a fifo": "rm -rf .git; mkfifo .git",
+    "of another's objects": "echo {vault}/.git/objects >>.git/objects/info/alternates",
+    "with a common folder elsewhere": "echo {vault}/.git >.git/commondir",
+    "a HEAD that is a link out": "ln -sf {file} .git/HEAD",
+    "a HEAD that is a fifo": "rm .git/HEAD; mkfifo .git/HEAD",
+    "a configuration that is a link out": "ln -sf {file} .git/config",
+    "a configuration that is a fifo": "rm .git/config; mkfifo .git/config",
+    "an index that is a link out": "ln -sf {file} .git/index",
+    "packed refs that are a link out": "ln -sf {file} .git/packed-refs",
+    "what was given is a link out": "ln -sf {file} .git/magents/given",
+    "with a worktree elsewhere": "git config core.worktree {top}/victim",
+    "a nested repository": "git init -q nested && cd nested && echo x >x && git add . && git commit -qm x &&"
+    " mkdir -p .git/hooks; git config core.fsmonitor 'touch {canary}'; cd ..; git add nested 2>/dev/null",
+    "objects that are a link out": "mv .git/objects /tmp/objects; ln -s {vault}/.git/objects .git/objects",
+}
+"""What an agent makes of its `.git`."""
+
+
+@pytest.mark.parametrize("what", GIT_FOLDERS)
+def test_what_becomes_of_its_git_folder(agent, box, host, suffer, what):
+    places = {"vault": host.repository, "top": host.top, "file": host.file, "canary": host.canary}
+    box.sh(GIT_FOLDERS[what].format(**places), code=None)
+    suffer()
