@@ -145,8 +145,9 @@ def holders(place: Place, project: Path, host: Host) -> list[str]:
         for name in files:
             path = Path(folder, name)
             mine = path.is_file() and not path.is_symlink() and host.top not in path.parents
-            if mine and host.secret.encode() in path.read_bytes():
-                found.append(str(path))
+            if mine:
+                with path.open("rb") as file:  # of a gigantic one, its beginning
+                    found += [str(path)] if host.secret.encode() in file.read(64 * 1024 * 1024) else []
     everything = ["cat-file", "--batch-all-objects", "--batch", "--unordered"]
     raw = subprocess.run(["git", *everything], cwd=project, capture_output=True, check=True, timeout=60).stdout
     return [*found, "objects"] if host.secret.encode() in raw else found
@@ -270,4 +271,112 @@ GIT_FOLDERS = {
 def test_what_becomes_of_its_git_folder(agent, box, host, suffer, what):
     places = {"vault": host.repository, "top": host.top, "file": host.file, "canary": host.canary}
     box.sh(GIT_FOLDERS[what].format(**places), code=None)
+    suffer()
+
+
+def test_links_out_of_the_workspace(agent, box, host, suffer):
+    """Committed, staged and loose ones; to a file, a folder and above; one where the project has a folder."""
+    box.sh(f"ln -s {host.file} leak; ln -s {host.top}/victim folder; git add leak folder; git commit -qm Links;"
+           f"ln -s {host.file} loose; ln -s {host.top}/links loose-folder; ln -s ../../outside/secret.txt up;"
+           f"rm -r src; ln -s {host.top}/victim src; git add src; ln -sf {host.file} README.md; ln -s {host.file} .gitignore;"
+           f"ln -s {host.file} .gitattributes; ln -s {host.file} .worktreeinclude; ln -s {host.file} .gitmodules")  # fmt: skip
+    suffer()
+
+
+def test_fifos_and_sockets_in_the_workspace(agent, box, suffer):
+    box.sh("mkfifo fifo; rm README.md; mkfifo README.md; rm -rf src; mkfifo src;"
+           "python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('sock')\"; mkfifo .gitattributes .gitmodules")  # fmt: skip
+    suffer()
+
+
+def test_a_fifo_that_holds_git_up(agent, box, suffer):
+    """The table does not wait for it, and nothing of ours waits on inside."""
+    box.sh("mkdir d; mkfifo d/.gitignore; echo x >d/x")
+    suffer("list", "list --long")
+    assert box.sh("pgrep -x git", code=None) == ""
+    suffer("collect {id}", "logs {id}", "stop {id}")
+
+
+def test_refs_with_strange_names(agent, box, suffer):
+    """As git's own commands would never make them: options, control signs, and names of our own."""
+    box.sh(
+        "git commit -q --allow-empty -m One; c=$(git rev-parse HEAD);"
+        "for name in heads/-x heads/--upload-pack=x tags/-d magents/other/branch magents/other/base heads/HEAD;"
+        " do git update-ref refs/$name $c; done;"
+        "for name in 'x~1' 'a..b' 'a b' $(printf 'esc\\033[31m') HEAD.lock; do echo $c >\".git/refs/heads/$name\"; done;"
+        "printf '%s refs/heads/../../../outside/x\\n%s refs/heads/esc\\033[2J\\n' $c $c >>.git/packed-refs;"
+        "git symbolic-ref refs/heads/loop refs/heads/loop; echo more >>README.md", code=None,
+    )  # fmt: skip
+    suffer()
+
+
+def test_control_sequences_everywhere(agent, box, suffer):
+    """In a file's name and text, a commit's message, the branch, the terminal, events and git's errors."""
+    box.sh(
+        "e=$(printf '\\033]0;owned\\007\\033[2J\\233'); echo \"$e\" >\"file$e\"; echo \"$e\" >>README.md; git add -A;"
+        'git commit -qm "$e"; echo more >>"file$e"; echo "$e" >"loose$e";'
+        'echo "[broken$e" >>.git/config; echo "$e" >.git/HEAD;'
+        "printf '{\"at\":9e9,\"by\":\"x\",\"name\":\"asks\",\"data\":\"\\\\u001b[2Jhi\"}\\n' >>/agent/events.jsonl;"
+        "printf '{\"at\":1,\"by\":\"command\",\"name\":\"waiting\",\"data\":\"\\\\u001b[2J\\\\u009b\"}\\n' >>/agent/events.jsonl;"
+        'tmux send-keys -t =magents-$MAGENTS_ID:agent -l "$e" || :; tmux rename-window "$e" || :', code=None,
+    )  # fmt: skip
+    suffer()
+
+
+DESK = (
+    "events.jsonl", "screen", "terminal.txt", "start.sh", "program", "env", "prompt", "settings.json", "claimed",
+)  # fmt: skip
+"""What stands, or could stand, on an agent's desk; whatever else is there is replaced as well."""
+SHAPES = {
+    "links to a file outside": "ln -s {file} $n",
+    "links to a folder outside": "ln -s {top}/victim $n",
+    "links to nothing outside": "ln -s {top}/canary $n",
+    "fifos": "mkfifo $n",
+    "folders": "mkdir -p $n/x/y; touch $n/x/z",
+    "binary and gigantic": "head -c 3000000 /dev/urandom >$n; truncate -s 80G $n; printf '\\377\\033[2J{{\\n' >>$n",
+    "of endless lines": "head -c 30000000 /dev/zero | tr '\\0' '{{' >$n",
+    "not to be opened": "echo x >$n; chmod 0 $n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_becomes_of_its_desk(agent, box, host, suffer, shape):
+    """The log, the screen and all else; again after the stop, when a container that ends writes its own."""
+    make = SHAPES[shape].format(file=host.file, top=host.top)
+    box.sh(f"cd /agent; for n in {' '.join(DESK)} *; do rm -rf $n; {make}; done;"
+           "cd /shared; for n in CLAUDE.md .mcp.json .taskmaster; do rm -rf $n; " + make + "; done", code=None)  # fmt: skip
+    suffer()
+
+
+def test_a_log_of_events_that_are_none(agent, box, suffer):
+    lines = [
+        "[" * 100000, '{"at":' * 5000, "{}", "null", '{"at":1e999,"by":"x","name":"y","data":""}', '{"at":NaN}',
+        '{"at":1,"by":[],"name":{},"data":3}', '{"at":-1,"by":"magents","name":"launch","data":"prompted"}',
+        '{"at":99999999999,"by":"command","name":"exit","data":"' + "9" * 50000 + '"}',
+        '{"at":2,"by":"magents","name":"exit","data":"-1e400"}', '{"at":3,"by":"magents","name":"exit","data":"x"}',
+        '{"at":' + "9" * 6000 + ',"by":"a","name":"b","data":""}',
+    ]  # fmt: skip
+    for line in lines:
+        subprocess.run(["docker", "exec", "-i", box.name, "sh", "-c", "cat >>/agent/events.jsonl"],
+                       input=f"{line}\n".encode(), check=True)  # fmt: skip
+        suffer("list", "list --json", "list --long")
+    suffer()
+
+
+def test_a_health_server_that_lies(agent, box, suffer):
+    """As far as the agent can: it ends the server, and answers in its place."""
+    box.sh("pkill -f health; cd /tmp; mkdir h; cd h; head -c 1000000 /dev/urandom >health;"
+           "setsid python3 -m http.server 3000 >/dev/null 2>&1 & sleep 0.5", code=None)  # fmt: skip
+    suffer()
+
+
+def test_programs_of_its_own_in_the_place_of_ours(agent, box, host, suffer):
+    """Wherever the agent may write, there is a `git`, `tmux`, `python3` and `sh` of its own."""
+    box.sh(
+        "for d in $(echo $PATH | tr : ' ') ~ ~/bin ~/.local/bin /workspace /agent; do mkdir -p $d 2>/dev/null;"
+        " for p in git tmux python3 sh env; do printf '#!/bin/sh\\necho \\033[2Jowned; exit 0\\n' >$d/$p 2>/dev/null &&"
+        " chmod +x $d/$p; done; done; echo 'PATH=/workspace:$PATH' >>~/.profile; echo '[core]\n\tfsmonitor = true' >>~/.gitconfig;"
+        "mkdir -p /workspace/magents; echo 'print(1/0)' | tee /workspace/json.py /workspace/magents/__init__.py;"
+        f"git config uploadpack.packObjectsHook 'touch {host.canary}'", code=None,
+    )  # fmt: skip
     suffer()

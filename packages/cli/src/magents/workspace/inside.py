@@ -86,9 +86,18 @@ VERBS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+def check_readable(top: str) -> None:
+    """Raises MagentsError when git would wait forever: it opens these files, and a fifo nobody may write to."""
+    for name in (".gitattributes", ".gitignore", ".gitmodules"):
+        path = os.path.join(top, name)
+        if os.path.lexists(path) and not (os.path.isfile(path) or os.path.islink(path) or os.path.isdir(path)):
+            raise MagentsError(f"{path} is not a plain file, and git would wait for it forever.", "Remove it.")
+
+
 def main(top: str, verb: str, arguments: str) -> int:
     """Do one thing in the clone `top`; returns the exit code."""
     try:
+        check_readable(top)
         answer = VERBS[verb](top, **json.loads(arguments))
     except MagentsError as error:
         sys.stderr.write(json.dumps({"message": error.message, "hint": error.hint}))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ANSWER = 300.0
 """Seconds that an answer from inside may take."""
+GLANCE = 20
+"""Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a fifo."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -230,7 +232,8 @@ class Clone(NamedTuple):
         since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
         ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
         with self.reach() as words:
-            said = self._json(words, "summary", start=self._start())
+            # Ended inside: what only its caller gives up would wait there on.
+            said = self._json([*words, "timeout", "-k", "1", str(GLANCE)], "summary", start=self._start())
         return Summary(int(ahead), whole(said, "uncommitted"), whole(said, "changed"))
 
     def uncommitted(self) -> list[str]:
