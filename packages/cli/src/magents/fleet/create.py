@@ -220,6 +220,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         from magents.fleet import launch  # while git is at work
 
         start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
+        start = start._replace(launch=start.launch._replace(keep=(lock,)))
         runtime.prepare(start.launch)
         check_out(context, agent, planned, filling, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):

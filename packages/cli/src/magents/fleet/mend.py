@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from magents import config, names
+from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
 from magents.fleet.look import is_alive
@@ -44,7 +44,7 @@ def try_to_settle(context: Context, agent: Agent) -> str:
 def settle(context: Context, agent: Agent) -> str:
     """Bring one agent whose command was killed to where it is whole."""
     if agent.phase == "creating":
-        if is_alive(context, agent):
+        if was_launched(context, agent) and is_alive(context, agent):
             context.store.update(agent, phase="active")
             return f"{agent.id}: its creation was cut short, but it runs"
         create.undo(context, agent)
@@ -54,6 +54,13 @@ def settle(context: Context, agent: Agent) -> str:
         return f"{agent.id}: its removal was cut short, and has been completed"
     remove.give_up_restoring(context, agent)
     return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
+
+
+def was_launched(context: Context, agent: Agent) -> bool:
+    """Whether its program was started, the last step of a creation. A container is there long before that, while
+    its workspace is still being filled."""
+    told = events.read(context.desk(agent).here)
+    return not context.runtime(agent).private or any(event[1:3] == ("wrapper", "start") for event in told)
 
 
 def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:

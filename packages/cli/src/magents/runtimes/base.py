@@ -41,6 +41,8 @@ class Launch(NamedTuple):
     """Folders that its workspace reads from, for a runtime that shows it nothing else."""
     keys: Sequence[str] = ()
     """Names in `env` that hold the harness's keys."""
+    keep: Sequence[int] = ()
+    """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
 
 
 class Sighting(NamedTuple):

@@ -125,7 +125,7 @@ class Docker:
         words, typed, env = container.by_file(container.environment(launch, settings))
         options = ["run", "--detach", "--pull", "never", *container.options(launch, settings, desk), *words]
         try:
-            self._run_for_user(options, settings["DOCKER_IMAGE"], env, typed)
+            self._run_for_user(options, settings["DOCKER_IMAGE"], env, typed, launch.keep)
         except BaseException as error:
             if isinstance(error, CommandFailed) and "is already in use by container" in error.stderr:
                 raise self._taken(launch) from error
@@ -133,7 +133,9 @@ class Docker:
             raise
         self._made.add(launch.folder)
 
-    def _run_for_user(self, options: Sequence[str], name: str, env: Mapping[str, str], typed: bytes) -> None:
+    def _run_for_user(
+        self, options: Sequence[str], name: str, env: Mapping[str, str], typed: bytes, keep: Sequence[int]
+    ) -> None:
         """`docker run` of the image's layer for this user. That it is there is the usual case, so it is not asked
         for before, but made when it turns out not to be."""
         from magents import image
@@ -141,11 +143,11 @@ class Docker:
         who = self.owner_inside()
         tag = image.name_for_user(self._ids[name], *who) if name in self._ids else image.for_user(name, *who)
         try:
-            docker(*options, tag, env=env, stdin=typed, timeout=300)
+            docker(*options, tag, env=env, stdin=typed, timeout=300, keep=keep)
         except CommandFailed as error:
             if not image.absent(error.stderr):
                 raise
-            docker(*options, image.for_user(name, *who), env=env, stdin=typed, timeout=300)
+            docker(*options, image.for_user(name, *who), env=env, stdin=typed, timeout=300, keep=keep)
 
     def _taken(self, launch: Launch) -> Conflict:
         name = session(launch.agent.id)

@@ -9,7 +9,7 @@ from magents.errors import CommandFailed, MagentsError, Missing
 from magents.runtimes.base import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ANY = "magents.image"
 """The label of every container whose image is, or is made from, ours."""
@@ -55,11 +55,15 @@ def read(row: str) -> Container | None:
 
 
 def docker(
-    *words: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = SLOW
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float = SLOW,
+    keep: Sequence[int] = (),
 ) -> process.Result:
     """Run docker. Raises Missing without a client or an engine, CommandFailed for anything else."""
     try:
-        return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout)
+        return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
         if any(said in error.stderr for said in DEAD):
             raise Missing(
