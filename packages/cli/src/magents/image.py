@@ -211,7 +211,9 @@ def run_build(
     """`docker build` of a context with build arguments."""
     words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
     with context(content) as folder:
-        process.follow(["docker", "build", "--tag", tag, *options, *words, folder], progress, timeout=LONGEST)
+        # The engine would keep the container of a step that failed.
+        argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
+        process.follow(argv, progress, timeout=LONGEST)
 
 
 def check_engine() -> None:

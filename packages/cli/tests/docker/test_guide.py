@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import standin
-from conftest import containers, until
+from conftest import containers, run, until
 
 from .conftest import Box, docker, drop_image
 
@@ -134,3 +134,17 @@ def test_every_line_of_the_guide_runs(shell, docker_mode, project, place, tmux):
             said.add(command)
     assert said == set(SHOWS)
     assert containers(place) == []
+
+
+def test_build_sh_makes_the_same_image(docker_mode, place, unique):
+    assert "`cd packages/cli/docker && ./build.sh`" in GUIDE.read_text()
+    name = f"magents/agent:{unique}"
+    ca = os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
+    options = ["--tag", name, *(["--ca-cert", ca] if ca else [])]
+    try:
+        done = run("./build.sh", *options, cwd=GUIDE.parents[1] / "packages/cli/docker")
+        assert re.search(rf"{name}\b.*: \d+ MB, with claude ", done.out, re.MULTILINE), done.out
+        told = "{{json .Config.Labels}} {{.Config.Entrypoint}} {{.Size}}"
+        assert docker("inspect", "-f", told, name) == docker("inspect", "-f", told, docker_mode)
+    finally:
+        docker("image", "rm", name, code=None)
