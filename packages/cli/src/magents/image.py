@@ -213,7 +213,8 @@ def run_build(
     """`docker build` of a context with build arguments."""
     words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
     with context(content) as folder:
-        argv = ["docker", "build", "--tag", tag, *options, *words, folder]
+        # The engine would keep the container of a step that failed.
+        argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
         process.follow(argv, progress, env=HEALTH, timeout=LONGEST)
 
 

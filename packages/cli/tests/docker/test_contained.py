@@ -16,7 +16,7 @@ import pytest
 from conftest import commit, containers, git, run, until
 from magents.runtimes.container import CAPABILITIES
 
-from .conftest import Box, docker
+from .conftest import Box, docker, drop_image
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -279,8 +279,6 @@ def test_a_custom_image(docker_mode, magents, new, tmp_path, unique):
         box = new(MAGENTS_DOCKER_IMAGE=name)
         assert box.sh("cat /opt/ours; echo $OURS; id -un") == "made\n1\nmagents\n"
         assert box.name[8:] in magents("list").out
-        layer = told(box)["Config"]["Image"]
         docker("rm", "-f", box.name)
-        docker("image", "rm", layer, code=None)
     finally:
-        docker("image", "rm", name, code=None)
+        drop_image(name)
