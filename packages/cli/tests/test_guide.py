@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -51,9 +52,11 @@ def prepare(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_each_line_of_the_guide_to_tasks(follow, claude_env, project, monkeypatch):
+def test_each_line_of_the_guide_to_tasks(follow, claude_env, place, project):
     real_task_master()
-    monkeypatch.setenv("MAGENTS_AUTO_ACCEPT", "always")
+    settings = {"permissions": {"allow": ["Bash"]}, "disabledMcpjsonServers": ["task-master-ai"]}
+    (place.home / ".claude").mkdir(exist_ok=True)
+    (place.home / ".claude/settings.json").write_text(json.dumps(settings))
     head, _, rest = PAGE.partition("## See them")
     assert INSTALLS in lines(head)
     follow(lines(head))
