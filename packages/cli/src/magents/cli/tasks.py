@@ -235,7 +235,8 @@ def add_task_agents(parser: argparse.ArgumentParser) -> None:
 examples:
   magents task-agents --dry-run
   magents task-agents --max 3 --docker
-  magents task-agents --only 2,5"""
+  magents task-agents --only 2,5
+  magents task-agents --watch --yes --json > events        one event a line"""
     parser.add_argument(
         "--max", metavar="N", type=positive, default=0, help="how many may be at work at once (setting MAX_AGENTS)"
     )
@@ -244,6 +245,9 @@ examples:
     )
     parser.add_argument("--dry-run", action="store_true", help="say which would be started, and start none")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="go on as tasks are merged, until all is worked off"
+    )
     add_agents(parser)
     parser.set_defaults(run=run_task_agents)
 
@@ -260,12 +264,18 @@ def run_task_agents(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
     request = request_of(options, most=options.max, only=tuple(only))
+    if options.watch and options.dry_run:
+        raise UsageError("`--watch` and `--dry-run` exclude each other.")
     planned = fleet.task_schedule(request)
     if options.dry_run:
         tell_schedule(planned, options.json)
         return 0
-    if planned.jobs and not options.yes and not agreed(planned, options.json):
+    if (planned.jobs or options.watch) and not options.yes and not agreed(planned, options.json):
         return 1
+    if options.watch:
+        from magents.cli import progress
+
+        return progress.follow(fleet, request, json=options.json)
 
     def told(job: Job, view: View) -> None:
         if not options.json:

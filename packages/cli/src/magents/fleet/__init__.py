@@ -11,7 +11,7 @@ from magents.fleet.context import Context
 from magents.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.create import Plan
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
     from magents.fleet.tasks import Board
+    from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
     from magents.workspace.merge import Merged
@@ -285,3 +286,13 @@ class Fleet:
         self.mend()
         board = tasks.board(self.context, request.folder, request.tag)
         return assign.run(self.context, board, request, told or (lambda job, view: None))
+
+    def task_watch(self, request: Request, drawn: Callable[[Board], None] | None = None) -> Iterator[Event]:
+        """Go on with `task_agents` until nothing is left that could be done; yields what happens. Merges nothing.
+
+        `drawn` is told of each look, about once a second.
+        """
+        from magents.fleet import watch
+
+        self.mend()
+        return watch.watch(self.context, request, drawn or (lambda board: None))

@@ -131,8 +131,7 @@ def run(
     planned = schedule(context, board, request)
     outcome = Outcome([], {}, planned.left)
     for number, job in enumerate(planned.jobs):
-        if (free := memory()) is not None and free < NEEDED:
-            short = f"memory is short: {free} MiB are free, {NEEDED} are needed for one more"
+        if short := shortage():
             outcome.left.update({later.task.id: short for later in planned.jobs[number:]})
             break
         try:
@@ -212,6 +211,14 @@ def words(context: Context, board: Board, task: Task, branch: str) -> str:
     raw = guarded.read(os.path.join(board.project, file.FOLDER, TEMPLATE), 65536)
     template = plain(raw.decode("utf-8", "replace"))
     return prompt.write(task, branch, tasks.delivered(context, board, task), template)
+
+
+def shortage() -> str:
+    """Why memory does not allow for one more agent; '' when it does."""
+    free = memory()
+    if free is None or free >= NEEDED:
+        return ""
+    return f"memory is short: {free} MiB are free, {NEEDED} are needed for one more"
 
 
 def memory() -> int | None:
