@@ -27,7 +27,7 @@ AGENTS = {
 }  # fmt: skip
 """The harnesses that can be built in, and what the file `versions` calls them."""
 
-OUTSIDE = {"__main__.py", "__pycache__", "cli", "docker", "doctor.py", "fleet", "image.py", "store.py"}
+OUTSIDE = {"__main__.py", "__pycache__", "cli", "docker", "doctor.py", "fleet", "image.py", "store.py", "tasks"}
 """Parts of the package that are used on the host only. They stay out, so that a change of them does not make
 an image old."""
 

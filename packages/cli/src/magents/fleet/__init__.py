@@ -11,12 +11,15 @@ from magents.fleet.context import Context
 from magents.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.create import Plan
     from magents.fleet.look import Look, View
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
+    from magents.fleet.tasks import Board
+    from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
     from magents.workspace.merge import Merged
@@ -241,4 +244,55 @@ class Fleet:
         from magents.fleet import work
 
         self.mend()
-        return work.merge(self.context, agent, into, squash, message, commit, committed_only)
+        done = work.merge(self.context, agent, into, squash, message, commit, committed_only)
+        if agent.task:
+            from magents.fleet import tasks
+
+            tasks.after_merge(self.context, agent)
+        return done
+
+    # --- tasks
+
+    def tasks(self, folder: str = ".", tag: str = "") -> Board:
+        """Task Master's tasks of the project that `folder` lies in, and what their agents make of them.
+
+        Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
+        Task Master uses now.
+        """
+        from magents.fleet import tasks
+
+        self.mend()
+        return tasks.board(self.context, folder, tag)
+
+    def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
+        """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
+        from magents.fleet import assign
+
+        self.mend()
+        return assign.one(self.context, task, id, request or assign.Request())
+
+    def task_schedule(self, request: Request) -> Schedule:
+        """What `task_agents` would do now."""
+        from magents.fleet import assign, tasks
+
+        self.mend()
+        return assign.schedule(self.context, tasks.board(self.context, request.folder, request.tag), request)
+
+    def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
+        """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
+        at once. Can be called again and again. `told` of each agent as it starts."""
+        from magents.fleet import assign, tasks
+
+        self.mend()
+        board = tasks.board(self.context, request.folder, request.tag)
+        return assign.run(self.context, board, request, told or (lambda job, view: None))
+
+    def task_watch(self, request: Request, drawn: Callable[[Board], None] | None = None) -> Iterator[Event]:
+        """Go on with `task_agents` until nothing is left that could be done; yields what happens. Merges nothing.
+
+        `drawn` is told of each look, about once a second.
+        """
+        from magents.fleet import watch
+
+        self.mend()
+        return watch.watch(self.context, request, drawn or (lambda board: None))

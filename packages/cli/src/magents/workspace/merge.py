@@ -71,7 +71,9 @@ def tip(project: str, branch: str) -> tuple[str, str]:
 
 def check_clean(checkout: str, branch: str) -> None:
     """Raises Conflict when a working tree has uncommitted changes in tracked files."""
-    dirty = git(checkout, "status", "--porcelain", "-z", "--untracked-files=no").text.split("\0")[:-1]
+    # The list of tasks changes while agents work; should the merge change it as well, git refuses by itself.
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
+    dirty = git(checkout, *words).text.split("\0")[:-1]
     if dirty:
         names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
         raise Conflict(
