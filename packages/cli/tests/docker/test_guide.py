@@ -22,7 +22,7 @@ GUIDE = Path(__file__).parents[4] / "docs/docker.md"
 LATEST = "magents/agent:latest"
 """What the guide calls the image; the test has one of its own, so as not to replace the developer's."""
 SHOWS = {
-    "magents list": r"feature-login +feature/login +docker +claude",
+    "magents list": r"^feature-login .*feature/login +docker +claude",
     "magents diff feature-login": r"\+<form>",
     "magents logs feature-login": r"login.html",
     "magents restore feature-login": r"Restored feature-login .* 1 uncommitted file",
