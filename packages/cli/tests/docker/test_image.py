@@ -323,6 +323,26 @@ def test_the_compose_example_comes_up_healthy_and_is_one_of_us(docker_mode, proj
         subprocess.run([*words, "down", "-v", "-t", "3"], env=env, cwd=project, check=False, capture_output=True)
 
 
+def test_a_service_tells_of_a_workspace_that_is_not_its_own(box, until, tmp_path):
+    if os.geteuid():
+        pytest.skip("only root can make a folder of another user")
+    tmp_path.chmod(0o700)
+    running = box("-e", "AGENT_ID=web", "-e", "AGENT_COMMAND=pwd; sleep 600", "-v", f"{tmp_path}:/workspace")
+    until(lambda: "/workspace belongs to the user 0" in running.logs(), 10, "the reason", shown=running.logs)
+    assert "tmux" not in running.sh("ps -eo comm")
+    advice = re.search(
+        r"docker exec (\S+) (sudo chown -R magents:magents /workspace), then restart", running.logs()
+    )
+    docker("exec", advice[1], *advice[2].split())
+    docker("restart", running.name)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start", shown=running.logs)
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path, 0, 0)
+    docker("restart", running.name)
+    until(lambda: running.logs().count("belongs to the user 0") == 2, 10, "the warning", shown=running.logs)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start all the same")
+
+
 def test_options_that_make_no_sense(tmp_path, engine):
     (tmp_path / "empty.pem").write_text("nothing")
     with pytest.raises(UsageError):
