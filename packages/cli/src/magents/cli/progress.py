@@ -12,6 +12,7 @@ from magents.text import one_line
 if TYPE_CHECKING:
     from magents.fleet import Fleet
     from magents.fleet.assign import Request
+    from magents.fleet.automerge import Auto
     from magents.fleet.tasks import Board
     from magents.fleet.watch import Count, Event
 
@@ -19,8 +20,10 @@ WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
     "failed": "task {task}: no agent could be started: {text}", "status": "task {task} is {text}",
     "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
+    "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
+    "left": "task {task} is left to you: {text}   magents diff {agent}",
 }  # fmt: skip
-COLOURS = {"failed": "31;1", "problem": "33;1", "waiting": "33;1"}
+COLOURS = {"merged": "32", "left": "31;1", "back": "33", "failed": "31;1", "problem": "33;1", "waiting": "33;1"}
 BAR = 24
 
 
@@ -54,11 +57,11 @@ def line(now: Count) -> str:
     return f"[{'█' * full}{'·' * (BAR - full)}] {', '.join(parts)}"
 
 
-def follow(fleet: Fleet, request: Request, *, json: bool) -> int:
+def follow(fleet: Fleet, request: Request, auto: Auto | None, *, json: bool) -> int:
     """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
     bar = Bar(shown=not json and sys.stdout.isatty())
     try:
-        for event in fleet.task_watch(request, bar.draw):
+        for event in fleet.task_watch(request, bar.draw, auto):
             bar.clear()
             if json:
                 print(as_line(event), flush=True)

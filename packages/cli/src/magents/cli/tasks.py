@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
+    from magents.fleet.automerge import Auto
     from magents.fleet.look import View
     from magents.fleet.tasks import Board, Hand
     from magents.tasks.model import Task
@@ -248,6 +249,10 @@ examples:
     parser.add_argument(
         "-w", "--watch", action="store_true", help="go on as tasks are merged, until all is worked off"
     )
+    parser.add_argument("--auto-merge", action="store_true", help="with --watch: merge what is finished")
+    parser.add_argument(
+        "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
+    )
     add_agents(parser)
     parser.set_defaults(run=run_task_agents)
 
@@ -264,6 +269,8 @@ def run_task_agents(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
     request = request_of(options, most=options.max, only=tuple(only))
+    if options.auto_merge and not options.watch:
+        raise UsageError("`--auto-merge` needs `--watch`.")
     if options.watch and options.dry_run:
         raise UsageError("`--watch` and `--dry-run` exclude each other.")
     planned = fleet.task_schedule(request)
@@ -275,7 +282,7 @@ def run_task_agents(options: argparse.Namespace) -> int:
     if options.watch:
         from magents.cli import progress
 
-        return progress.follow(fleet, request, json=options.json)
+        return progress.follow(fleet, request, auto_of(options), json=options.json)
 
     def told(job: Job, view: View) -> None:
         if not options.json:
@@ -283,6 +290,15 @@ def run_task_agents(options: argparse.Namespace) -> int:
             print(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
 
     return tell_outcome(fleet.task_agents(request, told), options.json)
+
+
+def auto_of(options: argparse.Namespace) -> Auto | None:
+    """How finished agents are to be merged."""
+    if not options.auto_merge:
+        return None
+    from magents.fleet.automerge import Auto
+
+    return Auto(retries=options.retries)
 
 
 def agreed(planned: Schedule, json: bool) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
+    from magents.fleet.automerge import Auto
     from magents.fleet.create import Plan
     from magents.fleet.look import Look, View
     from magents.fleet.remove import Removed
@@ -287,12 +288,15 @@ class Fleet:
         board = tasks.board(self.context, request.folder, request.tag)
         return assign.run(self.context, board, request, told or (lambda job, view: None))
 
-    def task_watch(self, request: Request, drawn: Callable[[Board], None] | None = None) -> Iterator[Event]:
-        """Go on with `task_agents` until nothing is left that could be done; yields what happens. Merges nothing.
+    def task_watch(
+        self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
+    ) -> Iterator[Event]:
+        """Go on with `task_agents` until nothing is left that could be done; yields what happens.
 
-        `drawn` is told of each look, about once a second.
+        `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
+        once a second.
         """
         from magents.fleet import watch
 
         self.mend()
-        return watch.watch(self.context, request, drawn or (lambda board: None))
+        return watch.watch(self.context, request, drawn or (lambda board: None), auto)

@@ -6,9 +6,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from magents import config, names
+from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
+from magents.fleet.context import boot
 from magents.fleet.look import is_alive
 from magents.model import Agent
 from magents.text import one_line
@@ -44,8 +45,8 @@ def try_to_settle(context: Context, agent: Agent) -> str:
 def settle(context: Context, agent: Agent) -> str:
     """Bring one agent whose command was killed to where it is whole."""
     if agent.phase == "creating":
-        if is_alive(context, agent):
-            context.store.update(agent, phase="active")
+        if is_alive(context, agent) or has_run(context, agent):
+            context.store.update(agent, phase="active", boot=boot())
             return f"{agent.id}: its creation was cut short, but it runs"
         create.undo(context, agent)
         return f"{agent.id}: its creation was cut short, and has been undone"
@@ -54,6 +55,11 @@ def settle(context: Context, agent: Agent) -> str:
         return f"{agent.id}: its removal was cut short, and has been completed"
     remove.give_up_restoring(context, agent)
     return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
+
+
+def has_run(context: Context, agent: Agent) -> bool:
+    """Whether its program was started and has ended since: what it has done must not be undone, nor done again."""
+    return any(e.by == "wrapper" and e.name == "exit" for e in events.read(context.desk(agent).here))
 
 
 def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from magents.fleet.assign import Request
+    from magents.fleet.automerge import Auto
     from magents.fleet.context import Context
     from magents.fleet.tasks import Board
     from magents.tasks.model import Task
@@ -31,7 +32,8 @@ class Event(NamedTuple):
     """What has happened."""
 
     event: str
-    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `problem`, `end`."""
+    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `merged`, `back` (its agent is to mend its
+    work), `left` (to a person), `problem`, `end`."""
     task: str = ""
     agent: str = ""
     text: str = ""
@@ -62,12 +64,16 @@ def count(board: Board) -> Count:
 
 
 def watch(
-    context: Context, request: Request, drawn: Callable[[Board], None], pause: float = PAUSE
+    context: Context,
+    request: Request,
+    drawn: Callable[[Board], None],
+    auto: Auto | None = None,
+    pause: float = PAUSE,
 ) -> Iterator[Event]:
     """Start what becomes ready, until nothing can be done any more; tells of each thing that happens.
 
-    Merges nothing: who merges a finished agent lets the next ones begin. `drawn` of each look. A list that is
-    broken for a moment is told of once, and looked at again.
+    Merges what is finished where `auto` says how; else whoever does lets the next ones begin. `drawn` of each look.
+    A list that is broken for a moment is told of once, and looked at again.
     """
     seen: dict[str, str] = {}
     tries: dict[str, int] = {}
@@ -76,6 +82,11 @@ def watch(
         try:
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
+            if auto:
+                drawn(board)
+                yield from merged(context, board, auto, seen)
+                board = tasks.board(context, request.folder, request.tag)
+                yield from news(board, seen)
             planned = assign.schedule(context, board, request)
             jobs = [job for job in planned.jobs if tries.get(job.task.id, 0) < TRIES]
             for number, job in enumerate(jobs):
@@ -87,7 +98,7 @@ def watch(
                 board = tasks.board(context, request.folder, request.tag)
                 yield from news(board, seen)
             drawn(board)
-            if not jobs and over(board, request, tries):
+            if not jobs and over(context, board, request, tries, auto):
                 yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
                 return
             trouble = ""
@@ -126,9 +137,25 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
         seen[mark] = asks
 
 
-def over(board: Board, request: Request, tries: dict[str, int]) -> bool:
-    """Whether nothing goes on by itself and nobody is asked for anything."""
+def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Iterator[Event]:
+    """Merge what is finished; a problem that stays is told of once."""
+    from magents.fleet import automerge
+
+    for step in automerge.steps(context, board, auto):
+        mark = f"{step.task.id} merge"
+        if step.what != "problem" or seen.get(mark) != step.text:
+            yield Event(step.what, step.task.id, step.agent.id, step.text)
+        seen[mark] = step.text
+
+
+def over(context: Context, board: Board, request: Request, tries: dict[str, int], auto: Auto | None = None) -> bool:
+    """Whether nothing goes on by itself, and no person is waited for. Where merges are made by themselves, what was
+    left to a person is not waited for."""
     gone = given_up(board, tries)
+    if auto:
+        from magents.fleet import automerge
+
+        gone |= {id for id, hand in board.hands.items() if automerge.left(context, hand.agent)}
     return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
 
 
