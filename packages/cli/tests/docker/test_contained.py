@@ -183,7 +183,8 @@ def test_files_belong_to_the_user_on_both_sides(docker_mode, place, project, uni
         place.state.mkdir(parents=True, exist_ok=True)
         for path in [place.top, *place.top.rglob("*")]:
             os.chown(path, uid, gid, follow_symlinks=False)
-        if run(*words, sys.executable, "-c", "import magents", cwd=project, code=None).code:
+        reach = f"import magents, os; os.listdir({str(place.top)!r})"
+        if run(*words, sys.executable, "-c", reach, code=None).code:
             pytest.skip("another user cannot come here, or run this Python")
     magents = (*words, sys.executable, "-m", "magents")
     id = f"owned{unique}"
