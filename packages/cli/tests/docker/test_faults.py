@@ -19,9 +19,14 @@ def nothing_made(project, id="one", branch="work"):
     assert run("git", "for-each-ref", f"refs/magents/{id}", cwd=project).out == ""
 
 
-def status(magents, id="one"):
+def status(magents, project, id="one"):
     """The status of an agent, as `list` tells it."""
-    return next(row["status"] for row in magents("list", "--json").json() if row["id"] == id)
+    return next(row["status"] for row in listed(magents, project) if row["id"] == id)
+
+
+def listed(magents, project):
+    """The project's agents; `list` also shows those that others have on the same engine."""
+    return [row for row in magents("list", "--json").json() if row["project"] == str(project)]
 
 
 def test_without_an_engine_nothing_is_made_and_tmux_agents_are_listed(place, project, docker_mode, magents):
@@ -46,9 +51,9 @@ def test_an_image_that_is_missing_says_how_to_build_it(place, project, docker_mo
 @pytest.mark.parametrize("behind", ["kill", "rm"])
 def test_a_container_ended_behind_our_back_starts_again(place, project, docker_mode, magents, behind):
     magents("create", "work", "one", "--docker", *SLEEP)
-    before = status(magents)
+    before = status(magents, project)
     words = ["kill"] if behind == "kill" else ["rm", "--force"]
     run("docker", *words, containers(place)[0])
-    assert status(magents) != before
+    assert status(magents, project) != before
     magents("start", "one")
     assert len(containers(place)) == 1
