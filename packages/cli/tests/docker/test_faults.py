@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import subprocess
+import sys
+
 import pytest
 
 from conftest import containers, run
@@ -57,3 +63,65 @@ def test_a_container_ended_behind_our_back_starts_again(place, project, docker_m
     assert status(magents, project) != before
     magents("start", "one")
     assert len(containers(place)) == 1
+
+
+def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, magents):
+    """The next command undoes it, or finds it whole: then its program runs in a workspace that works."""
+    dice = random.Random(1)
+    whole = 0
+    for number in range(16):
+        id, branch = f"one{number}", f"work{number}"
+        words = [sys.executable, "-m", "magents", "create", branch, id, "--docker", *SLEEP]
+        child = subprocess.Popen(words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(dice.uniform(0.05, 0.9))
+        child.kill()
+        child.wait()
+        magents("doctor", "--fix", code=None)
+        if listed(magents, project):
+            whole += 1
+            assert status(magents, project, id) == "running"
+            run("docker", "exec", containers(place)[0], "git", "commit", "-q", "--allow-empty", "-m", "Work")
+            magents("stop", id, "--remove-worktree")
+            assert "Work" in run("git", "log", branch, cwd=project).out
+        else:
+            nothing_made(project, id, branch)
+        assert listed(magents, project) == []
+        assert containers(place) == []
+        assert not (place.top / "project-agents").exists() or not os.listdir(place.top / "project-agents")
+    assert 0 < whole < 16  # else the kills come too late, or too early
+
+
+@pytest.mark.parametrize("verb", ["stop", "restore"])
+def test_kills_of_removal_and_restore_lose_nothing(place, project, docker_mode, magents, verb):
+    dice = random.Random(2)
+    magents("create", "work", "one", "--docker", *SLEEP)
+    workspace = place.top / "project-agents" / "one"
+    (workspace / "unsaved.txt").write_text("unsaved")
+    (workspace / "README.md").write_text("changed")
+    words = ["stop", "one", "--remove-worktree"] if verb == "stop" else ["restore", "one"]
+    for _ in range(10):
+        if verb == "restore":
+            magents("stop", "one", "--remove-worktree")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "magents", *words], cwd=project, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(dice.uniform(0.05, 1.2))
+        child.kill()
+        child.wait()
+        magents("doctor", "--fix", code=None)
+        if not listed(magents, project):
+            magents("restore", "one")
+        assert (workspace / "unsaved.txt").read_text() == "unsaved"
+        assert (workspace / "README.md").read_text() == "changed"
+        magents("start", "one")
+        # One that was made for a single command ends by itself, should that be killed.
+        assert len(agents_own(place)) == 1
+
+
+def agents_own(place):
+    """The containers of agents."""
+    theirs = run("docker", "ps", "--all", "--no-trunc", "--quiet", "--filter", "label=magents.id").out.split()
+    return [id for id in containers(place) if id in theirs]

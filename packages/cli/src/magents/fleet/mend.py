@@ -10,7 +10,6 @@ from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
 from magents.fleet.context import boot
-from magents.fleet.look import is_alive
 from magents.model import Agent
 from magents.text import one_line
 from magents.workspace import project, snapshot
@@ -45,7 +44,7 @@ def try_to_settle(context: Context, agent: Agent) -> str:
 def settle(context: Context, agent: Agent) -> str:
     """Bring one agent whose command was killed to where it is whole."""
     if agent.phase == "creating":
-        if is_alive(context, agent) or has_run(context, agent):
+        if has_started(context, agent):
             context.store.update(agent, phase="active", boot=boot())
             return f"{agent.id}: its creation was cut short, but it runs"
         create.undo(context, agent)
@@ -57,9 +56,10 @@ def settle(context: Context, agent: Agent) -> str:
     return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
 
 
-def has_run(context: Context, agent: Agent) -> bool:
-    """Whether its program was started and has ended since: what it has done must not be undone, nor done again."""
-    return any(e.by == "wrapper" and e.name == "exit" for e in events.read(context.desk(agent).here))
+def has_started(context: Context, agent: Agent) -> bool:
+    """Whether its program was started: what it has done must not be undone, nor done again. Its terminal or its
+    container may well be there before, with the workspace not yet ready."""
+    return any(event.by == "wrapper" for event in events.read(context.desk(agent).here))
 
 
 def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
