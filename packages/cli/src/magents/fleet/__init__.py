@@ -5,6 +5,7 @@ Each group of them is a module of its own; `Fleet` is the one door to all.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from magents.fleet.context import Context
@@ -171,12 +172,17 @@ class Fleet:
 
     def mend(self) -> Sequence[str]:
         """Complete or undo what killed commands have left half-made; returns a line for each."""
-        if not self.context.store.unsettled():
-            return []
-        from magents.fleet import mend
+        said = []
+        if os.path.isdir(self.context.checks):
+            from magents.fleet import check
 
-        self.context.mended = True
-        return mend.mend(self.context)
+            said += check.sweep(self.context)
+        if self.context.store.unsettled():
+            from magents.fleet import mend
+
+            self.context.mended = True
+            said += mend.mend(self.context)
+        return said
 
     def adopt(self, view: View) -> Agent:
         """Make a record for an orphan, from what its runtime keeps of it."""
@@ -238,14 +244,18 @@ class Fleet:
 
     def merge(
         self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",
-        committed_only: bool = False,
+        committed_only: bool = False, check: str = "",
     ) -> Merged:  # fmt: skip
         """Merge its branch into `into`, by default its base. `commit`: a message to commit what is
-        uncommitted with, first; without it uncommitted work is a Conflict, unless `committed_only`."""
+        uncommitted with, first; without it uncommitted work is a Conflict, unless `committed_only`.
+
+        `check`: a shell command that must pass on the result before `into` moves, in a working tree of its own;
+        it runs the agent's code with this user's rights. Raises CheckFailed, with its output, when it does not.
+        """
         from magents.fleet import work
 
         self.mend()
-        done = work.merge(self.context, agent, into, squash, message, commit, committed_only)
+        done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
             from magents.fleet import tasks
 

@@ -37,6 +37,11 @@ class Context:
         self.mended = False
         """Whether a killed command's work was mended, so that what was asked before may not hold."""
 
+    @property
+    def checks(self) -> str:
+        """The folder of working trees in which merges are checked; there only while one is."""
+        return os.path.join(self.store.folder, "checks")
+
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
         return self.store.place(agent)

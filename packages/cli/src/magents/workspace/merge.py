@@ -9,7 +9,12 @@ from magents.text import one_line
 from magents.workspace.git import git, working_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from magents.process import Result
+
+ROUNDS = 10
+"""How often a merge is checked anew because its target has moved meanwhile."""
 
 
 class Merged(NamedTuple):
@@ -23,13 +28,43 @@ class Merged(NamedTuple):
     """The working tree that was updated; '' when the branch is checked out nowhere."""
 
 
-def merge(project: str, branch: str, into: str, *, squash: bool = False, message: str = "") -> Merged:
+def merge(
+    project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
+    check: Callable[[str], None] | None = None,
+) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
     Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
     working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
     working tree is in the way, and NotFound when one of them does not exist.
+
+    `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
+    is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
     """
+    for _ in range(ROUNDS):
+        made = prepare(project, branch, into, squash, message)
+        if made.before == made.after:
+            return made
+        if check is None:
+            land(project, branch, made)
+            return made
+        check(made.after)
+        now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
+        if now != made.before:
+            continue
+        made = made._replace(checkout=checkout)
+        try:
+            land(project, branch, made)
+        except Conflict:
+            if tip(project, into)[0] == made.before:
+                raise
+        else:
+            return made
+    raise Conflict(f"{into} was moved by someone else during each of {ROUNDS} checks.", "Merge again.")
+
+
+def prepare(project: str, branch: str, into: str, squash: bool, message: str) -> Merged:
+    """Make the commit of a merge, or find the one to go forward to; no branch and no working tree is touched."""
     before, checkout = tip(project, into)
     work, _ = tip(project, branch)
     if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
@@ -38,18 +73,22 @@ def merge(project: str, branch: str, into: str, *, squash: bool = False, message
         check_clean(checkout, into)
     forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
     if forward and not squash:
-        after = work
-    else:
-        tree = merged_tree(project, before, work, branch, into)
-        if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
-            return Merged(into, before, before, checkout)
-        parents = [before] if squash else [before, work]
-        after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
-    if checkout:
-        follow(checkout, after)
-    else:
-        move(project, into, before, after, f"magents: merge {branch}")
+        return Merged(into, before, work, checkout)
+    tree = merged_tree(project, before, work, branch, into)
+    if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
+        return Merged(into, before, before, checkout)
+    parents = [before] if squash else [before, work]
+    after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
     return Merged(into, before, after, checkout)
+
+
+def land(project: str, branch: str, made: Merged) -> None:
+    """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
+    if made.checkout:
+        check_clean(made.checkout, made.into)
+        follow(made.checkout, made.after)
+    else:
+        move(project, made.into, made.before, made.after, f"magents: merge {branch}")
 
 
 def check_target(project: str, into: str) -> None:
