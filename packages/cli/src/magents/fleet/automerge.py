@@ -124,7 +124,7 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
             f"{error.message}\n\nMerge {agent.base} into your branch {agent.branch}, resolve the conflicts so that "
             "both changes are there, and commit."
         ) from error
-    return work.merge(context, agent, "", False, "", "", False)
+    return work.merge(context, agent, "", False, "", "", False, "")
 
 
 def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
