@@ -100,6 +100,27 @@ def test_what_is_never_mended_is_left_to_a_person(fleet, project):
     assert auto(project, program=MENDS)[-1]["text"] == "done"
 
 
+def test_a_failing_check_goes_back_and_is_mended(project):
+    """The check is for the merge's result: each branch alone would pass."""
+    begin(project, *DIAMOND)
+    mends = (
+        "sh",
+        "-c",
+        f'case $1 in *"too bad"*) git merge -q --no-edit main; touch ok; git add ok; git commit -qm Mended ;; *) {WORK[2]} ;; esac',
+        "sh",
+    )
+    told = auto(
+        project,
+        "--check",
+        "test ! -e 2.txt || test ! -e 3.txt || test -e ok || { echo too bad; exit 1; }",
+        program=mends,
+    )
+    assert len(of(told, "back")) == 1 and "was merged with main, and there" in next(
+        e["text"] for e in told if e["event"] == "back"
+    )
+    assert did(project) == ["Did 1", "Did 2", "Did 3", "Did 4"] and (project / "ok").exists()
+
+
 @pytest.mark.parametrize(
     ("program", "said"),
     [

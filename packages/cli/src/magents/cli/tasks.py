@@ -251,6 +251,9 @@ examples:
     )
     parser.add_argument("--auto-merge", action="store_true", help="with --watch: merge what is finished")
     parser.add_argument(
+        "--check", metavar="COMMAND", default="", help="with --auto-merge: what must succeed on the merge's result"
+    )
+    parser.add_argument(
         "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
     )
     add_agents(parser)
@@ -269,6 +272,8 @@ def run_task_agents(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
     request = request_of(options, most=options.max, only=tuple(only))
+    if options.check and not options.auto_merge:
+        raise UsageError("`--check` needs `--auto-merge`.")
     if options.auto_merge and not options.watch:
         raise UsageError("`--auto-merge` needs `--watch`.")
     if options.watch and options.dry_run:
@@ -298,7 +303,7 @@ def auto_of(options: argparse.Namespace) -> Auto | None:
         return None
     from magents.fleet.automerge import Auto
 
-    return Auto(retries=options.retries)
+    return Auto(options.check, options.retries)
 
 
 def agreed(planned: Schedule, json: bool) -> bool:

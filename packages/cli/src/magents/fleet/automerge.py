@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import Conflict, MagentsError
+from magents.errors import CheckFailed, Conflict, MagentsError
 from magents.fleet import launch, look, talk, tasks, work
 from magents.tasks import file
 from magents.tasks.plan import order
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SENT = "sent back: "
 """How a line of an agent's history begins that tells of work it was asked to mend."""
+LONGEST = 20_000
+"""Characters of a check's output that an agent is shown: the last ones."""
 LEFT = "left to a person: "
 """The same, of work that it was asked to mend often enough."""
 AT_WORK = ("working", "running", "waiting")
@@ -35,6 +37,8 @@ OVER = ("done", "stopped", "lost")
 class Auto(NamedTuple):
     """How finished agents are merged."""
 
+    check: str = ""
+    """A command that must succeed on the merge's result; '' for none."""
     retries: int = 2
     """How often an agent may mend its work before a person has to look."""
 
@@ -124,7 +128,14 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
             f"{error.message}\n\nMerge {agent.base} into your branch {agent.branch}, resolve the conflicts so that "
             "both changes are there, and commit."
         ) from error
-    return work.merge(context, agent, "", False, "", "", False, "")
+    try:
+        return work.merge(context, agent, "", False, "", "", False, auto.check)
+    except CheckFailed as error:
+        raise Back(
+            f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
+            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} into your branch {agent.branch} if it is behind, "
+            "mend what fails, and commit."
+        ) from error
 
 
 def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
