@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Their work": {
         "diff": Command("work", "see what an agent has changed"),
         "merge": Command("work", "merge an agent's branch into its base"),
+        "conflicts": Command("conflicts", "see which agents' branches do not go together"),
         "collect": Command("work", "bring the commits of agents in containers home"),
     },
     "Task Master": {

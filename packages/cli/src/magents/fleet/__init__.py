@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
+    from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
     from magents.fleet.look import Look, View
     from magents.fleet.remove import Removed
@@ -261,6 +262,16 @@ class Fleet:
 
             tasks.after_merge(self.context, agent)
         return done
+
+    def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
+        """Which branches of these agents conflict with their base or another agent's branch, and in which files.
+
+        Looks at what is committed and collected; touches no checkout. `agents`: by default all living ones.
+        `most`: how many merges may be made for it; results are kept, so that the next call needs fewer.
+        """
+        from magents.fleet import conflicts
+
+        return conflicts.conflicts(self.context, agents, most)
 
     # --- tasks
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CommandFailed, Conflict, NotFound
 from magents.text import one_line
 from magents.workspace.git import git, working_tree
+from magents.workspace.worktree import common_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,14 +125,12 @@ def check_clean(checkout: str, branch: str) -> None:
 
 def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) -> str:
     """The tree of the merge, made in memory. Raises Conflict with the files that do not go together."""
-    done = git(project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1))
-    tree, *names = done.text.split("\0")
-    if done.code == 0:
-        return tree
-    files = sorted({name for name in names if name})
+    made = attempt(project, ours, theirs)
+    if made.clean:
+        return made.tree
     raise Conflict(
         f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
-        + "\n".join(f"  {one_line(name)}" for name in files),
+        + "\n".join(f"  {one_line(name)}" for name in made.files or ["a folder, renamed to different places"]),
         f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
     )
 
@@ -170,3 +170,48 @@ def move(project: str, branch: str, before: str, after: str, why: str) -> None:
         git(project, "update-ref", "-m", why, f"refs/heads/{branch}", after, before)
     except CommandFailed as error:
         raise Conflict(f"{branch} was moved by someone else meanwhile.", "Merge again.") from error
+
+
+class Tip(NamedTuple):
+    """Where a local branch stands."""
+
+    commit: str
+    tree: str
+
+
+class Attempt(NamedTuple):
+    """What came of a merge in memory."""
+
+    tree: str
+    """What the merge is; with files in conflict, one that holds their marks."""
+    clean: bool
+    files: tuple[str, ...]
+    """Those in conflict, sorted; where folders were renamed to different places there can be none."""
+
+
+def tips(project: str) -> dict[str, Tip]:
+    """Every local branch, in one call."""
+    form = "--format=%(refname:lstrip=2)%00%(objectname)%00%(tree)"
+    rows = (row.split("\0") for row in git(project, "for-each-ref", form, "refs/heads").text.split("\n")[:-1])
+    return {name: Tip(commit, tree) for name, commit, tree in rows}
+
+
+def attempt(project: str, ours: str, theirs: str, scratch: str = "") -> Attempt:
+    """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
+
+    Raises CommandFailed when they have no commit in common.
+    """
+    done = git(
+        project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
+        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None,
+    )  # fmt: skip
+    tree, *names = done.text.split("\0")
+    return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))
+
+
+def borrow(project: str, scratch: str) -> None:
+    """Make an empty folder one for new objects, beside those of the project, which stay as they are."""
+    objects = os.path.join(common_folder(project), "objects")
+    os.mkdir(os.path.join(scratch, "info"))
+    with open(os.path.join(scratch, "info", "alternates"), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"{objects}\n")
