@@ -44,7 +44,7 @@ def collect(context: Context, agent: Agent) -> str:
 
 def merge(
     context: Context, agent: Agent, into: str, squash: bool, message: str, commit: str, committed_only: bool,
-    check: str,
+    check: str = "",
 ) -> Merged:  # fmt: skip
     """Merge its branch; see `Fleet.merge`."""
     target = into or agent.base
