@@ -147,6 +147,11 @@ def test_it_takes_too_long(fleet, project, agent, monkeypatch, place):
     assert not alive(int((place.top / "pid").read_text()))
 
 
+def test_what_goes_on_in_the_background_is_not_waited_for(fleet, project, agent, place):
+    fleet.merge(agent, check=f"sleep 300 & echo $! >{place.top}/pid")
+    assert not alive(int((place.top / "pid").read_text()))
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:

@@ -24,6 +24,9 @@ MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""
 LINES = 40
 """How much of a failing command's output is shown."""
+INTO_FILE = 'exec sh -c "$2" >>"$1" 2>&1'
+MOST = 64 * 1024 * 1024
+"""Bytes at the end of a failing command's output that are read."""
 GRACE = 3.0
 """Seconds that what a check has started gets to end by itself, before it is killed."""
 
@@ -39,23 +42,29 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
         env = {
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
-        try:
-            process.run(["sh", "-c", command], cwd=place, env=env, timeout=limit, keep=(lock,), merge_output=True)
-        except CommandFailed as error:
-            raise failed(agent, into, command, error, limit) from error
-        finally:
-            end_all(f"{MARK}={place}")
+        import tempfile
+
+        # To a file: what goes on in the background would hold a pipe open, and is not waited for.
+        with tempfile.TemporaryFile() as printed:
+            words = ["sh", "-c", INTO_FILE, "sh", f"/dev/fd/{printed.fileno()}", command]
+            try:
+                process.run(words, cwd=place, env=env, timeout=limit, keep=(lock, printed.fileno()))
+            except CommandFailed as error:
+                printed.seek(max(0, os.fstat(printed.fileno()).st_size - MOST))
+                raise failed(agent, into, command, error.code, process.decode(printed.read(MOST)), limit) from error
+            finally:
+                end_all(f"{MARK}={place}")
 
 
-def failed(agent: Agent, into: str, command: str, error: CommandFailed, limit: int) -> CheckFailed:
+def failed(agent: Agent, into: str, command: str, code: int | None, output: str, limit: int) -> CheckFailed:
     """The error that shows how a check has ended."""
-    how = f"took longer than {limit} s" if error.code is None else f"failed with exit code {error.code}"
-    lines = error.output.strip().splitlines()
+    how = f"took longer than {limit} s" if code is None else f"failed with exit code {code}"
+    lines = output.strip().splitlines()
     return CheckFailed(
         f"The check {how} on {agent.branch} merged into {into}; nothing was merged: {command}\n"
         + "\n".join(lines[-LINES:]),
         f"Let the agent mend it: magents send {agent.id} 'Merge {into} into your branch and make the check pass'",
-        command, error.code, error.output,
+        command, code, output,
     )  # fmt: skip
 
 
