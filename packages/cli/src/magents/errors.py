@@ -46,7 +46,8 @@ class NotDelivered(MagentsError):
 class CheckFailed(MagentsError):
     """The command that had to pass before a merge has failed on its result; nothing was merged.
 
-    `command` is what ran, `code` its exit code (None when it took too long), `output` what it printed, the last 64 MiB at most.
+    `command` is what ran, `code` its exit code (None when it took too long), `output` what it printed, of very
+    much the end.
     """
 
     def __init__(self, message: str, hint: str, command: str, code: int | None, output: str) -> None:

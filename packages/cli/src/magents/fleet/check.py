@@ -36,14 +36,14 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
 
     Its working tree is new, and gone afterwards with all that the command has started.
     """
+    import tempfile
+
     limit = int(config.load()["CHECK_TIMEOUT"])
     with hold(context, agent) as lock, tree(context, agent, commit) as place:
         context.progress(f"checking the merge: {one_line(command)}")
         env = {
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
-        import tempfile
-
         # To a file: what goes on in the background would hold a pipe open, and is not waited for.
         with tempfile.TemporaryFile() as printed:
             words = ["sh", "-c", INTO_FILE, "sh", f"/dev/fd/{printed.fileno()}", command]
