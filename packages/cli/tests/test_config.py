@@ -88,6 +88,8 @@ def test_where_a_value_came_from():
         "DOCKER_PIDS_LIMIT": ("2048", "default"),
         "DOCKER_OPTIONS": ("", "default"),
         "API_KEYS": ("", "default"),
+        "MAX_AGENTS": ("4", "default"),
+        "CHECK_TIMEOUT": ("3600", "default"),
     }
     assert found.flag("DOCKER_ENABLED")
     assert found.problems == []

@@ -26,6 +26,8 @@ FORMS = {
     "DOCKER_CPUS": (r"(\d+(\.\d+)?)?", "a number like 2 or 0.5, or empty"),
     "DOCKER_PIDS_LIMIT": (r"-1|[1-9]\d*", "a number, or -1 for no limit"),
     "DOCKER_NETWORK": (r"([A-Za-z0-9][A-Za-z0-9_.:-]*)?", "a network's name, or empty"),
+    "MAX_AGENTS": (r"[1-9]\d{0,3}", "a number from 1"),
+    "CHECK_TIMEOUT": (r"[1-9]\d{0,6}", "a number of seconds"),
     "API_KEYS": (r"([A-Za-z_][A-Za-z0-9_]*([ ,]+|$))*", "names of variables, parted by commas"),
 }
 """The form of settings whose value is neither free nor one of a few, and what it is called."""
@@ -81,6 +83,10 @@ SETTINGS = (
     Setting("DOCKER_OPTIONS", "", "More options for containers", "Added to `docker run`, in shell's quoting."),
     Setting("API_KEYS", "", "More keys for containers",
             "Names of variables that containers get from the environment, beside the usual API keys."),
+    Setting("MAX_AGENTS", "4", "Agents of tasks at once",
+            "How many agents `task-agents` lets work on a project's tasks at once."),
+    Setting("CHECK_TIMEOUT", "3600", "Time of a check",
+            "How many seconds the command of `merge --check` may take."),
 )  # fmt: skip
 KNOWN = {setting.key: setting for setting in SETTINGS}
 

@@ -43,6 +43,20 @@ class NotDelivered(MagentsError):
     """A prompt was not taken by the harness."""
 
 
+class CheckFailed(MagentsError):
+    """The command that had to pass before a merge has failed on its result; nothing was merged.
+
+    `command` is what ran, `code` its exit code (None when it took too long), `output` what it printed, of very
+    much the end.
+    """
+
+    def __init__(self, message: str, hint: str, command: str, code: int | None, output: str) -> None:
+        super().__init__(message, hint)
+        self.command = command
+        self.code = code
+        self.output = output
+
+
 class CommandFailed(MagentsError):
     """A command ran and failed, or took too long.
 

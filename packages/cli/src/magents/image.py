@@ -27,7 +27,7 @@ AGENTS = {
 }  # fmt: skip
 """The harnesses that can be built in, and what the file `versions` calls them."""
 
-OUTSIDE = {"__main__.py", "__pycache__", "cli", "docker", "doctor.py", "fleet", "image.py", "store.py"}
+OUTSIDE = {"__main__.py", "__pycache__", "cli", "docker", "doctor.py", "fleet", "image.py", "store.py", "tasks"}
 """Parts of the package that are used on the host only. They stay out, so that a change of them does not make
 an image old."""
 
@@ -213,7 +213,8 @@ def run_build(
     """`docker build` of a context with build arguments."""
     words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
     with context(content) as folder:
-        argv = ["docker", "build", "--tag", tag, *options, *words, folder]
+        # The engine would keep the container of a step that failed.
+        argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
         process.follow(argv, progress, env=HEALTH, timeout=LONGEST)
 
 

@@ -69,6 +69,8 @@ class Agent(NamedTuple):
     """Which boot of the machine it was last started in; '' when it never was."""
     pin: str
     """The ref that holds what its workspace held, once that is (being) removed; '' before."""
+    task: str = ""
+    """The task it works on, `tag:id`; '' for none."""
 
 
 class Event(NamedTuple):

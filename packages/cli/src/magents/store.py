@@ -29,15 +29,19 @@ CREATE TABLE agents (
     id TEXT NOT NULL, project TEXT NOT NULL, branch TEXT NOT NULL,
     base TEXT NOT NULL, base_commit TEXT NOT NULL, made_branch INTEGER NOT NULL,
     harness TEXT NOT NULL, command TEXT NOT NULL, runtime TEXT NOT NULL, workspace TEXT NOT NULL,
-    created REAL NOT NULL, phase TEXT NOT NULL, unattended INTEGER NOT NULL, boot TEXT NOT NULL, pin TEXT NOT NULL
+    created REAL NOT NULL, phase TEXT NOT NULL, unattended INTEGER NOT NULL, boot TEXT NOT NULL, pin TEXT NOT NULL,
+    task TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX one_id ON agents (id) WHERE phase <> 'removed';
 CREATE UNIQUE INDEX one_branch ON agents (project, branch) WHERE phase <> 'removed';
 CREATE UNIQUE INDEX one_workspace ON agents (workspace) WHERE phase <> 'removed';
 CREATE TABLE history (agent INTEGER NOT NULL, at REAL NOT NULL, what TEXT NOT NULL);
 CREATE INDEX history_of ON history (agent);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
+VERSION = 2
+CHANGES = {1: "ALTER TABLE agents ADD COLUMN task TEXT NOT NULL DEFAULT ''"}
+"""What brings a file of that version to the next one. Only ever adds, so that an older Magents can go on."""
 COLUMNS = Agent._fields
 UNSETTLED = ("creating", "removing", "restoring")
 
@@ -77,12 +81,11 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         file = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-        if file.execute("PRAGMA user_version").fetchone()[0] == 0:
-            to_wal(file)
+        if (version := version_of(file)) < VERSION:
+            if version == 0:
+                to_wal(file)
             file.execute("BEGIN IMMEDIATE")
-            if file.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in SCHEMA.strip().split(";\n"):
-                    file.execute(statement)
+            bring_up(file)
             file.execute("COMMIT")
             os.chmod(self.path, 0o600)
         return file
@@ -165,6 +168,10 @@ class Store:
         fields: dict[str, Any] = changes
         return agent._replace(**fields)
 
+    def of_tasks(self, project: str) -> list[Agent]:
+        """The agents of a project that were made for a task, removed ones too, oldest first."""
+        return self._agents("project = ? AND task <> '' ORDER BY key", project)
+
     def forget(self, agent: Agent) -> None:
         """Delete a record, as if the agent had never been asked for."""
         self._sql("DELETE FROM agents WHERE key = ?", agent.key)
@@ -234,6 +241,23 @@ class Store:
             return os.open(os.path.join(folder, id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise MagentsError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def version_of(file: sqlite3.Connection) -> int:
+    """Which form the file has; 0 for a new one."""
+    return int(file.execute("PRAGMA user_version").fetchone()[0])
+
+
+def bring_up(file: sqlite3.Connection) -> None:
+    """Give the file the form of today; another process may just have done it."""
+    version = version_of(file)
+    if version == 0:
+        for statement in SCHEMA.strip().split(";\n"):
+            file.execute(statement)
+    elif version < VERSION:
+        for number in range(version, VERSION):
+            file.execute(CHANGES[number])
+        file.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def to_wal(file: sqlite3.Connection) -> None:

@@ -107,6 +107,7 @@ def test_json_is_stable(agents, project, place, magents):
         "logs": magents("logs", "feature-two", "--json").out,
         "wait": magents("wait", "three", "--timeout", "0.1", "--json", code=124).out,
         "diff": magents("diff", "feature-one", "--json").out,
+        "conflicts": magents("conflicts", "--json").out,
         "merge": magents("merge", "feature-one", "--json").out,
         "stop": magents("stop", "three", "--json").out,
         "stop --remove-worktree": magents("stop", "feature-one", "--remove-worktree", "--json").out,
@@ -236,6 +237,7 @@ def test_completion(agents, project, magents):
     git("branch", "old-branch", cwd=project)
     assert "create" in complete("magents cr", project)
     assert complete("magents attach feature-t", project) == ["feature-two"]
+    assert complete("magents conflicts feature-t", project) == ["feature-two"]
     assert "old-branch" in complete("magents create old", project)
     assert "gemini" in complete("magents create x --agent gem", project)
     magents("stop", "feature-one", "--remove-worktree")

@@ -27,6 +27,15 @@ def docker(
     return said
 
 
+def drop_image(name: str) -> None:
+    """Remove an image, and the layers for users that were made over it."""
+    id = docker("images", "--quiet", name).strip()
+    over = docker(
+        "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference=magents/agent-user:{id}-*"
+    )
+    docker("image", "rm", "--force", *(over.split() if id else ()), name, code=None)
+
+
 class Box(NamedTuple):
     """A running container."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -18,7 +20,7 @@ from magents import image as images
 from magents.errors import MagentsError, Missing, UsageError
 from standin import homes
 
-from .conftest import docker
+from .conftest import Box, docker
 
 ROOT = Path(__file__).parents[4]
 
@@ -279,37 +281,66 @@ def test_the_users_layer(image, box):
 
 
 def test_a_foreign_image_is_refused_with_what_it_lacks(engine):
+    ended = ("ps", "--all", "--no-trunc", "--filter", "status=exited", "--format", "{{.ID}} {{.Command}}")
+    before = set(docker(*ended).splitlines())
     with pytest.raises(MagentsError) as refused:
         images.for_user(images.BASE, 1000, 1000)
     for word in ("the program git", "the program task-master", "lib/magents/init", "the user magents"):
         assert word in refused.value.message
+    assert not [row for row in set(docker(*ended).splitlines()) - before if "lib/magents/check" in row]
     with pytest.raises(Missing) as missing:
         images.for_user("magents/no-such-image", 1000, 1000)
     assert "magents image build" in missing.value.hint
 
 
-def test_the_compose_example_comes_up_healthy(image, tmp_path, until):
+def test_the_compose_example_comes_up_healthy_and_is_one_of_us(docker_mode, project, magents, tmux, until):
     compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
     if subprocess.run([*compose, "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker-compose is not installed")
-    text = (ROOT / "examples/docker-compose.agents.yml").read_text()
+    text = (ROOT / "examples/docker-compose.agents.yml").read_text().replace("magents/agent:latest", docker_mode)
     mark = uuid.uuid4().hex[:8]
-    for old, new in (
-        ("magents/agent:latest", image), ("magents-researcher", f"magents-researcher-{mark}"),
-        ("magents-developer", f"magents-developer-{mark}"),
-    ):  # fmt: skip
-        text = text.replace(old, new)
-    (tmp_path / "compose.yml").write_text(text)
+    text = re.sub(r"(AGENT_ID: |container_name: magents-)(researcher|developer)", rf"\1\2-{mark}", text)
+    (project / "compose.yml").write_text(text)
     env = {**os.environ, "ANTHROPIC_API_KEY": homes.KEY}
-    words = [*compose, "-p", f"mt{mark}", "-f", str(tmp_path / "compose.yml")]
-    names = [f"magents-researcher-{mark}", f"magents-developer-{mark}"]
+    words = [*compose, "-p", f"mt{mark}", "-f", str(project / "compose.yml")]
+    ids = [f"researcher-{mark}", f"developer-{mark}"]
     try:
-        subprocess.run([*words, "up", "-d"], env=env, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-        for name in names:
-            until(lambda name=name: docker("inspect", "-f", "{{.State.Health.Status}}", name).strip() == "healthy",
-                  60, "healthy", pause=0.5, shown=lambda name=name: docker("logs", name))  # fmt: skip
+        subprocess.run([*words, "up", "-d"], env=env, cwd=project, check=True, capture_output=True, timeout=120)
+        for id in ids:
+            until(lambda id=id: "bypass permissions on" in magents("logs", id, code=None).out, 30,
+                  "claude's screen", shown=lambda id=id: str(magents("logs", id, code=None)))  # fmt: skip
+        listed = magents("list").out
+        for id in ids:
+            assert re.search(rf"{id} .*docker .*running .*a container of your own", listed), listed
+        tmux("new-session", "-d", "-s", "user", "-x", "110", "-y", "30")
+        tmux("send-keys", "-t", "user", f"env -u TMUX {sys.executable} -m magents attach {ids[0]}", "Enter")
+        until(lambda: "bypass permissions on" in tmux("capture-pane", "-p", "-t", "user"), 20, "it, attached")
+        assert f"magents-{ids[0]}" in Box(f"magents-{ids[0]}").sh("tmux list-clients -F '#{client_session}'")
+        for id in ids:
+            until(lambda id=id: docker("inspect", "-f", "{{.State.Health.Status}}", f"magents-{id}") == "healthy\n",
+                  60, "healthy", pause=0.5, shown=lambda id=id: docker("logs", f"magents-{id}"))  # fmt: skip
     finally:
-        subprocess.run([*words, "down", "-v", "-t", "3"], env=env, cwd=tmp_path, check=False, capture_output=True)
+        subprocess.run([*words, "down", "-v", "-t", "3"], env=env, cwd=project, check=False, capture_output=True)
+
+
+def test_a_service_tells_of_a_workspace_that_is_not_its_own(box, until, tmp_path):
+    if os.geteuid():
+        pytest.skip("only root can make a folder of another user")
+    tmp_path.chmod(0o700)
+    running = box("-e", "AGENT_ID=web", "-e", "AGENT_COMMAND=pwd; sleep 600", "-v", f"{tmp_path}:/workspace")
+    until(lambda: "/workspace belongs to the user 0" in running.logs(), 10, "the reason", shown=running.logs)
+    assert "tmux" not in running.sh("ps -eo comm")
+    advice = re.search(
+        r"docker exec (\S+) (sudo chown -R magents:magents /workspace), then restart", running.logs()
+    )
+    docker("exec", advice[1], *advice[2].split())
+    docker("restart", running.name)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start", shown=running.logs)
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path, 0, 0)
+    docker("restart", running.name)
+    until(lambda: running.logs().count("belongs to the user 0") == 2, 10, "the warning", shown=running.logs)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start all the same")
 
 
 def test_options_that_make_no_sense(tmp_path, engine):

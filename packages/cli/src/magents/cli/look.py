@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from magents.fleet.look import Look, View
     from magents.model import Agent
 
+MOST = 40
+"""How many merges in memory `--long` makes at most; what it has not come to is shown as not known."""
+
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     """Options of `magents list`."""
@@ -35,7 +38,9 @@ status:
 examples:
   magents list --watch
   magents list --json | jq -r '.[] | select(.status == "waiting") | .id'"""
-    parser.add_argument("-l", "--long", action="store_true", help="also commits ahead, files changed, path")
+    parser.add_argument(
+        "-l", "--long", action="store_true", help="also commits ahead, files changed, conflicts, path"
+    )
     parser.add_argument("-w", "--watch", action="store_true", help="refresh in place, four times a second")
     parser.add_argument("--removed", action="store_true", help="agents whose workspace can be restored")
     common.add_json(parser)
@@ -89,6 +94,7 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
     """What `--long` adds, per agent; fields are null where git cannot tell. Asks git for several at once."""
     from concurrent.futures import ThreadPoolExecutor
 
+    agents = [view.agent for view in views]
     nothing = {"ahead": None, "uncommitted": None, "changed": None}
 
     def ask(view: View) -> dict[str, Any]:
@@ -100,10 +106,27 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
             return nothing
 
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 2)) as pool:
-        using = pool.submit(fleet.usage, [view.agent for view in views])
+        using = pool.submit(fleet.usage, agents)
+        clashing = pool.submit(conflicts_of, fleet, [view.agent for view in views if not view.orphan])
         found = list(pool.map(ask, views))
-        uses = using.result()
-    return [more | {"usage": uses.get(view.agent.id)} for more, view in zip(found, views, strict=True)]
+        uses, clashes = using.result(), clashing.result()
+    return [
+        more | {"usage": uses.get(view.agent.id), "conflicts": clashes.get(view.agent.id)}
+        for more, view in zip(found, views, strict=True)
+    ]
+
+
+def conflicts_of(fleet: Fleet, agents: Sequence[Agent]) -> dict[str, list[dict[str, Any]]]:
+    """What each agent's branch conflicts with; without those of which that is not known (yet)."""
+    try:
+        found = fleet.conflicts(agents, most=MOST)
+    except MagentsError:
+        return {}
+    return {
+        agent.id: [{"with": side.id or None, "branch": side.branch} for side in found.of(agent.id)]
+        for agent in agents
+        if agent.id not in found.unknown
+    }
 
 
 def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[str, list[str]]:
@@ -112,9 +135,15 @@ def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[
     def cells(name: str) -> list[str]:
         return ["?" if more[name] is None else str(more[name]) for more in long]
 
+    def clashes(of: list[dict[str, Any]] | None) -> str:
+        if of is None:
+            return "?"
+        return one_line(", ".join(side["with"] or "base" for side in of), 40) or "-"
+
     usage = {"USAGE": [more["usage"] or "-" for more in long]} if any(more["usage"] for more in long) else {}
     return {
-        "AHEAD": cells("ahead"), "CHANGED": cells("changed"), "UNCOMMITTED": cells("uncommitted"), **usage,
+        "AHEAD": cells("ahead"), "CHANGED": cells("changed"), "UNCOMMITTED": cells("uncommitted"),
+        "CONFLICTS": [clashes(more["conflicts"]) for more in long], **usage,
         "PATH": [one_line(view.agent.workspace) for view in views],
     }  # fmt: skip
 

@@ -39,7 +39,13 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Their work": {
         "diff": Command("work", "see what an agent has changed"),
         "merge": Command("work", "merge an agent's branch into its base"),
+        "conflicts": Command("conflicts", "see which agents' branches do not go together"),
         "collect": Command("work", "bring the commits of agents in containers home"),
+    },
+    "Task Master": {
+        "tasks": Command("tasks", "see the project's tasks and their agents"),
+        "task-create": Command("tasks", "make an agent for one task"),
+        "task-agents": Command("tasks", "make agents for all tasks that are ready"),
     },
     "Their lives": {
         "stop": Command("life", "end agents; with --remove-worktree, clear their workspaces away"),
@@ -57,6 +63,8 @@ GROUPS: dict[str, dict[str, Command]] = {
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 ALIASES = {"ls": "list"}
+WITH_PROGRAM = ("create", "task-create", "task-agents")
+"""Commands that take `-- PROGRAM …`."""
 
 INTRO = "Run many AI coding agents at once, each on its own git branch in its own copy of your project."
 EXAMPLES = """\
@@ -120,9 +128,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     name = words[0] if words else ""
     name = ALIASES.get(name, name)
     if name in COMMANDS:
-        words, program = split_program(words[1:]) if name == "create" else (words[1:], [])
+        words, program = split_program(words[1:]) if name in WITH_PROGRAM else (words[1:], [])
         options = build(name).parse_args(words)
-        if name == "create":
+        if name in WITH_PROGRAM:
             options.program = program
         return options
     top = top_level()
@@ -156,7 +164,7 @@ def build(name: str) -> Parser:
 def fill(parser: argparse.ArgumentParser, name: str) -> None:
     """Add a command's options to its parser."""
     module = import_module(f"magents.cli.{COMMANDS[name].module}")
-    getattr(module, f"add_{name}")(parser)
+    getattr(module, f"add_{name.replace('-', '_')}")(parser)
 
 
 def top_level() -> Parser:

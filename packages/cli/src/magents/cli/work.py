@@ -83,13 +83,16 @@ def add_merge(parser: argparse.ArgumentParser) -> None:
     """Options of `magents merge`."""
     parser.description = (
         "Merge an agent's branch into its base: in the working tree that has the base checked out, if it is\n"
-        "clean; without any where none has. A conflict changes nothing."
+        "clean; without any where none has. A conflict changes nothing.\n\n"
+        "--check runs a command on the result first, in a working tree of its own; the base moves only if that\n"
+        "passes. It runs the agent's code with your rights, also that of an agent in a container."
     )
     parser.epilog = """\
 examples:
   magents merge feature-login
   magents merge feature-login --into develop --squash
-  magents merge feature-login --commit 'Add the login page'     what is uncommitted, too"""
+  magents merge feature-login --commit 'Add the login page'     what is uncommitted, too
+  magents merge feature-login --check 'npm ci && npm test'"""
     common.add_id(parser)
     into = parser.add_argument("--into", metavar="BRANCH", default="", help="merge into this branch instead")
     into.completer = common.branches  # type: ignore[attr-defined]
@@ -98,6 +101,9 @@ examples:
     open_work = parser.add_mutually_exclusive_group()
     open_work.add_argument("--commit", metavar="MESSAGE", default="", help="commit what is uncommitted first")
     open_work.add_argument("--committed-only", action="store_true", help="leave uncommitted work out")
+    parser.add_argument(
+        "--check", metavar="COMMAND", default="", help="merge only if this shell command passes on the result"
+    )
     common.add_json(parser)
     parser.set_defaults(run=run_merge)
 
@@ -108,7 +114,7 @@ def run_merge(options: argparse.Namespace) -> int:
     agent = fleet.find(options.id)
     done = fleet.merge(
         agent, options.into, squash=options.squash, message=options.message, commit=options.commit,
-        committed_only=options.committed_only,
+        committed_only=options.committed_only, check=options.check,
     )  # fmt: skip
     if options.json:
         show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})

@@ -5,18 +5,24 @@ Each group of them is a module of its own; `Fleet` is the one door to all.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from magents.fleet.context import Context
 from magents.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from magents.fleet.assign import Job, Outcome, Request, Schedule
+    from magents.fleet.automerge import Auto
+    from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
     from magents.fleet.look import Look, View
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
+    from magents.fleet.tasks import Board
+    from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
     from magents.workspace.merge import Merged
@@ -167,12 +173,17 @@ class Fleet:
 
     def mend(self) -> Sequence[str]:
         """Complete or undo what killed commands have left half-made; returns a line for each."""
-        if not self.context.store.unsettled():
-            return []
-        from magents.fleet import mend
+        said = []
+        if os.path.isdir(self.context.checks):
+            from magents.fleet import check
 
-        self.context.mended = True
-        return mend.mend(self.context)
+            said += check.sweep(self.context)
+        if self.context.store.unsettled():
+            from magents.fleet import mend
+
+            self.context.mended = True
+            said += mend.mend(self.context)
+        return said
 
     def adopt(self, view: View) -> Agent:
         """Make a record for an orphan, from what its runtime keeps of it."""
@@ -234,11 +245,79 @@ class Fleet:
 
     def merge(
         self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",
-        committed_only: bool = False,
+        committed_only: bool = False, check: str = "",
     ) -> Merged:  # fmt: skip
         """Merge its branch into `into`, by default its base. `commit`: a message to commit what is
-        uncommitted with, first; without it uncommitted work is a Conflict, unless `committed_only`."""
+        uncommitted with, first; without it uncommitted work is a Conflict, unless `committed_only`.
+
+        `check`: a shell command that must pass on the result before `into` moves, in a working tree of its own;
+        it runs the agent's code with this user's rights. Raises CheckFailed, with its output, when it does not.
+        """
         from magents.fleet import work
 
         self.mend()
-        return work.merge(self.context, agent, into, squash, message, commit, committed_only)
+        done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
+        if agent.task:
+            from magents.fleet import tasks
+
+            tasks.after_merge(self.context, agent)
+        return done
+
+    def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
+        """Which branches of these agents conflict with their base or another agent's branch, and in which files.
+
+        Looks at what is committed and collected; touches no checkout. `agents`: by default all living ones.
+        `most`: how many merges may be made for it; results are kept, so that the next call needs fewer.
+        """
+        from magents.fleet import conflicts
+
+        return conflicts.conflicts(self.context, agents, most)
+
+    # --- tasks
+
+    def tasks(self, folder: str = ".", tag: str = "") -> Board:
+        """Task Master's tasks of the project that `folder` lies in, and what their agents make of them.
+
+        Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
+        Task Master uses now.
+        """
+        from magents.fleet import tasks
+
+        self.mend()
+        return tasks.board(self.context, folder, tag)
+
+    def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
+        """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
+        from magents.fleet import assign
+
+        self.mend()
+        return assign.one(self.context, task, id, request or assign.Request())
+
+    def task_schedule(self, request: Request) -> Schedule:
+        """What `task_agents` would do now."""
+        from magents.fleet import assign, tasks
+
+        self.mend()
+        return assign.schedule(self.context, tasks.board(self.context, request.folder, request.tag), request)
+
+    def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
+        """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
+        at once. Can be called again and again. `told` of each agent as it starts."""
+        from magents.fleet import assign, tasks
+
+        self.mend()
+        board = tasks.board(self.context, request.folder, request.tag)
+        return assign.run(self.context, board, request, told or (lambda job, view: None))
+
+    def task_watch(
+        self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
+    ) -> Iterator[Event]:
+        """Go on with `task_agents` until nothing is left that could be done; yields what happens.
+
+        `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
+        once a second.
+        """
+        from magents.fleet import watch
+
+        self.mend()
+        return watch.watch(self.context, request, drawn or (lambda board: None), auto)

@@ -85,6 +85,10 @@ def look(context: Context, agent: Agent, seen: dict[int, tuple[int, float]]) -> 
         agent = context.store.get(agent.key)
         if agent.phase == "active" and (kept_back := context.workspace(agent).collect()):
             context.store.note(agent, f"not collected: {kept_back}")
+    with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
+        from magents.fleet import lists
+
+        lists.same(context, agent.project, wait=2)
     seen[agent.key] = (now, ended)
 
 

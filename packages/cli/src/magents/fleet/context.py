@@ -37,6 +37,11 @@ class Context:
         self.mended = False
         """Whether a killed command's work was mended, so that what was asked before may not hold."""
 
+    @property
+    def checks(self) -> str:
+        """The folder of working trees in which merges are checked; there only while one is."""
+        return os.path.join(self.store.folder, "checks")
+
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
         return self.store.place(agent)
@@ -54,12 +59,9 @@ class Context:
             return kinds.Worktree(agent)
         return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
 
-    def shared(self, agent: Agent) -> str:
-        """The folder that the agents of its project share, where they cannot reach the project itself."""
-        from hashlib import sha256
-
-        digest = sha256(os.fsencode(agent.project)).hexdigest()[:12]
-        return os.path.join(self.store.folder, "shared", f"{os.path.basename(agent.project)}-{digest}")
+    def shared(self, project: str) -> str:
+        """The folder that the agents of a project share, where they cannot reach the project itself."""
+        return os.path.join(self.store.folder, "shared", digest(project))
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
@@ -87,6 +89,13 @@ class Context:
         if text.strip() and os.path.isdir(folder):
             with open(os.path.join(folder, SCREEN), "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.write(text)
+
+
+def digest(project: str) -> str:
+    """A name for a project that is a file's name, and no other project's."""
+    from hashlib import sha256
+
+    return f"{os.path.basename(project)}-{sha256(os.fsencode(project)).hexdigest()[:12]}"
 
 
 def boot() -> str:

@@ -42,6 +42,8 @@ class Wish(NamedTuple):
     """'' for the configured mode."""
     asked: Asked | None = None
     """What git was asked about `folder` and `branch` already."""
+    task: str = ""
+    """The task it is to work on, `tag:id`."""
 
 
 class Plan(NamedTuple):
@@ -89,7 +91,7 @@ def plan(context: Context, wish: Wish) -> Plan:
     agent = Agent(
         0, id, found.path, wish.branch, base, commit, not branch.commit, chosen, wish.command, mode,
         os.path.join(workspaces(found, settings), id), time.time(), "creating",
-        unattended(settings, mode), "", "",
+        unattended(settings, mode), "", "", wish.task or (moved.task if moved else ""),
     )  # fmt: skip
     result = Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env, warnings, moved)
     if moved:

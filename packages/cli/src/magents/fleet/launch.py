@@ -60,9 +60,14 @@ def secluded(context: Context, launch: Launch) -> Launch:
     from magents.workspace import clone, project
 
     agent = launch.agent
+    place = shared.provide(context, agent, context.runtime(agent).owner())
+    if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
+        from magents.fleet import lists
+
+        lists.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
-        shared=shared.provide(context, agent, context.runtime(agent).owner()),
+        shared=place,
         borrowed=clone.borrowed(agent.project),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
-from magents.fleet.look import is_alive
+from magents.fleet.context import boot
 from magents.model import Agent
 from magents.text import one_line
 from magents.workspace import project, snapshot
@@ -44,8 +44,8 @@ def try_to_settle(context: Context, agent: Agent) -> str:
 def settle(context: Context, agent: Agent) -> str:
     """Bring one agent whose command was killed to where it is whole."""
     if agent.phase == "creating":
-        if was_launched(context, agent) and is_alive(context, agent):
-            context.store.update(agent, phase="active")
+        if has_started(context, agent):
+            context.store.update(agent, phase="active", boot=boot())
             return f"{agent.id}: its creation was cut short, but it runs"
         create.undo(context, agent)
         return f"{agent.id}: its creation was cut short, and has been undone"
@@ -56,11 +56,10 @@ def settle(context: Context, agent: Agent) -> str:
     return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
 
 
-def was_launched(context: Context, agent: Agent) -> bool:
-    """Whether its program was started, the last step of a creation. A container is there long before that, while
-    its workspace is still being filled."""
-    told = events.read(context.desk(agent).here)
-    return not context.runtime(agent).private or any(event[1:3] == ("wrapper", "start") for event in told)
+def has_started(context: Context, agent: Agent) -> bool:
+    """Whether its program was started: what it has done must not be undone, nor done again. Its terminal or its
+    container may well be there before, with the workspace not yet ready."""
+    return any(event.by == "wrapper" for event in events.read(context.desk(agent).here))
 
 
 def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:

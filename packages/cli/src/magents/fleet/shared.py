@@ -21,12 +21,14 @@ You are one of several agents. Each works in its own copy of the project, `/work
 What is in this folder, `/shared`, all of them see and may change.
 
 - `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
-  work on it from anywhere.
+  work on it from anywhere. The MCP server reads it, too; write with `task-master`, where one call waits for the
+  other.
 - Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
 """
 SERVERS = {"mcpServers": {"task-master-ai": {"type": "stdio", "command": "task-master-ai", "args": [], "env": {
-    "TASK_MASTER_PROJECT_ROOT": "/shared",
+    "TASK_MASTER_PROJECT_ROOT": "/shared", "TASK_MASTER_TOOLS": "get_tasks,next_task,get_task",
 }}}}  # fmt: skip
+"""Task Master's server, only to read: it takes no lock, so what it writes would be lost where others write."""
 
 
 def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> str:
@@ -35,7 +37,7 @@ def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> st
     It appears in one step, whole. Once it is there nothing here writes to it: agents can have put links
     into it.
     """
-    path = context.shared(agent)
+    path = context.shared(agent.project)
     if os.path.isdir(path):
         return path
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

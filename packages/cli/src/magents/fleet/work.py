@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from magents.errors import Conflict, NotFound, UsageError
+from magents.errors import CheckFailed, Conflict, NotFound, UsageError
 from magents.text import one_line
 from magents.workspace import merge as merging
 
@@ -43,8 +43,9 @@ def collect(context: Context, agent: Agent) -> str:
 
 
 def merge(
-    context: Context, agent: Agent, into: str, squash: bool, message: str, commit: str, committed_only: bool
-) -> Merged:
+    context: Context, agent: Agent, into: str, squash: bool, message: str, commit: str, committed_only: bool,
+    check: str = "",
+) -> Merged:  # fmt: skip
     """Merge its branch; see `Fleet.merge`."""
     target = into or agent.base
     if not target:
@@ -57,17 +58,35 @@ def merge(
         if os.path.isdir(agent.workspace) and (kept_back := workspace.collect()):
             raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
         committed = see_to_uncommitted(agent, workspace, commit, committed_only)
-        context.progress(f"merging {agent.branch} into {target}")
-        try:
-            done = merging.merge(agent.project, agent.branch, target, squash=squash, message=message)
-        except Conflict as error:
-            error.hint = error.hint.replace("send ID", f"send {agent.id}")
-            if committed:
-                error.message += f"\nWhat was uncommitted has been committed to {agent.branch}."
-            raise
-        if done.before != done.after:
-            context.store.note(agent, f"merged into {target} as {done.after[:10]}")
-        return done
+        if not check:
+            return land(context, agent, target, squash, message, committed)
+    # A check can take an hour: the agent can be stopped and talked to meanwhile.
+    return land(context, agent, target, squash, message, committed, check)
+
+
+def land(
+    context: Context, agent: Agent, target: str, squash: bool, message: str, committed: bool, check: str = ""
+) -> Merged:
+    """Merge what is committed; with `check`, once that command has passed on the result."""
+    context.progress(f"merging {agent.branch} into {target}")
+
+    def passes(made: str) -> None:
+        from magents.fleet import check as checking
+
+        checking.run(context, agent, target, made, check)
+
+    try:
+        done = merging.merge(
+            agent.project, agent.branch, target, squash=squash, message=message, check=passes if check else None
+        )
+    except (Conflict, CheckFailed) as error:
+        error.hint = error.hint.replace("send ID", f"send {agent.id}")
+        if committed:
+            error.message += f"\nWhat was uncommitted has been committed to {agent.branch}."
+        raise
+    if done.before != done.after:
+        context.store.note(agent, f"merged into {target} as {done.after[:10]}")
+    return done
 
 
 def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committed_only: bool) -> bool:

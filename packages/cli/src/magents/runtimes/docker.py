@@ -289,9 +289,12 @@ class Docker:
         seen = {session(seen.id): seen for seen in self.observe() if seen.alive and seen.label}
         if not seen:
             return {}
-        rows = docker("stats", "--no-stream", "--format", form, *seen).text.splitlines()
+        # Of all there are: asked for one that ends just now, docker would tell nothing of the others.
+        rows = docker("stats", "--no-stream", "--format", form).text.splitlines()
         found = {}
         for name, memory, processors, processes in (row.split("\t") for row in rows):
+            if name not in seen or memory.startswith("--"):
+                continue
             most = seen[name].label
             cpus, pids = most.get("cpus", "?"), most.get("pids", "?")
             found[seen[name].id] = f"{memory.replace(' ', '')} {processors} of {cpus} cpu {processes}/{pids} pids"

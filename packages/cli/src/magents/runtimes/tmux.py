@@ -136,7 +136,9 @@ def write_files(launch: Launch) -> None:
     env = {name: value for name, value in {**launch.env, **launch.own}.items() if name not in OWN}
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
-        "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"),
+        "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
+        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     for name, text in files(launch.program, env).items():
         guarded.write(launch.folder, name, text)

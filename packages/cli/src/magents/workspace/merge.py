@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CommandFailed, Conflict, NotFound
 from magents.text import one_line
 from magents.workspace.git import git, working_tree
+from magents.workspace.worktree import common_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from magents.process import Result
+
+ROUNDS = 10
+"""How often a merge is checked anew because its target has moved meanwhile."""
 
 
 class Merged(NamedTuple):
@@ -23,13 +30,43 @@ class Merged(NamedTuple):
     """The working tree that was updated; '' when the branch is checked out nowhere."""
 
 
-def merge(project: str, branch: str, into: str, *, squash: bool = False, message: str = "") -> Merged:
+def merge(
+    project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
+    check: Callable[[str], None] | None = None,
+) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
     Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
     working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
     working tree is in the way, and NotFound when one of them does not exist.
+
+    `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
+    is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
     """
+    for _ in range(ROUNDS):
+        made = prepare(project, branch, into, squash, message)
+        if made.before == made.after:
+            return made
+        if check is None:
+            land(project, branch, made)
+            return made
+        check(made.after)
+        now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
+        if now != made.before:
+            continue
+        made = made._replace(checkout=checkout)
+        try:
+            land(project, branch, made)
+        except Conflict:
+            if tip(project, into)[0] == made.before:
+                raise
+        else:
+            return made
+    raise Conflict(f"{into} was moved by someone else during each of {ROUNDS} checks.", "Merge again.")
+
+
+def prepare(project: str, branch: str, into: str, squash: bool, message: str) -> Merged:
+    """Make the commit of a merge, or find the one to go forward to; no branch and no working tree is touched."""
     before, checkout = tip(project, into)
     work, _ = tip(project, branch)
     if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
@@ -38,18 +75,22 @@ def merge(project: str, branch: str, into: str, *, squash: bool = False, message
         check_clean(checkout, into)
     forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
     if forward and not squash:
-        after = work
-    else:
-        tree = merged_tree(project, before, work, branch, into)
-        if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
-            return Merged(into, before, before, checkout)
-        parents = [before] if squash else [before, work]
-        after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
-    if checkout:
-        follow(checkout, after)
-    else:
-        move(project, into, before, after, f"magents: merge {branch}")
+        return Merged(into, before, work, checkout)
+    tree = merged_tree(project, before, work, branch, into)
+    if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
+        return Merged(into, before, before, checkout)
+    parents = [before] if squash else [before, work]
+    after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
     return Merged(into, before, after, checkout)
+
+
+def land(project: str, branch: str, made: Merged) -> None:
+    """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
+    if made.checkout:
+        check_clean(made.checkout, made.into)
+        follow(made.checkout, made.after)
+    else:
+        move(project, made.into, made.before, made.after, f"magents: merge {branch}")
 
 
 def check_target(project: str, into: str) -> None:
@@ -71,7 +112,9 @@ def tip(project: str, branch: str) -> tuple[str, str]:
 
 def check_clean(checkout: str, branch: str) -> None:
     """Raises Conflict when a working tree has uncommitted changes in tracked files."""
-    dirty = git(checkout, "status", "--porcelain", "-z", "--untracked-files=no").text.split("\0")[:-1]
+    # The list of tasks changes while agents work; should the merge change it as well, git refuses by itself.
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
+    dirty = git(checkout, *words).text.split("\0")[:-1]
     if dirty:
         names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
         raise Conflict(
@@ -82,14 +125,12 @@ def check_clean(checkout: str, branch: str) -> None:
 
 def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) -> str:
     """The tree of the merge, made in memory. Raises Conflict with the files that do not go together."""
-    done = git(project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1))
-    tree, *names = done.text.split("\0")
-    if done.code == 0:
-        return tree
-    files = sorted({name for name in names if name})
+    made = attempt(project, ours, theirs)
+    if made.clean:
+        return made.tree
     raise Conflict(
         f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
-        + "\n".join(f"  {one_line(name)}" for name in files),
+        + "\n".join(f"  {one_line(name)}" for name in made.files or ["a folder, renamed to different places"]),
         f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
     )
 
@@ -129,3 +170,48 @@ def move(project: str, branch: str, before: str, after: str, why: str) -> None:
         git(project, "update-ref", "-m", why, f"refs/heads/{branch}", after, before)
     except CommandFailed as error:
         raise Conflict(f"{branch} was moved by someone else meanwhile.", "Merge again.") from error
+
+
+class Tip(NamedTuple):
+    """Where a local branch stands."""
+
+    commit: str
+    tree: str
+
+
+class Attempt(NamedTuple):
+    """What came of a merge in memory."""
+
+    tree: str
+    """What the merge is; with files in conflict, one that holds their marks."""
+    clean: bool
+    files: tuple[str, ...]
+    """Those in conflict, sorted; where folders were renamed to different places there can be none."""
+
+
+def tips(project: str) -> dict[str, Tip]:
+    """Every local branch, in one call."""
+    form = "--format=%(refname:lstrip=2)%00%(objectname)%00%(tree)"
+    rows = (row.split("\0") for row in git(project, "for-each-ref", form, "refs/heads").text.split("\n")[:-1])
+    return {name: Tip(commit, tree) for name, commit, tree in rows}
+
+
+def attempt(project: str, ours: str, theirs: str, scratch: str = "") -> Attempt:
+    """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
+
+    Raises CommandFailed when they have no commit in common.
+    """
+    done = git(
+        project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
+        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None,
+    )  # fmt: skip
+    tree, *names = done.text.split("\0")
+    return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))
+
+
+def borrow(project: str, scratch: str) -> None:
+    """Make an empty folder one for new objects, beside those of the project, which stay as they are."""
+    objects = os.path.join(common_folder(project), "objects")
+    os.mkdir(os.path.join(scratch, "info"))
+    with open(os.path.join(scratch, "info", "alternates"), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"{objects}\n")

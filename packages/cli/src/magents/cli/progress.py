@@ -1,0 +1,101 @@
+"""`magents task-agents --watch`: what happens, a line each, and below it how far the list is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from magents.cli.render import cut, paint, terminal_width
+from magents.text import one_line
+
+if TYPE_CHECKING:
+    from magents.fleet import Fleet
+    from magents.fleet.assign import Request
+    from magents.fleet.automerge import Auto
+    from magents.fleet.tasks import Board
+    from magents.fleet.watch import Count, Event
+
+WORDS = {
+    "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
+    "failed": "task {task}: no agent could be started: {text}", "status": "task {task} is {text}",
+    "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
+    "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
+    "left": "task {task} is left to you: {text}   magents diff {agent}",
+}  # fmt: skip
+COLOURS = {"merged": "32", "left": "31;1", "back": "33", "failed": "31;1", "problem": "33;1", "waiting": "33;1"}
+BAR = 24
+
+
+class Bar:
+    """The last line of a terminal, drawn anew at each look; nothing where the output goes elsewhere."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self.shown = shown
+
+    def draw(self, board: Board) -> None:
+        """Show how far the list is."""
+        if self.shown:
+            from magents.fleet.watch import count
+
+            text = line(count(board))
+            sys.stdout.write(f"\r{cut(text, (terminal_width() or 80) - 1)}\x1b[K")
+            sys.stdout.flush()
+
+    def clear(self) -> None:
+        """Make room for a line above it."""
+        if self.shown:
+            sys.stdout.write("\r\x1b[K")
+
+
+def line(now: Count) -> str:
+    """The bar in words."""
+    full = BAR * now.done // now.total if now.total else BAR
+    parts = [f"{now.done} of {now.total} done"]
+    words = {"running": now.running, "waiting for you": now.asking, "to review": now.review, "to come": now.waiting}
+    parts += [f"{number} {word}" for word, number in words.items() if number]
+    return f"[{'█' * full}{'·' * (BAR - full)}] {', '.join(parts)}"
+
+
+def follow(fleet: Fleet, request: Request, auto: Auto | None, *, json: bool) -> int:
+    """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
+    bar = Bar(shown=not json and sys.stdout.isatty())
+    try:
+        for event in fleet.task_watch(request, bar.draw, auto):
+            bar.clear()
+            if json:
+                print(as_line(event), flush=True)
+            elif event.event != "end":
+                print(text_of(event), flush=True)
+            if event.event == "end":
+                return ended(event, quiet=json)
+    except KeyboardInterrupt:
+        bar.clear()
+        print("The agents go on. The same command goes on where this one ended.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def as_line(event: Event) -> str:
+    """An event as one line of JSON; documented in docs/json.md."""
+    import json
+
+    return json.dumps({"at": time.time()} | {key: value or None for key, value in event._asdict().items()})
+
+
+def text_of(event: Event) -> str:
+    """An event for people."""
+    text = WORDS[event.event].format(task=event.task, agent=event.agent, text=one_line(event.text, 300))
+    return f"{time.strftime('%H:%M:%S')}  {paint(text, COLOURS.get(event.event, ''))}"
+
+
+def ended(event: Event, *, quiet: bool) -> int:
+    """The last word; returns the exit code."""
+    if event.text == "done":
+        if not quiet:
+            print("All tasks are done.")
+        return 0
+    if not quiet:
+        print("Nothing is left that could be done now:")
+        print("\n".join(f"  {part}" for part in event.text.split("; ")))
+    return 1

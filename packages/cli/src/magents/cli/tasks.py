@@ -1,0 +1,365 @@
+"""`magents tasks`, `magents task-create` and `magents task-agents`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from magents.cli import common
+from magents.cli.create import harness_names
+from magents.cli.render import as_json, complain, count, cut, paint, show_json, table, terminal_width, warn
+from magents.errors import MagentsError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from magents.fleet.assign import Job, Outcome, Request, Schedule
+    from magents.fleet.automerge import Auto
+    from magents.fleet.look import View
+    from magents.fleet.tasks import Board, Hand
+    from magents.tasks.model import Task
+
+COLOURS = {
+    "done": "32",
+    "completed": "32",
+    "in-progress": "36",
+    "review": "33;1",
+    "cancelled": "2",
+    "blocked": "31",
+}
+
+
+def add_tasks(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents tasks`."""
+    parser.description = (
+        "See Task Master's tasks of the project you stand in, with their agents: which can be begun now, which\n"
+        "wait for what, which are being worked on, which are to be reviewed and merged."
+    )
+    parser.epilog = """\
+examples:
+  magents tasks --graph
+  magents tasks --json | jq -r '.tasks[] | select(.ready) | .id'"""
+    add_tag(parser)
+    parser.add_argument("--graph", action="store_true", help="draw what waits for what")
+    common.add_json(parser)
+    parser.set_defaults(run=run_tasks)
+
+
+def add_tag(parser: argparse.ArgumentParser) -> None:
+    """`--tag`."""
+    parser.add_argument(
+        "--tag", metavar="TAG", default="", help="the tag to look at (default: Task Master's current one)"
+    )
+
+
+def run_tasks(options: argparse.Namespace) -> int:
+    """Print the tasks."""
+    board = common.fleet().tasks(common.here(), options.tag)
+    for problem in board.problems:
+        warn(problem)
+    if options.json:
+        show_json({
+            "project": board.project, "tag": board.tasks.tag, "file": board.tasks.path,
+            "tasks": [row_of(board, task) for task in board.tasks.tasks],
+        })  # fmt: skip
+    elif options.graph:
+        from magents.tasks import graph
+
+        width = terminal_width()
+        lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))
+        print("\n".join(cut(line, width) if width else line for line in lines))
+    else:
+        print("\n".join(rows(board, terminal_width())))
+    return 1 if board.problems else 0
+
+
+def row_of(board: Board, task: Task) -> dict[str, Any]:
+    """A task as programs see it. Documented in docs/json.md."""
+    hand = board.hands.get(task.id)
+    ready = task in board.plan.ready
+    return {
+        "id": task.id, "title": task.title, "status": task.status, "priority": task.priority,
+        "dependencies": list(task.dependencies), "ready": ready and not living(hand),
+        "why": board.plan.left.get(task.id), "agent": hand.agent.id if hand and hand.status else None,
+        "agent_status": hand.status.state if hand and hand.status else None,
+        "branch": hand.agent.branch if hand else None, "merged": hand.merged if hand else None,
+        "ahead": hand.ahead if hand else None,
+        "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
+    }  # fmt: skip
+
+
+def living(hand: Hand | None) -> bool:
+    """Whether it has an agent."""
+    return hand is not None and hand.status is not None
+
+
+def rows(board: Board, columns: int | None) -> list[str]:
+    """The table, and what comes next."""
+    tasks = board.tasks.tasks
+    if not tasks:
+        return [f"No tasks under the tag {board.tasks.tag}. Make some: task-master parse-prd FILE"]
+    head = ["ID", "TITLE", "PRIORITY", "STATUS", "AGENT", "WORK", "NEXT"]
+    cells = [
+        [
+            t.id,
+            cut(t.title, 44),
+            t.priority,
+            t.status,
+            agent_of(board.hands.get(t.id)),
+            work_of(board, t),
+            next_of(board, t),
+        ]
+        for t in tasks
+    ]
+    lines = table(head, cells, columns)
+    shown = [paint(lines[0], "2")]
+    for line, task in zip(lines[1:], tasks, strict=True):
+        colour = COLOURS.get(task.status, "")
+        shown.append(line.replace(f" {task.status} ", f" {paint(task.status, colour)} ", 1) if colour else line)
+    return [*shown, "", summary(board)]
+
+
+def agent_of(hand: Hand | None) -> str:
+    """Its agent and what that does."""
+    return f"{hand.agent.id} ({hand.status.state})" if hand and hand.status else "-"
+
+
+def work_of(board: Board, task: Task) -> str:
+    """How much an agent has committed, and whether that is merged."""
+    hand = board.hands.get(task.id)
+    if hand is None:
+        return "-"
+    return "merged" if hand.merged else "?" if hand.ahead is None else count(hand.ahead, "commit")
+
+
+def next_of(board: Board, task: Task) -> str:
+    """What is to be done about it."""
+    hand = board.hands.get(task.id)
+    if task.done:
+        return ""
+    if hand and hand.status and task.status == "review":
+        return f"magents merge {hand.agent.id}"
+    if task in board.plan.ready:
+        return "" if living(hand) else paint("ready", "32;1")
+    why = board.plan.left.get(task.id, "")
+    return why if why != task.status else ""
+
+
+def summary(board: Board) -> str:
+    """One line under the table."""
+    done = sum(task.done for task in board.tasks.tasks)
+    ready = sum(not living(board.hands.get(task.id)) for task in board.plan.ready)
+    text = f"{done} of {count(len(board.tasks.tasks), 'task')} done, {ready} ready"
+    return f"{text}: magents task-agents" if ready else text
+
+
+def node(board: Board, task: Task) -> str:
+    """A task in the drawing."""
+    hand = board.hands.get(task.id)
+    state = paint(task.status, COLOURS.get(task.status, ""))
+    more = f", {agent_of(hand)}" if living(hand) and not task.done else ""
+    ready = ", ready" if task in board.plan.ready and not living(hand) else ""
+    return f"{task.id} {task.title} ({state}{more}{ready})"
+
+
+def add_agents(parser: argparse.ArgumentParser) -> None:
+    """The options that `task-create` and `task-agents` share."""
+    add_tag(parser)
+    agent = parser.add_argument(
+        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
+    )
+    agent.completer = harness_names  # type: ignore[attr-defined]
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
+    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    common.add_json(parser)
+    parser.set_defaults(program=[], mode="")
+
+
+def request_of(options: argparse.Namespace, **more: Any) -> Request:
+    """What is asked for."""
+    from magents.fleet.assign import Request
+
+    if options.program and options.agent:
+        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+    return Request(
+        common.here(),
+        options.tag,
+        runtime=options.mode,
+        harness=options.agent,
+        command=tuple(options.program),
+        **more,
+    )
+
+
+def add_task_create(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents task-create`."""
+    parser.usage = "magents task-create TASK [ID] [options] [-- PROGRAM …]"
+    parser.description = (
+        "Make an agent for one task or subtask, on the branch task/<id>-<title>. Its prompt is the task, with\n"
+        "what the tasks before it have brought; or `.taskmaster/templates/magents-prompt.md`, filled in."
+    )
+    parser.epilog = """\
+examples:
+  magents task-create 3
+  magents task-create 3.2 login-form --agent codex"""
+    parser.add_argument("task", metavar="TASK", help="a task's id, or a subtask's: 3.2")
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", default="", help="what to call the agent (default: task-TASK)"
+    )
+    add_agents(parser)
+    parser.set_defaults(run=run_task_create)
+
+
+def run_task_create(options: argparse.Namespace) -> int:
+    """Make an agent for a task."""
+    fleet = common.fleet()
+    agent = fleet.task_create(options.task, options.id, request_of(options))
+    if options.json:
+        from magents.fleet.look import View
+
+        show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
+    else:
+        print(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
+        print(f"  go there   magents attach {agent.id}")
+    return 0
+
+
+def add_task_agents(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents task-agents`."""
+    parser.usage = "magents task-agents [options] [-- PROGRAM …]"
+    parser.description = (
+        "Make agents for all tasks that are ready, the most urgent first, as long as memory allows; and start\n"
+        "those again that have ended before their task was done. Type it again when some are merged."
+    )
+    parser.epilog = """\
+examples:
+  magents task-agents --dry-run
+  magents task-agents --max 3 --docker
+  magents task-agents --only 2,5
+  magents task-agents --watch --yes --json > events        one event a line"""
+    parser.add_argument(
+        "--max", metavar="N", type=positive, default=0, help="how many may be at work at once (setting MAX_AGENTS)"
+    )
+    parser.add_argument(
+        "--only", metavar="TASK", action="append", default=[], help="only these tasks; several parted by commas"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say which would be started, and start none")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="go on as tasks are merged, until all is worked off"
+    )
+    parser.add_argument("--auto-merge", action="store_true", help="with --watch: merge what is finished")
+    parser.add_argument(
+        "--check", metavar="COMMAND", default="", help="with --auto-merge: what must succeed on the merge's result"
+    )
+    parser.add_argument(
+        "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
+    )
+    add_agents(parser)
+    parser.set_defaults(run=run_task_agents)
+
+
+def positive(text: str) -> int:
+    """A number from 1. Raises ValueError, which argparse tells of by this function's name."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def run_task_agents(options: argparse.Namespace) -> int:
+    """Make agents for the ready tasks."""
+    fleet = common.fleet()
+    only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
+    request = request_of(options, most=options.max, only=tuple(only))
+    if options.check and not options.auto_merge:
+        raise UsageError("`--check` needs `--auto-merge`.")
+    if options.auto_merge and not options.watch:
+        raise UsageError("`--auto-merge` needs `--watch`.")
+    if options.watch and options.dry_run:
+        raise UsageError("`--watch` and `--dry-run` exclude each other.")
+    planned = fleet.task_schedule(request)
+    if options.dry_run:
+        tell_schedule(planned, options.json)
+        return 0
+    if (planned.jobs or options.watch) and not options.yes and not agreed(planned, options.json):
+        return 1
+    if options.watch:
+        from magents.cli import progress
+
+        return progress.follow(fleet, request, auto_of(options), json=options.json)
+
+    def told(job: Job, view: View) -> None:
+        if not options.json:
+            how = "goes on with" if job.again else "works on"
+            print(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
+
+    return tell_outcome(fleet.task_agents(request, told), options.json)
+
+
+def auto_of(options: argparse.Namespace) -> Auto | None:
+    """How finished agents are to be merged."""
+    if not options.auto_merge:
+        return None
+    from magents.fleet.automerge import Auto
+
+    return Auto(options.check, options.retries)
+
+
+def agreed(planned: Schedule, json: bool) -> bool:
+    """Whether the user says yes."""
+    if json or not sys.stdin.isatty():
+        raise UsageError("`task-agents` asks before it acts, and here is nobody to ask.", "Give: --yes")
+    print("\n".join(schedule_lines(planned)))
+    if input(f"Start {count(len(planned.jobs), 'agent')}? [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print("Nothing was done.")
+    return False
+
+
+def tell_schedule(planned: Schedule, json: bool) -> None:
+    """Say what would be done."""
+    if json:
+        show_json({
+            "start": [{"task": job.task.id, "title": job.task.title, "again": job.again} for job in planned.jobs],
+            "left": planned.left, "max": planned.most,
+        })  # fmt: skip
+    else:
+        print("\n".join(schedule_lines(planned)))
+
+
+def schedule_lines(planned: Schedule) -> list[str]:
+    """The same in lines."""
+    if planned.jobs:
+        lines = ["Would start:"]
+        lines += table(
+            ["  TASK", "TITLE", "PRIORITY", ""],
+            [
+                [f"  {j.task.id}", cut(j.task.title, 60), j.task.priority, "again" if j.again else ""]
+                for j in planned.jobs
+            ],
+        )
+    else:
+        lines = ["No task to start an agent for."]
+    return lines + left_lines(planned.left)
+
+
+def left_lines(left: dict[str, str]) -> list[str]:
+    """Why the others get none."""
+    return ["Left for now:", *(f"  {id}  {why}" for id, why in left.items())] if left else []
+
+
+def tell_outcome(outcome: Outcome, json: bool) -> int:
+    """Say what was done; returns the exit code."""
+    if json:
+        show_json({
+            "started": [as_json(view) | {"task": job.task.id} for job, view in outcome.started],
+            "failed": {id: error.message for id, error in outcome.failed.items()}, "left": outcome.left,
+        })  # fmt: skip
+    else:
+        for id, error in outcome.failed.items():
+            complain(MagentsError(f"task {id}: {error.message}", error.hint))
+        if not outcome.started and not outcome.failed:
+            print("No task to start an agent for.")
+        print("\n".join(left_lines(outcome.left)), end="\n" if outcome.left else "")
+    return 1 if outcome.failed else 0

@@ -1,0 +1,230 @@
+"""Agents for tasks: one for one task, or for all that are ready."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import config, guarded, names
+from magents.errors import Conflict, MagentsError, NotFound, UsageError
+from magents.fleet import create, launch, lists, look, remove, tasks
+from magents.fleet.look import View
+from magents.tasks import file, prompt
+from magents.tasks.plan import reason
+from magents.text import one_line, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from magents.fleet.context import Context
+    from magents.fleet.tasks import Board, Hand
+    from magents.model import Agent
+    from magents.tasks.model import Task
+
+TEMPLATE = "templates/magents-prompt.md"
+"""The project's own prompt, below `.taskmaster`."""
+NEEDED = 700
+"""MiB of memory that must be free for one more agent: what a harness takes, and some for its tests."""
+BUSY = ("working", "waiting", "running", "creating", "restoring")
+
+
+class Request(NamedTuple):
+    """How agents for tasks are to be made."""
+
+    folder: str = "."
+    tag: str = ""
+    most: int = 0
+    """How many may be at work at once; 0 for the setting MAX_AGENTS."""
+    only: Sequence[str] = ()
+    """Ids of the only tasks to look at; empty for all."""
+    runtime: str = ""
+    harness: str = ""
+    command: Sequence[str] = ()
+    env: Mapping[str, str] = {}
+
+
+class Job(NamedTuple):
+    """A task that gets an agent."""
+
+    task: Task
+    hand: Hand | None
+    """The agent that worked on it before."""
+
+    @property
+    def again(self) -> bool:
+        """Whether it goes on with what was begun."""
+        return self.hand is not None
+
+
+class Schedule(NamedTuple):
+    """What is to be done now."""
+
+    jobs: list[Job]
+    left: dict[str, str]
+    """Why each of the other open tasks gets none, by id."""
+    most: int
+
+
+class Outcome(NamedTuple):
+    """What was done."""
+
+    started: list[tuple[Job, View]]
+    failed: dict[str, MagentsError]
+    left: dict[str, str]
+
+
+def schedule(context: Context, board: Board, request: Request) -> Schedule:
+    """Which tasks get an agent now: those in progress whose agent is not at work any more, then the ready ones."""
+    every = board.tasks.every()
+    for id in request.only:
+        if id not in every:
+            raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
+    most = request.most or int(config.load()["MAX_AGENTS"])
+    slots = most - sum(hand.status is not None and hand.status.state in BUSY for hand in board.hands.values())
+    left = {task.id: board.plan.left.get(task.id, "") for task in board.tasks.tasks if not task.done}
+    jobs: list[Job] = []
+    for job in candidates(board):
+        id = job.task.id
+        if request.only and id not in request.only:
+            left[id] = "not asked for"
+        elif len(jobs) >= slots:
+            left[id] = f"{most} agents are at work already" if slots <= 0 else f"no more than {most} at once"
+        else:
+            jobs.append(job)
+            left.pop(id, None)
+    for id, hand in board.hands.items():
+        if id in left and hand.status:
+            left[id] = standing(every[id].status, hand)
+    return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most)
+
+
+def candidates(board: Board) -> list[Job]:
+    """All that could get an agent, in the order of their turn."""
+    every = board.tasks.every()
+    broken = [
+        Job(every[id], hand)
+        for id, hand in board.hands.items()
+        if id in every
+        and every[id].status == "in-progress"
+        and not hand.merged
+        and (hand.status is None or hand.status.state in tasks.ENDED)
+    ]
+    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in tasks.ENDED}
+    return broken + [Job(t, board.hands.get(t.id)) for t in board.plan.ready if t.id not in living]
+
+
+def standing(status: str, hand: Hand) -> str:
+    """Why a task that has an agent gets no other."""
+    state = hand.status.state if hand.status else ""
+    if status == "review":
+        return f"review: magents diff {hand.agent.id}, then magents merge {hand.agent.id}"
+    return f"{hand.agent.id} is {state}"
+
+
+def run(
+    context: Context, board: Board, request: Request, told: Callable[[Job, View], None] = lambda job, view: None
+) -> Outcome:
+    """Do what `schedule` says, one after the other; `told` of each agent as it starts.
+
+    One that fails does not keep the others from it. Ends early where memory is short.
+    """
+    planned = schedule(context, board, request)
+    outcome = Outcome([], {}, planned.left)
+    for number, job in enumerate(planned.jobs):
+        if short := shortage():
+            outcome.left.update({later.task.id: short for later in planned.jobs[number:]})
+            break
+        try:
+            agent = begin(context, board, job, request)
+        except MagentsError as error:
+            outcome.failed[job.task.id] = error
+            continue
+        view = View(agent, look.one(context, agent))
+        outcome.started.append((job, view))
+        told(job, view)
+    return outcome
+
+
+def one(context: Context, id: str, name: str, request: Request) -> Agent:
+    """An agent for one task or subtask. Raises Conflict when it has one, or cannot be begun yet."""
+    board = tasks.board(context, request.folder, request.tag)
+    every = board.tasks.every()
+    task = every.get(id)
+    if task is None:
+        raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
+    hand = board.hands.get(id)
+    if hand and hand.status and hand.status.state not in tasks.ENDED:
+        raise Conflict(
+            f"Task {id} already has an agent: {hand.agent.id}.", f"Go to it: magents attach {hand.agent.id}"
+        )
+    if task.status not in ("pending", "in-progress"):
+        raise Conflict(
+            f"Task {id} is {task.status}.",
+            f"If it is to be worked on: task-master set-status --id={id} --status=pending",
+        )
+    if why := reason(task._replace(status="pending"), every):
+        raise Conflict(f"Task {id} {why}.", "Merge those first; `magents tasks --graph` shows what waits for what.")
+    return begin(context, board, Job(task, hand), request, name)
+
+
+def begin(context: Context, board: Board, job: Job, request: Request, name: str = "") -> Agent:
+    """Make the agent of a task, or start it again; then the task is in progress."""
+    agent = again(context, board, job, request) if job.hand and job.hand.status else None
+    agent = agent or made(context, board, job, request, name)
+    file.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
+    lists.try_same(context, board.project)
+    return agent
+
+
+def again(context: Context, board: Board, job: Job, request: Request) -> Agent | None:
+    """Start an agent that has ended again, where it was. None: it is to move to another mode, so it was stopped,
+    and a new one takes its work over."""
+    assert job.hand is not None
+    agent = job.hand.agent
+    if request.runtime and request.runtime != agent.runtime:
+        remove.stop(context, agent)
+        return None
+    text = "Go on where you left off. Your task was this:\n\n" + words(context, board, job.task, agent.branch)
+    launch.start(context, agent, text)
+    return context.store.get(agent.key)
+
+
+def made(context: Context, board: Board, job: Job, request: Request, name: str) -> Agent:
+    """A new agent; on the branch of the one before it, where there was one."""
+    tag, task = board.tasks.tag, job.task
+    branch = job.hand.agent.branch if job.hand else prompt.branch(tag, task)
+    taken = {agent.id for agent in context.store.live()}
+    if job.hand and job.hand.status:
+        taken.discard(job.hand.agent.id)  # it makes way
+    id = name or names.free(prompt.agent_id(tag, task), taken)
+    if request.command and request.harness:
+        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+    wish = create.Wish(
+        branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
+        env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),
+    )  # fmt: skip
+    return create.create(context, wish)
+
+
+def words(context: Context, board: Board, task: Task, branch: str) -> str:
+    """The prompt."""
+    raw = guarded.read(os.path.join(board.project, file.FOLDER, TEMPLATE), 65536)
+    template = plain(raw.decode("utf-8", "replace"))
+    return prompt.write(task, branch, tasks.delivered(context, board, task), template)
+
+
+def shortage() -> str:
+    """Why memory does not allow for one more agent; '' when it does."""
+    free = memory()
+    if free is None or free >= NEEDED:
+        return ""
+    return f"memory is short: {free} MiB are free, {NEEDED} are needed for one more"
+
+
+def memory() -> int | None:
+    """MiB that are free for new programs, as Linux reckons; None where that cannot be told."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,163 @@
+"""Merging the agents of finished tasks by themselves; what does not go through goes back to its agent.
+
+One after the other, each task after those it depends on. How often an agent was asked to mend its work is noted in
+its history, so that a killed command does not begin to count anew.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import CheckFailed, Conflict, MagentsError
+from magents.fleet import launch, look, talk, tasks, work
+from magents.tasks import file
+from magents.tasks.plan import order
+from magents.text import one_line
+from magents.workspace import merge as merging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from magents.fleet.context import Context
+    from magents.fleet.tasks import Board
+    from magents.model import Agent
+    from magents.tasks.model import Task
+
+SENT = "sent back: "
+"""How a line of an agent's history begins that tells of work it was asked to mend."""
+LONGEST = 20_000
+"""Characters of a check's output that an agent is shown: the last ones."""
+LEFT = "left to a person: "
+"""The same, of work that it was asked to mend often enough."""
+AT_WORK = ("working", "running", "waiting")
+OVER = ("done", "stopped", "lost")
+
+
+class Auto(NamedTuple):
+    """How finished agents are merged."""
+
+    check: str = ""
+    """A command that must succeed on the merge's result; '' for none."""
+    retries: int = 2
+    """How often an agent may mend its work before a person has to look."""
+
+
+class Back(MagentsError):
+    """Work that cannot be merged as it is, in words for its agent."""
+
+
+class Step(NamedTuple):
+    """What has become of one finished agent."""
+
+    what: str
+    """`merged`, `back` (it is to mend its work), `left` (a person has to look), `problem`."""
+    task: Task
+    agent: Agent
+    text: str = ""
+
+
+def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
+    """The finished agents that may be merged, each after what it depends on."""
+    for task in order(board.tasks.every().values()):
+        hand = board.hands.get(task.id)
+        over = task.status == "review" and hand and hand.status and hand.status.state in OVER
+        if over and hand and not left(context, hand.agent):
+            yield task, hand.agent
+
+
+def left(context: Context, agent: Agent) -> bool:
+    """Whether its work was left to a person."""
+    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
+
+
+def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
+    """Merge the first finished agent that can be merged, or send it back; before it, tell of those that cannot.
+
+    One at a time: what it unblocks can begin before the next one.
+    """
+    resume(board)
+    for task, agent in candidates(context, board):
+        step = merge_one(context, board, task, agent, auto)
+        yield step
+        if step.what != "problem":
+            return
+
+
+def resume(board: Board) -> None:
+    """Tasks whose agents are at work again are in progress: whoever sent them back was killed before saying so."""
+    every = board.tasks.every()
+    again = {
+        id: ("review", "in-progress")
+        for id, hand in board.hands.items()
+        if id in every and every[id].status == "review" and hand.status and hand.status.state in AT_WORK
+    }
+    file.move(board.project, board.tasks.tag, again)
+
+
+def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Auto) -> Step:
+    """Merge one agent; or send its work back; or leave it to a person."""
+    try:
+        merging.check_target(agent.project, agent.base)
+        done = attempt(context, agent, auto)
+    except Back as error:
+        return try_to_send(context, board, task, agent, auto, error.message)
+    except MagentsError as error:  # nothing that the agent could mend
+        return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
+    tasks.after_merge(context, agent)
+    return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
+
+
+def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
+    """Merge it. Raises Back for what the agent can mend, any other MagentsError for what it cannot."""
+    if kept_back := work.collect(context, agent):
+        raise Conflict(f"{kept_back}.", "Bring the two together.")
+    workspace = context.workspace(agent)
+    if os.path.isdir(agent.workspace) and (names := workspace.uncommitted()):
+        shown = ", ".join(one_line(name) for name in names[:20])
+        raise Back(f"There is uncommitted work in your workspace: {shown}. Commit what belongs to the task.")
+    summary = workspace.summary()
+    if not summary.ahead:
+        raise Back(f"Your branch {agent.branch} has no commit of its own. Do the task, and commit it.")
+    base, _ = merging.tip(agent.project, agent.base)
+    tip, _ = merging.tip(agent.project, agent.branch)
+    try:
+        merging.merged_tree(agent.project, base, tip, agent.branch, agent.base)
+    except Conflict as error:
+        raise Back(
+            f"{error.message}\n\nMerge {agent.base} into your branch {agent.branch}, resolve the conflicts so that "
+            "both changes are there, and commit."
+        ) from error
+    try:
+        return work.merge(context, agent, "", False, "", "", False, auto.check)
+    except CheckFailed as error:
+        raise Back(
+            f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
+            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} into your branch {agent.branch} if it is behind, "
+            "mend what fails, and commit."
+        ) from error
+
+
+def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
+    """`send_back`; an agent that cannot be told is a problem, and told again at the next look."""
+    try:
+        return send_back(context, board, task, agent, auto, why)
+    except MagentsError as error:
+        return Step("problem", task, agent, f"{agent.id} cannot be asked to mend its work: {error.message}")
+
+
+def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
+    """Ask the agent to mend its work, or leave it to a person when it was asked as often as it may be."""
+    asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
+    first = one_line(why)
+    if asked >= auto.retries:
+        context.store.note(agent, f"{LEFT}{first}")
+        return Step("left", task, agent, first)
+    text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
+    if look.is_alive(context, agent):
+        talk.send(context, agent, text, 30.0)
+    else:
+        launch.start(context, agent, text)
+    context.store.note(agent, f"{SENT}{first}")
+    file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
+    return Step("back", task, agent, first)

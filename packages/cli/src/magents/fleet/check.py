@@ -1,0 +1,147 @@
+"""Checking a merge before it is made: the user's command runs on its result, in a working tree of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from magents import config, process
+from magents.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
+from magents.text import one_line
+from magents.workspace import include, worktree
+from magents.workspace.git import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from magents.fleet.context import Context
+    from magents.model import Agent
+
+MARK = "MAGENTS_CHECK"
+"""In the environment of what a check runs: its working tree. So all of it can be found and ended."""
+LINES = 40
+"""How much of a failing command's output is shown."""
+INTO_FILE = 'exec sh -c "$2" >>"$1" 2>&1'
+MOST = 64 * 1024 * 1024
+"""Bytes at the end of a failing command's output that are read."""
+GRACE = 3.0
+"""Seconds that what a check has started gets to end by itself, before it is killed."""
+
+
+def run(context: Context, agent: Agent, into: str, commit: str, command: str) -> None:
+    """Run a shell command on `commit`, the merge of an agent's branch. Raises CheckFailed unless it exits with 0.
+
+    Its working tree is new, and gone afterwards with all that the command has started.
+    """
+    import tempfile
+
+    limit = int(config.load()["CHECK_TIMEOUT"])
+    with hold(context, agent) as lock, tree(context, agent, commit) as place:
+        context.progress(f"checking the merge: {one_line(command)}")
+        env = {
+            "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
+        }  # fmt: skip
+        # To a file: what goes on in the background would hold a pipe open, and is not waited for.
+        with tempfile.TemporaryFile() as printed:
+            words = ["sh", "-c", INTO_FILE, "sh", f"/dev/fd/{printed.fileno()}", command]
+            try:
+                process.run(words, cwd=place, env=env, timeout=limit, keep=(lock, printed.fileno()))
+            except CommandFailed as error:
+                printed.seek(max(0, os.fstat(printed.fileno()).st_size - MOST))
+                raise failed(agent, into, command, error.code, process.decode(printed.read(MOST)), limit) from error
+            finally:
+                end_all(f"{MARK}={place}")
+
+
+def failed(agent: Agent, into: str, command: str, code: int | None, output: str, limit: int) -> CheckFailed:
+    """The error that shows how a check has ended."""
+    how = f"took longer than {limit} s" if code is None else f"failed with exit code {code}"
+    lines = output.strip().splitlines()
+    return CheckFailed(
+        f"The check {how} on {agent.branch} merged into {into}; nothing was merged: {command}\n"
+        + "\n".join(lines[-LINES:]),
+        f"Let the agent mend it: magents send {agent.id} 'Merge {into} into your branch and make the check pass'",
+        command, code, output,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def hold(context: Context, agent: Agent) -> Iterator[int]:
+    """The lock of an agent's check, which its command inherits. No id has a dot."""
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(context.store.lock(f"{agent.id}.check", wait=0))
+        except Conflict as error:
+            raise Conflict(f"A merge of {agent.id} is being checked already.", "Wait for its end.") from error
+        yield lock
+
+
+@contextlib.contextmanager
+def tree(context: Context, agent: Agent, commit: str) -> Iterator[str]:
+    """A working tree of the project at `commit`, on no branch."""
+    place = os.path.join(context.checks, str(agent.key))
+    worktree.remove(agent.project, place)  # what a killed command has left
+    os.makedirs(context.checks, mode=0o700, exist_ok=True)
+    try:
+        git(agent.project, "worktree", "add", "--quiet", "--detach", place, commit, timeout=3600)
+        include.copy(agent.project, place)
+        yield place
+    finally:
+        clear(context, agent.project, place)
+
+
+def clear(context: Context, project: str, place: str) -> None:
+    """Delete a check's working tree; the folder of all, too, when it was the last."""
+    worktree.remove(project, place)
+    with contextlib.suppress(OSError):
+        os.rmdir(context.checks)
+
+
+def end_all(mark: str) -> None:
+    """End what a check has left running, firmly if need be."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in process.marked(mark):
+            process.end(pid, number)
+        until = time.monotonic() + GRACE
+        while process.marked(mark):
+            if time.monotonic() > until:
+                break
+            time.sleep(0.02)
+        else:
+            return
+
+
+def sweep(context: Context) -> list[str]:
+    """Delete the working trees of killed checks, a line for each. One whose command still runs is left alone."""
+    said = []
+    names = os.listdir(context.checks) if os.path.isdir(context.checks) else []
+    for name in names:
+        if name.isdecimal():
+            said += sweep_one(context, int(name), os.path.join(context.checks, name))
+    if any(name.startswith(worktree.TRASH) for name in names):
+        worktree.sweep(context.checks)
+    with contextlib.suppress(OSError):
+        os.rmdir(context.checks)
+    return said
+
+
+def sweep_one(context: Context, key: int, place: str) -> list[str]:
+    """`sweep` for one agent. What fails is told, and tried again next time: it must not block all commands."""
+    try:
+        agent = context.store.get(key)
+        with context.store.lock(f"{agent.id}.check", wait=0):
+            if not os.path.lexists(place):
+                return []
+            clear(context, agent.project, place)
+        return [f"{agent.id}: the check of its merge was cut short; nothing was merged"]
+    except Conflict:
+        return []
+    except NotFound:  # forgotten, and its project with it
+        with contextlib.suppress(OSError):
+            worktree.discard(place)
+        return []
+    except MagentsError as error:
+        return [f"{place} cannot be cleared away: {error.message} {error.hint}"]

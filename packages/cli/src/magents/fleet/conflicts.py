@@ -1,0 +1,212 @@
+"""Which agents' branches do not go together, found by merging them in memory: before they collide.
+
+Every branch with its base, and every two branches of a project. What came of two commits stays true, so it is kept
+in the store's folder for as long as branches stand at both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import CommandFailed, MagentsError
+from magents.fleet.context import digest
+from magents.text import one_line
+from magents.workspace.merge import Attempt, attempt, borrow, tips
+from magents.workspace.worktree import discard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from magents.fleet.context import Context
+    from magents.model import Agent
+    from magents.workspace.merge import Tip
+
+AT_ONCE = 2
+"""How many merges run at the same time."""
+SCRATCH = "scratch-"
+DAY = 86400
+Pair = tuple[str, str]
+"""Two commits, sorted: a merge of two conflicts in the same files whichever comes first."""
+
+
+class Side(NamedTuple):
+    """One of two branches that conflict."""
+
+    id: str
+    """The agent whose branch it is; '' for a base."""
+    branch: str
+
+
+class Clash(NamedTuple):
+    """Two branches that conflict."""
+
+    one: Side
+    other: Side
+    files: tuple[str, ...]
+    """Names as git has them; strip control characters before you print them. Can be empty: see `Attempt`."""
+
+
+class Conflicts(NamedTuple):
+    """What was found."""
+
+    clashes: list[Clash]
+    unknown: set[str]
+    """Ids of agents for which not all was tried."""
+    problems: list[str]
+    """What could not be tried, a line each."""
+
+    def of(self, id: str) -> list[Side]:
+        """What the branch of an agent conflicts with."""
+        found = [clash.other for clash in self.clashes if clash.one.id == id]
+        return found + [clash.one for clash in self.clashes if clash.other.id == id]
+
+
+def conflicts(context: Context, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
+    """See `Fleet.conflicts`."""
+    live = context.store.live()
+    asked = {agent.id for agent in (live if agents is None else agents)}
+    found = Conflicts([], set(), [])
+    for project in sorted({agent.project for agent in live if agent.id in asked}):
+        try:
+            in_project(context, project, [agent for agent in live if agent.project == project], asked, most, found)
+        except MagentsError as error:
+            found.unknown.update(agent.id for agent in live if agent.project == project)
+            found.problems.append(f"{project}: {error.message}")
+    return found
+
+
+def collisions(context: Context, agents: Sequence[Agent]) -> Mapping[str, set[str]]:
+    """For each of these agents, the ids of those whose branches conflict with its own; '' stands for its base."""
+    found = conflicts(context, agents)
+    return {agent.id: {side.id for side in found.of(agent.id)} for agent in agents}
+
+
+def in_project(
+    context: Context, project: str, live: Sequence[Agent], asked: set[str], most: int | None, found: Conflicts
+) -> None:
+    """Add to `found` what is found among the agents of one project."""
+    heads = tips(project)
+    agents = [agent for agent in live if agent.branch in heads]
+    tries = Tries(context, project, heads, most)
+    bases = [(Side(a.id, a.branch), Side("", a.base)) for a in agents if a.base in heads and a.base != a.branch]
+    # The bases of all: a branch with nothing that its base lacks cannot be in another's way.
+    results = tries.all(bases)
+    spent = {
+        one.id for one, base in bases
+        if (result := results.get((one, base))) and result.clean and result.tree == heads[base.branch].tree
+    }  # fmt: skip
+    sides = [Side(agent.id, agent.branch) for agent in agents if agent.id not in spent]
+    pairs = [(one, other) for n, one in enumerate(sides) for other in sides[n + 1 :] if asked & {one.id, other.id}]
+    results |= tries.all(pairs)
+    tries.keep()
+    for one, other in [pair for pair in bases if pair[0].id in asked] + pairs:
+        result = results.get((one, other))
+        if result is None:
+            found.unknown.update({one.id, other.id} - {""})
+        elif not result.clean:
+            found.clashes.append(Clash(one, other, result.files))
+    found.problems.extend(tries.problems)
+
+
+class Tries:
+    """Merges in memory in one project, with what earlier ones have come to."""
+
+    def __init__(self, context: Context, project: str, heads: dict[str, Tip], most: int | None) -> None:
+        self.context, self.project, self.heads = context, project, heads
+        self.path = os.path.join(context.store.folder, "conflicts", f"{digest(project)}.json")
+        self.known = read(self.path)
+        self.left = most
+        self.changed = False
+        self.problems: list[str] = []
+
+    def pair(self, one: Side, other: Side) -> Pair:
+        """The commits of two branches."""
+        first, second = sorted((self.heads[one.branch].commit, self.heads[other.branch].commit))
+        return first, second
+
+    def all(self, pairs: Sequence[tuple[Side, Side]]) -> dict[tuple[Side, Side], Attempt]:
+        """What comes of merging these; without those that cannot be merged, or would be too many."""
+        wanted = {both: self.pair(*both) for both in pairs}
+        for (one, _), pair in wanted.items():
+            if pair[0] == pair[1]:
+                self.known[pair] = Attempt(self.heads[one.branch].tree, True, ())
+        chosen = list({pair: both for both, pair in wanted.items() if pair not in self.known}.items())[: self.left]
+        if self.left is not None:
+            self.left -= len(chosen)
+        if chosen:
+            self.context.progress(f"merging {len(chosen)} pairs of branches in memory")
+            self.merge(dict(chosen))
+        return {both: self.known[pair] for both, pair in wanted.items() if pair in self.known}
+
+    def merge(self, new: Mapping[Pair, tuple[Side, Side]]) -> None:
+        """Merge them, some at once."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with scratch(self.context, self.project) as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+            running = {pair: pool.submit(attempt, self.project, *pair, folder) for pair in new}
+            try:
+                for pair, (one, other) in new.items():
+                    try:
+                        self.known[pair] = running[pair].result()
+                        self.changed = True
+                    except CommandFailed as error:
+                        said = one_line(error.stderr)
+                        self.problems.append(f"{one.branch} and {other.branch} cannot be merged: {said}")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def keep(self) -> None:
+        """Write down what is known of commits that branches stand at."""
+        if self.changed:
+            current = {tip.commit for tip in self.heads.values()}
+            write(self.path, {pair: got for pair, got in self.known.items() if current.issuperset(pair)})
+
+
+@contextlib.contextmanager
+def scratch(context: Context, project: str) -> Iterator[str]:
+    """A folder for the objects that merges make, so that the project does not fill with them."""
+    import tempfile
+
+    folder = os.path.join(context.store.folder, "conflicts")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    sweep(folder)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder, ignore_cleanup_errors=True) as top:
+        borrow(project, top)
+        yield top
+
+
+def sweep(folder: str) -> None:
+    """Delete what killed commands have left there; nobody merges in memory for longer than a day."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        with contextlib.suppress(OSError):
+            if name.startswith(SCRATCH) and time.time() - os.stat(path).st_mtime > DAY:
+                discard(path)
+
+
+def read(path: str) -> dict[Pair, Attempt]:
+    """What was kept; nothing where that cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {
+                (one, other): Attempt(tree, clean, tuple(files))
+                for one, other, tree, clean, files in json.load(file)
+            }
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def write(path: str, known: Mapping[Pair, Attempt]) -> None:
+    """Keep it, in one step; where it cannot be written it is found out again next time."""
+    rows: Iterable[object] = [(*pair, *got) for pair, got in known.items()]
+    aside = f"{path}.{os.getpid()}"
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(aside, "w", encoding="utf-8") as file:
+            json.dump(rows, file)
+        os.replace(aside, path)

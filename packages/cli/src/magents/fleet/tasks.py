@@ -1,0 +1,158 @@
+"""The tasks of a project with what their agents make of them, and keeping their statuses true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import MagentsError
+from magents.fleet import lists
+from magents.fleet import look as looking
+from magents.tasks import file, parse, prompt
+from magents.tasks.model import HELD
+from magents.tasks.plan import Plan, plan
+from magents.workspace import project as projects
+from magents.workspace.git import git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from magents.fleet.context import Context
+    from magents.model import Agent, Status
+    from magents.tasks.model import Task, TaskList
+
+ENDED = ("stopped", "lost", "failed")
+"""States of an agent that goes on with its task only when it is started again."""
+
+
+class Hand(NamedTuple):
+    """The newest agent that was made for a task."""
+
+    agent: Agent
+    status: Status | None
+    """None once it was removed."""
+    merged: bool
+    """Whether its base has its work."""
+    ahead: int | None
+    """Commits that its base does not have; None where git cannot tell."""
+
+
+class Board(NamedTuple):
+    """The tasks of one tag and what is known of each."""
+
+    project: str
+    tasks: TaskList
+    plan: Plan
+    hands: dict[str, Hand]
+    """By the id of the task."""
+    problems: list[str]
+    """What could not be asked, a line each."""
+
+
+def board(context: Context, folder: str, tag: str = "") -> Board:
+    """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
+    found = projects.locate(folder)
+    lists.try_same(context, found.path)
+    return settled(context, found.path, tag)
+
+
+def settled(context: Context, project: str, tag: str = "") -> Board:
+    """The tasks of a project; statuses that its agents have outrun are moved first: see `due`."""
+    before = read(context, project, tag)
+    every = before.tasks.every()
+    moves = {
+        id: (every[id].status, after)
+        for id, hand in before.hands.items()
+        if id in every and (after := due(every[id].status, hand))
+    }
+    if not file.move(project, before.tasks.tag, moves):
+        return before
+    lists.try_same(context, project)
+    tasks = file.read(project, before.tasks.tag)
+    return before._replace(tasks=tasks, plan=plan(tasks))
+
+
+def read(context: Context, project: str, tag: str = "") -> Board:
+    """The tasks as they stand in the file, and their agents."""
+    tasks = file.read(project, tag)
+    newest = newest_of(context.store.of_tasks(project), tasks.tag)
+    living = [agent for agent in newest.values() if agent.phase != "removed"]
+    look = looking.look(context, living) if living else looking.Look([], [])
+    states = {view.agent.key: view.status for view in look.views}
+    every = tasks.every()
+    hands = {
+        id: hand_of(context, agent, states.get(agent.key), every[id].done if id in every else True)
+        for id, agent in newest.items()
+    }
+    return Board(project, tasks, plan(tasks), hands, look.problems)
+
+
+def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
+    """The newest agent of each task of a tag, by the task's id; a living one before a removed one."""
+    found: dict[str, Agent] = {}
+    for agent in agents:
+        mine, id = prompt.unref(agent.task)
+        if mine == tag and not (agent.phase == "removed" and id in found and found[id].phase != "removed"):
+            found[id] = agent
+    return found
+
+
+def hand_of(context: Context, agent: Agent, status: Status | None, done: bool) -> Hand:
+    """What has become of an agent's work. Of a removed agent whose task is done git is not asked."""
+    if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
+        return Hand(agent, status, True, 0)
+    if not agent.base or (done and status is None):
+        return Hand(agent, status, done, None)
+    tip = git(agent.project, "rev-parse", "-q", "--verify", f"refs/heads/{agent.branch}", ok=None).line
+    counted = git(
+        agent.project, "rev-list", "--count", f"refs/heads/{agent.base}..refs/heads/{agent.branch}", ok=None
+    )
+    if not tip or counted.code:
+        return Hand(agent, status, False, None)
+    ahead = int(counted.line)
+    busy = status is not None and status.state in ("working", "waiting", "running", "creating")
+    return Hand(agent, status, not ahead and tip != agent.base_commit and not busy, ahead)
+
+
+def due(status: str, hand: Hand) -> str:
+    """The status that a task should move to, as its agent stands; '' when it is where it should be.
+
+    pending → in-progress (its agent was started) → review (the agent is done) → done (its work is merged). What a
+    person holds back stays. Done before it is merged means no more than review: what builds on it would begin
+    without it.
+    """
+    if status in HELD:
+        return ""
+    state = hand.status.state if hand.status else ""
+    if hand.merged:
+        return "done" if status in ("in-progress", "review") else ""
+    if status == "pending":
+        return "in-progress" if state and state not in ("stopped", "lost") else ""
+    if status == "in-progress":
+        return "review" if state == "done" else ""
+    if status in ("done", "completed"):
+        return "review" if state and hand.ahead else ""
+    return ""
+
+
+def after_merge(context: Context, agent: Agent) -> None:
+    """Set the task of an agent that was merged to done. What goes wrong is told; the merge stays."""
+    try:
+        lists.try_same(context, agent.project)
+        settled(context, agent.project, prompt.unref(agent.task)[0])
+    except MagentsError as error:
+        context.warn(f"the task of {agent.id} is not set to done: {error.message}")
+
+
+def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:
+    """What each task that this one depends on has brought: its title, and the commits of its agent."""
+    every = board.tasks.every()
+    return {id: " — ".join([every[id].title, *commits(board.hands.get(id))]) for id in task.dependencies}
+
+
+def commits(hand: Hand | None) -> Sequence[str]:
+    """The titles of an agent's commits, as far as its branch is there."""
+    if hand is None:
+        return []
+    span = f"{hand.agent.base_commit}..refs/heads/{hand.agent.branch}"
+    titles = git(hand.agent.project, "log", "-n", "10", "--no-merges", "--format=%s", span, ok=None)
+    return ["commits: " + "; ".join(parse.words(line) for line in titles.text.splitlines())] if titles.line else []

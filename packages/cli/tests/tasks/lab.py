@@ -1,0 +1,29 @@
+"""Lists of tasks for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def task(id: int | str, title: str = "", *needs: int | str, **fields: Any) -> dict[str, Any]:
+    """A task as Task Master writes it."""
+    made = {
+        "id": id, "title": title or f"Task {id}", "description": "", "details": "", "testStrategy": "",
+        "status": "pending", "dependencies": list(needs), "priority": "medium", "subtasks": [],
+    }  # fmt: skip
+    return made | fields
+
+
+def tagged(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The newer form."""
+    return {"master": {"tasks": list(tasks), "metadata": {"created": "2025-01-01"}}, **more}
+
+
+def put(root: Path, data: Any) -> Path:
+    """Write a project's list; the file."""
+    path = root / ".taskmaster" / "tasks" / "tasks.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(data if isinstance(data, str) else json.dumps(data, indent=2))
+    return path
