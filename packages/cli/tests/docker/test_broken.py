@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from conftest import Magents, Place, containers, git, run, until, work_of
+from conftest import Magents, Place, containers, git, work_of
 from magents import Fleet
 from magents.model import Agent
 
@@ -20,8 +16,6 @@ from .conftest import Box, docker
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SLEEP = ("--", "sleep", "300")
-KILLS = 10
-"""Of each command."""
 
 
 @pytest.fixture
@@ -121,89 +115,3 @@ def test_a_mount_that_cannot_be_made(docker_mode, project, magents, place):
     assert "Traceback" not in said.err
     assert containers(place) == []
     nothing_made(place, project)
-
-
-class Killer:
-    """Starts commands and kills them at a random moment."""
-
-    def __init__(self, project: Path) -> None:
-        self.project = project
-        self.seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
-        self.random = random.Random(self.seed)
-
-    def __call__(self, longest: float, *words: str) -> bool:
-        """Whether it was killed, and had not ended before."""
-        running = subprocess.Popen(
-            [sys.executable, "-m", "magents", *words], cwd=self.project,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(self.random.uniform(0.05, longest))
-        running.kill()
-        return running.wait(20) == -9
-
-
-def alive(fleet: Fleet, end: str) -> set[str]:
-    """This test's agents: `doctor --fix` gives those of others on this engine a record as well."""
-    return {agent.id for agent in fleet.context.store.live() if agent.id.endswith(end)}
-
-
-def settle(fleet: Fleet, magents: Magents, id: str) -> None:
-    """The next command comes once the killed one's children have ended."""
-    until(lambda: not fleet.context.store.busy(id), 30, "the end of the killed command's children")
-    magents("doctor", "--fix", code=None)
-    assert fleet.context.store.unsettled() == []
-
-
-def test_kills(docker_mode, project, magents, fleet, place, unique):
-    """Create, remove and restore are killed again and again: nothing lost, nothing half-made."""
-    kill, id = Killer(project), f"kill{unique}"
-    began = time.monotonic()
-    magents("create", "k", id, "--docker", *SLEEP)
-    took = time.monotonic() - began
-    magents("stop", id, "--remove-worktree")
-    kills = {"create": 0, "stop": 0, "restore": 0}
-    end = time.monotonic() + 300
-    number = 0
-    while min(kills.values()) < KILLS and time.monotonic() < end:
-        number += 1
-        new = f"k{number}{unique}"
-        kills["create"] += kill(took, "create", f"k{number}", new, "--docker", *SLEEP)
-        settle(fleet, magents, new)
-        live = alive(fleet, unique)
-        nothing_kept_of_the_failed(place, project, new, live)
-        if new not in live:
-            magents("create", f"k{number}", new, "--docker", *SLEEP)
-        agent = fleet.find(new)
-        Box(f"magents-{new}").sh(
-            "echo one >one; git add one; git commit -qm One; echo two >two; echo three >README.md"
-        )
-        before = work_of(agent)
-        kills["stop"] += kill(took, "stop", new, "--remove-worktree")
-        settle(fleet, magents, new)
-        if new in alive(fleet, unique):
-            assert work_of(agent) == before, kill.seed
-            magents("stop", new, "--remove-worktree")
-        assert not holder(new)
-        kills["restore"] += kill(took, "restore", new)
-        settle(fleet, magents, new)
-        if new not in alive(fleet, unique):
-            assert not Path(agent.workspace).exists()
-            magents("restore", new)
-        assert work_of(agent) == before, kill.seed
-        magents("stop", new, "--remove-worktree")
-        assert git("log", "-1", "--format=%s", f"k{number}", cwd=project) == "One"
-    print(f"seed {kill.seed}: {kills}")
-    assert min(kills.values()) >= KILLS / 2
-
-
-def nothing_kept_of_the_failed(place: Place, project: Path, id: str, live: set[str]) -> None:
-    """What is there of an agent: all, or nothing."""
-    there = id in live
-    assert (place.top / f"project-agents/{id}").exists() == there
-    assert bool(git("for-each-ref", f"refs/magents/{id}/", cwd=project)) == there
-    assert bool(holder(id)) == there
-
-
-def holder(id: str) -> str:
-    """The agent's container. What a killed command has made for itself ends by itself after a while."""
-    return run("docker", "ps", "-aq", "--filter", f"name=^/?magents-{id}$").out
