@@ -28,12 +28,11 @@ BOUND = 45.0
 """Seconds within which every command ends; the slowest wait for an engine and git, 2 s on a quiet machine."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 COMMANDS = (
-    "list", "list --long", "list --json", "diff {id}", "diff {id} --stat", "diff {id} --json", "collect {id}",
-    "logs {id}", "logs {id} --json", "merge {id} --committed-only", "send {id} hello --timeout 1", "doctor --json", "doctor --fix",
-    "stop {id}", "list", "logs {id}", "diff {id}", "collect {id}", "start {id}", "list", "logs {id}",
-    "stop {id} --remove-worktree", "list --removed", "restore {id}", "start {id}", "diff {id}",
-    "stop {id} --remove-worktree", "create {branch} {id}t --tmux -- sleep 300", "list", "diff {id}t",
-    "stop {id}t --remove-worktree", "restore {id}t", "stop {id}t --remove-worktree", "doctor --json",
+    "list --long", "list --json", "diff {id}", "diff {id} --stat", "collect {id}", "logs {id}",
+    "merge {id} --committed-only", "send {id} hello --timeout 1", "doctor --fix",
+    "stop {id}", "list", "logs {id}", "diff {id}", "start {id}",
+    "stop {id} --remove-worktree", "restore {id}", "stop {id} --remove-worktree",
+    "create {branch} {id}t --tmux -- sleep 300", "diff {id}t", "stop {id}t --remove-worktree", "doctor --json",
 )  # fmt: skip
 """Every command that comes near an agent's workspace, desk or terminal, through a whole life and over to tmux."""
 
