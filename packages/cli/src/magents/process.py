@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -282,6 +283,35 @@ def follow(
             timer.cancel()
         if code or late.is_set():
             raise CommandFailed(tuple(argv), None if late.is_set() else code, "\n".join(last), "", hint)
+
+
+def tail(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout: float, most: int) -> None:
+    """Run a command that may print without end: of both its streams in one, the `most` last bytes are kept.
+
+    What it leaves running in the background is not waited for. Raises CommandFailed as `run` does, with that end.
+    """
+    kept = bytearray()
+    until = time.monotonic() + timeout
+    running = Running(argv, cwd=cwd, env=env, merge_output=True)
+    child = running._child
+    assert child.stdout is not None
+    with running, child.stdout as printed:
+        while (code := child.poll()) is None and time.monotonic() < until:
+            if not take(printed, kept, most):
+                time.sleep(0.01)
+        take(printed, kept, most)  # what came last: a pipe holds no more than this reads
+    if code != 0:
+        raise CommandFailed(tuple(argv), code, decode(bytes(kept)), "")
+
+
+def take(printed: IO[bytes], kept: bytearray, most: int) -> bool:
+    """Read what there is within a moment, and keep the end of it all. False when nothing came."""
+    if not select.select([printed], [], [], LOOK)[0]:
+        return False
+    more = os.read(printed.fileno(), 1 << 16)
+    kept += more
+    del kept[:-most]
+    return bool(more)
 
 
 def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = None) -> None:

@@ -72,6 +72,8 @@ def test_nothing_typed_is_help_with_examples(magents):
         (["wait", "x", "--timeout", "soon"], 2, "--timeout"),
         (["list", "--watch", "--json"], 2, "--watch"),
         (["restore", "x"], 1, "no removed agent `x`"),
+        (["merge", "x", "--check", ""], 2, "--check"),
+        (["task-agents", "--watch", "--auto-merge", "--check", " "], 2, "--check"),
         (["config", "--get", "NOPE"], 2, "NOPE"),
         (["config", "--set", "AUTO_ACCEPT=maybe"], 2, "must be one of"),
     ],

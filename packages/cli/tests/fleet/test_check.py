@@ -152,6 +152,14 @@ def test_what_goes_on_in_the_background_is_not_waited_for(fleet, project, agent,
     assert not alive(int((place.top / "pid").read_text()))
 
 
+def test_output_without_end_is_no_trouble(fleet, project, agent):
+    """Of what it prints only the end is kept, and no disk fills."""
+    with pytest.raises(CheckFailed) as caught:
+        fleet.merge(agent, check="head -c 50000000 /dev/zero | tr '\\0' x; echo; echo last; exit 1")
+    assert len(caught.value.output) <= 1024 * 1024
+    assert caught.value.message.endswith("\nlast")
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -179,20 +187,31 @@ def test_ended_by_a_signal(number, code, fleet, project, agent, place):
     assert not alive(int((place.top / "pid").read_text()))
 
 
-def test_killed(fleet, project, agent, place, magents):
-    """While its command goes on it is left alone; after that the next command clears its working tree away."""
+@pytest.mark.parametrize("words", [("collect",), ("doctor", "--fix"), ("merge", "one", "--check", "true")])
+def test_killed(words, fleet, project, agent, place, magents):
+    """While it lives its check is left alone. After that the next command ends what it ran, which may hang."""
     before = everything(project)
-    running = begin(project, f": >{place.top}/begun; until [ -e {place.top}/end ]; do sleep 0.1; done")
-    until((place.top / "begun").exists)
+    running = begin(project, f"echo $$ >{place.top}/pid; sleep 300; :")
+    until((place.top / "pid").exists)
+    assert "checked already" in magents("merge", "one", "--check", "true", code=1).err
     running.kill()
     running.communicate(timeout=20)
-    assert "checked already" in magents("merge", "one", "--check", "true", code=1).err
     assert not swept(place)
-    (place.top / "end").touch()
-    until(lambda: "cut short" in magents("collect").err)
+    assert everything(project)[:2] == before[:2]
+    done = magents(*words, code=None)
+    assert "cut short" in done.out + done.err
     assert swept(place)
-    assert everything(project) == before
-    assert magents("merge", "one", "--check", "true").code == 0
+    assert not alive(int((place.top / "pid").read_text()))
+    assert (everything(project) == before) == (words[0] != "merge")
+
+
+def test_no_hook_runs(fleet, project, agent, place):
+    hook = project / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n: >{place.top}/ran\n")
+    hook.chmod(0o755)
+    fleet.merge(agent, check="true")
+    assert not (place.top / "ran").exists()
 
 
 def test_the_project_is_gone_when_it_is_swept(fleet, project, agent, place):

@@ -48,6 +48,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
 
 
+def shell_command(text: str) -> str:
+    """A shell command as an option's value. An empty one, of a variable that is not set, would check nothing."""
+    if not text.strip():
+        raise ValueError(text)
+    return text
+
+
 def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
     """The agents of these ids, each once; `running`: and what runs without a record.
 

@@ -251,7 +251,10 @@ examples:
     )
     parser.add_argument("--auto-merge", action="store_true", help="with --watch: merge what is finished")
     parser.add_argument(
-        "--check", metavar="COMMAND", default="", help="with --auto-merge: what must succeed on the merge's result"
+        "--check",
+        metavar="COMMAND",
+        type=common.shell_command,
+        help="with --auto-merge: what must succeed on the merge's result",
     )
     parser.add_argument(
         "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
@@ -303,7 +306,7 @@ def auto_of(options: argparse.Namespace) -> Auto | None:
         return None
     from magents.fleet.automerge import Auto
 
-    return Auto(options.check, options.retries)
+    return Auto(options.check or "", options.retries)
 
 
 def agreed(planned: Schedule, json: bool) -> bool:

@@ -102,7 +102,10 @@ examples:
     open_work.add_argument("--commit", metavar="MESSAGE", default="", help="commit what is uncommitted first")
     open_work.add_argument("--committed-only", action="store_true", help="leave uncommitted work out")
     parser.add_argument(
-        "--check", metavar="COMMAND", default="", help="merge only if this shell command passes on the result"
+        "--check",
+        metavar="COMMAND",
+        type=common.shell_command,
+        help="merge only if this shell command passes on the result",
     )
     common.add_json(parser)
     parser.set_defaults(run=run_merge)
@@ -114,7 +117,7 @@ def run_merge(options: argparse.Namespace) -> int:
     agent = fleet.find(options.id)
     done = fleet.merge(
         agent, options.into, squash=options.squash, message=options.message, commit=options.commit,
-        committed_only=options.committed_only, check=options.check,
+        committed_only=options.committed_only, check=options.check or "",
     )  # fmt: skip
     if options.json:
         show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})

@@ -24,9 +24,8 @@ MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""
 LINES = 40
 """How much of a failing command's output is shown."""
-INTO_FILE = 'exec sh -c "$2" >>"$1" 2>&1'
-MOST = 64 * 1024 * 1024
-"""Bytes at the end of a failing command's output that are read."""
+MOST = 1024 * 1024
+"""Bytes at the end of a command's output that are kept."""
 GRACE = 3.0
 """Seconds that what a check has started gets to end by itself, before it is killed."""
 
@@ -36,24 +35,16 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
 
     Its working tree is new, and gone afterwards with all that the command has started.
     """
-    import tempfile
-
     limit = int(config.load()["CHECK_TIMEOUT"])
-    with hold(context, agent) as lock, tree(context, agent, commit) as place:
+    with hold(context, agent) as lock, tree(context, agent, commit, lock) as place:
         context.progress(f"checking the merge: {one_line(command)}")
         env = {
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
-        # To a file: what goes on in the background would hold a pipe open, and is not waited for.
-        with tempfile.TemporaryFile() as printed:
-            words = ["sh", "-c", INTO_FILE, "sh", f"/dev/fd/{printed.fileno()}", command]
-            try:
-                process.run(words, cwd=place, env=env, timeout=limit, keep=(lock, printed.fileno()))
-            except CommandFailed as error:
-                printed.seek(max(0, os.fstat(printed.fileno()).st_size - MOST))
-                raise failed(agent, into, command, error.code, process.decode(printed.read(MOST)), limit) from error
-            finally:
-                end_all(f"{MARK}={place}")
+        try:
+            process.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, most=MOST)
+        except CommandFailed as error:
+            raise failed(agent, into, command, error.code, error.output, limit) from error
 
 
 def failed(agent: Agent, into: str, command: str, code: int | None, output: str, limit: int) -> CheckFailed:
@@ -70,7 +61,8 @@ def failed(agent: Agent, into: str, command: str, code: int | None, output: str,
 
 @contextlib.contextmanager
 def hold(context: Context, agent: Agent) -> Iterator[int]:
-    """The lock of an agent's check, which its command inherits. No id has a dot."""
+    """The lock of an agent's check. No id has a dot. Its command does not inherit it: when we are killed, that may
+    hang for ever, and the next one has to end it."""
     with contextlib.ExitStack() as stack:
         try:
             lock = stack.enter_context(context.store.lock(f"{agent.id}.check", wait=0))
@@ -80,13 +72,14 @@ def hold(context: Context, agent: Agent) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def tree(context: Context, agent: Agent, commit: str) -> Iterator[str]:
-    """A working tree of the project at `commit`, on no branch."""
+def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str]:
+    """A working tree of the project at `commit`, on no branch; no hook runs for it. Git inherits the lock."""
     place = os.path.join(context.checks, str(agent.key))
-    worktree.remove(agent.project, place)  # what a killed command has left
+    clear(context, agent.project, place)  # what a killed command has left
     os.makedirs(context.checks, mode=0o700, exist_ok=True)
+    words = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", place, commit)
     try:
-        git(agent.project, "worktree", "add", "--quiet", "--detach", place, commit, timeout=3600)
+        git(agent.project, *words, timeout=3600, keep=(lock,))
         include.copy(agent.project, place)
         yield place
     finally:
@@ -94,7 +87,8 @@ def tree(context: Context, agent: Agent, commit: str) -> Iterator[str]:
 
 
 def clear(context: Context, project: str, place: str) -> None:
-    """Delete a check's working tree; the folder of all, too, when it was the last."""
+    """End what runs in a check's working tree and delete that; the folder of all, too, when it was the last."""
+    end_all(f"{MARK}={place}")
     worktree.remove(project, place)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
@@ -115,7 +109,7 @@ def end_all(mark: str) -> None:
 
 
 def sweep(context: Context) -> list[str]:
-    """Delete the working trees of killed checks, a line for each. One whose command still runs is left alone."""
+    """Delete the working trees of killed checks, and end what still runs there; a line for each."""
     said = []
     names = os.listdir(context.checks) if os.path.isdir(context.checks) else []
     for name in names:
@@ -140,6 +134,7 @@ def sweep_one(context: Context, key: int, place: str) -> list[str]:
     except Conflict:
         return []
     except NotFound:  # forgotten, and its project with it
+        end_all(f"{MARK}={place}")
         with contextlib.suppress(OSError):
             worktree.discard(place)
         return []
