@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 THERE = "/workspace"
 """Where the agent finds its workspace."""
+SERVE = "/usr/local/lib/magents/serve"
+"""The script in the image that git serves the clone by."""
 PATIENCE = 60.0
 """Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
 DEEPEST = 5
@@ -142,7 +144,7 @@ def fetch(project: str, words: Sequence[str], refspecs: Sequence[str], timeout: 
         project, "-c", "protocol.ext.allow=always", "-c", "fetch.fsckObjects=true",
         "-c", "core.hooksPath=/dev/null",
         "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-        "--no-auto-maintenance", "--refmap=", f"ext::{far} %S {THERE}", *refspecs,
+        "--no-auto-maintenance", "--refmap=", f"ext::{far} {SERVE} %S {THERE}", *refspecs,
         env={"LC_ALL": "C"}, timeout=timeout,
     )  # fmt: skip
 
