@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from conftest import containers, run
+from conftest import containers, run, until
 from magents import Fleet
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -35,6 +35,12 @@ def listed(magents, project):
     return [row for row in magents("list", "--json").json() if row["project"] == str(project)]
 
 
+def settled(magents, project):
+    """Mend, and whether nothing is left to mend: what a killed command has started may just be ending."""
+    magents("doctor", "--fix", code=None)
+    return all(row["status"] not in ("creating", "removing", "restoring") for row in listed(magents, project))
+
+
 def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, magents):
     """The next command undoes it, or finds it whole: then its program runs in a workspace that works."""
     dice = random.Random(1)
@@ -47,7 +53,7 @@ def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, ma
             child.wait(dice.uniform(0.05, 0.9))
         child.kill()
         child.wait()
-        magents("doctor", "--fix", code=None)
+        until(lambda: settled(magents, project))
         if listed(magents, project):
             whole += 1
             assert status(magents, project, id) == "running"
@@ -81,7 +87,7 @@ def test_kills_of_removal_and_restore_lose_nothing(place, project, docker_mode, 
             child.wait(dice.uniform(0.05, 1.2))
         child.kill()
         child.wait()
-        magents("doctor", "--fix", code=None)
+        until(lambda: settled(magents, project))
         if not listed(magents, project):
             magents("restore", "one")
         assert (workspace / "unsaved.txt").read_text() == "unsaved"
