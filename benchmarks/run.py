@@ -206,7 +206,9 @@ def table(figures: list[Figure]) -> str:
         "| operation | takes | times the raw limit | target | raw limit, in the same run |",
         "| --- | ---: | ---: | ---: | --- |",
     ]
-    rows += [f"| {f.operation} | {f.milliseconds:.0f} ms | {f.ratio:.2f} | {f.target} | {f.raw} |" for f in figures]
+    for f in figures:
+        takes = f"{f.milliseconds:.0f} ms" if f.milliseconds else "–"
+        rows.append(f"| {f.operation} | {takes} | {f.ratio:.2f} | {f.target} | {f.raw} |")
     return "\n".join(rows)
 
 
