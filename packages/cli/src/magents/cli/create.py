@@ -48,13 +48,7 @@ def add_create(parser: argparse.ArgumentParser) -> None:
         "--from", dest="base", metavar="BASE", default="", help="what a new branch starts from"
     )
     base.completer = common.branches  # type: ignore[attr-defined]
-    agent = parser.add_argument(
-        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
-    )
-    agent.completer = harness_names  # type: ignore[attr-defined]
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
-    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    add_kind(parser)
     given = parser.add_mutually_exclusive_group()
     given.add_argument("-p", "--prompt", metavar="TEXT", help="what it should do")
     given.add_argument("--prompt-file", metavar="FILE", help="the same from a file; - for standard input")
@@ -69,7 +63,25 @@ def add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attach", action="store_true", help="go into its terminal at once")
     parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
     common.add_json(parser)
-    parser.set_defaults(run=run, program=[], mode="")
+    parser.set_defaults(run=run)
+
+
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that makes agents: what they run, and where."""
+    agent = parser.add_argument(
+        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
+    )
+    agent.completer = harness_names  # type: ignore[attr-defined]
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
+    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    parser.set_defaults(program=[], mode="")
+
+
+def check_program(options: argparse.Namespace) -> None:
+    """Raises UsageError when both a harness and a program are named."""
+    if options.program and options.agent:
+        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
 
 
 def harness_names(**_: object) -> list[str]:
@@ -81,8 +93,7 @@ def harness_names(**_: object) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Create an agent."""
-    if options.program and options.agent:
-        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+    check_program(options)
     if options.attach and options.json:
         raise UsageError("`--attach` and `--json` exclude each other.")
     # Git is asked before the rest is imported: the two take the same time.

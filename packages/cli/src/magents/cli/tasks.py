@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from magents.cli import common
-from magents.cli.create import harness_names
+from magents.cli import common, create
 from magents.cli.render import as_json, complain, count, cut, paint, show_json, table, terminal_width, warn
 from magents.errors import MagentsError, UsageError
 
@@ -165,23 +164,15 @@ def node(board: Board, task: Task) -> str:
 def add_agents(parser: argparse.ArgumentParser) -> None:
     """The options that `task-create` and `task-agents` share."""
     add_tag(parser)
-    agent = parser.add_argument(
-        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
-    )
-    agent.completer = harness_names  # type: ignore[attr-defined]
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
-    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    create.add_kind(parser)
     common.add_json(parser)
-    parser.set_defaults(program=[], mode="")
 
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
     from magents.fleet.assign import Request
 
-    if options.program and options.agent:
-        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+    create.check_program(options)
     return Request(
         common.here(),
         options.tag,
