@@ -59,9 +59,8 @@ export const Magents = async ({ client }) => {
     },
     event: async ({ event: { type, properties } }) => {
       if (type === "session.created" && properties.info?.parentID) children.add(properties.info.id)
-      if (ASKS.test(type)) report(type, properties)
       if (type === "permission.asked" && UNATTENDED) allow(properties)
-      if (ASKS.test(type)) return
+      if (ASKS.test(type)) return report(type, properties)
       if (!TELLS.test(type) || children.has(properties.sessionID)) return
       const state = type === "session.status" && properties.status.type
       if (state && states.get(properties.sessionID) === state) return // it says busy at every step
