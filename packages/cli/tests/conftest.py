@@ -31,6 +31,36 @@ ENGINE = os.environ.get("DOCKER_HOST", "")
 """Where the engine is that tests may use; `place` hides it from those that do not ask for it."""
 
 
+TOGETHER = "engine"
+"""Tests with this marker run one after the other in one process, for all of them share one engine."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep those tests together. A worker knows them by another name, by which --last-failed has to find them."""
+    for item in items:
+        if item.get_closest_marker(TOGETHER):
+            item.add_marker(pytest.mark.xdist_group(TOGETHER))
+    last = config.pluginmanager.get_plugin("lfplugin")
+    if last and config.getoption("loadgroup", False):
+        last.lastfailed |= {f"{name}@{TOGETHER}": True for name in last.lastfailed}
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail if they are not kept together: with pytest 9.2, pytest-xdist 3.8 cannot give them their other name."""
+    if session.config.getoption("loadgroup", False):
+        for item in session.items:
+            if item.get_closest_marker(TOGETHER) and not item.nodeid.endswith(f"@{TOGETHER}"):
+                raise RuntimeError(f"pytest-xdist would not keep the tests marked {TOGETHER} together")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell a test by its own name, once it has come back from its worker."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        report.nodeid = report.nodeid.removesuffix(f"@{TOGETHER}")
+
+
 class Place(NamedTuple):
     """Where a test lives."""
 
