@@ -241,10 +241,11 @@ def test_many_writers_at_once_lose_and_mix_nothing(log):
         assert [e.name for e in found if e and e.by == f"w{number}"] == [str(i) for i in range(1, each + 1)]
 
 
+@pytest.mark.parametrize("data", ['a\\n"é', '{"pid":17}', '\\""\\ "(', "!", "x" * 200, '"' * 201])
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
-def test_in_every_shell(log, shell):
+def test_in_every_shell(log, shell, data):
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
-    argv = [shell, *(["sh"] if shell == "busybox" else []), PROGRAM, str(log.parent), "x", "y", 'a\\n"é']
+    argv = [shell, *(["sh"] if shell == "busybox" else []), PROGRAM, str(log.parent), "x", "y", data]
     subprocess.run(argv, check=True, timeout=20)
-    assert [event.data for event in read(log)] == ['a\\n"é']
+    assert [event.data for event in read(log)] == [data]

@@ -15,7 +15,9 @@ import pytest
 from conftest import commit, git, leaked, make_project, run, until, work_of
 from magents import Fleet
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
+from magents.fleet.create import LARGE, is_large
 from magents.workspace import worktree
+from magents.workspace.project import locate
 
 SLEEP = ("sleep", "300")
 
@@ -56,7 +58,6 @@ def same(before: dict[str, object], project: Path, place) -> None:
 def settle(place) -> None:
     """Wait until the agents of before have come up: each runs what it is to run."""
     until(lambda: len([words for _, words in leaked(place) if words == "sleep 300 "]) >= len(Fleet().list().views))
-    until(lambda: not [words for _, words in leaked(place) if "magents-event" in words])
 
 
 def refused(place, project: Path, kind: type[MagentsError], match: str, *words: str, **options) -> str:
@@ -435,3 +436,12 @@ def test_a_plan_makes_nothing(fleet, place, project):
 def test_a_prompt_that_is_none(place, project):
     refused(place, project, UsageError, "prompt is empty", "new", prompt=" \n")
     refused(place, project, UsageError, "longer than", "new", prompt="x" * 200_000)
+
+
+def test_a_large_project_is_known_by_its_index(project, tmp_path):
+    found = locate(str(project))
+    assert not is_large(found)
+    assert not is_large(found._replace(common=str(tmp_path / "bare")))
+    with (project / ".git" / "index").open("r+b") as index:
+        index.truncate(LARGE + 1)
+    assert is_large(found)

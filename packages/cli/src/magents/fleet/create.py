@@ -239,13 +239,30 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     return agent
 
 
+LARGE = 1 << 20
+"""Bytes of git's index in a large project: some ten thousand files."""
+
+
 def checkout_workers(context: Context, planned: Plan) -> str:
     """How many processes git may check files out with: the cores, shared among the agents that are being
-    made right now. '' where the user has decided that."""
+    made right now. '' where the user has decided that.
+
+    In a large project two for each core: git deals the files out beforehand, so one worker ends long before
+    another. In a small one the start of more takes longer than that.
+    """
     if planned.project.workers:
         return ""
     making = sum(other.phase == "creating" for other in context.store.unsettled())
-    return str(max(1, (os.cpu_count() or 1) // max(1, making)))
+    workers = (os.cpu_count() or 1) * (2 if is_large(planned.project) else 1)
+    return str(max(1, workers // max(1, making)))
+
+
+def is_large(project: Project) -> bool:
+    """Whether so many files are checked out in the project itself; where none are, it is taken for small."""
+    try:
+        return os.path.getsize(os.path.join(project.common, "index")) > LARGE
+    except OSError:
+        return False
 
 
 def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, lock: int) -> None:
