@@ -11,7 +11,6 @@ import pytest
 from conftest import commit, git, make_project
 from magents import Fleet
 from magents.errors import Conflict
-from magents.fleet import conflicts
 from magents.fleet.conflicts import Clash, Side
 from magents.model import Agent
 from workspace.lab import files
@@ -70,7 +69,7 @@ def test_with_each_other_and_with_the_base(fleet, project, agents):
         Clash(Side("one", "work/one"), Side("three", "work/three"), ("new.txt",)),
     ]
     assert everything(project) == before
-    assert conflicts.collisions(fleet.context, [one, two]) == {"one": {"", "two", "three"}, "two": {"one"}}
+    assert {side.id for side in seen.of("one")} == {"", "two", "three"}
     assert [(c.one.id, c.other.id) for c in fleet.conflicts([two]).clashes] == [("one", "two")]
 
 

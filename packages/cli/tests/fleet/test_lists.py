@@ -14,7 +14,7 @@ from conftest import git
 from magents.errors import MagentsError
 from magents.fleet import lists
 from magents.tasks import file
-from tasks.lab import put, tagged, task
+from tasks.lab import put, set_status, tagged, task
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_it_is_filled_and_then_left_alone(fleet, project, shared):
 
 def test_what_agents_write_shows_at_once(fleet, project, shared):
     fleet.tasks(str(project))
-    file.set_status(str(shared), "master", "2", "review")
-    file.set_status(str(project), "master", "1", "blocked")
+    set_status(shared, "2", "review")
+    set_status(project, "1", "blocked")
     assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["blocked", "review"]
     assert both(project, shared) == [["1 blocked", "2 review"]] * 2
 
@@ -162,7 +162,7 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
         thread.start()
     while any(thread.is_alive() for thread in adding):
         for status in ("in-progress", "pending"):
-            file.set_status(str(project), "master", "3", status)
+            set_status(project, "3", status)
             lists.same(fleet.context, str(project), wait=60)
     for thread in adding:
         thread.join()

@@ -15,7 +15,7 @@ from magents.errors import Conflict, NotFound
 from magents.fleet import assign
 from magents.fleet.assign import Request
 from magents.tasks import file
-from tasks.lab import put, tagged, task
+from tasks.lab import put, set_status, tagged, task
 
 WORK = ("sh", "-c", 'printf %s "$1" >"$MAGENTS_TASK.txt" && git add . && git commit -qm "Did $MAGENTS_TASK"', "sh")
 """Does its task: a file with the prompt, committed."""
@@ -136,7 +136,7 @@ def test_one_for_one_task(fleet, listed):
     assert statuses(listed)[0] == "in-progress"
     with pytest.raises(Conflict, match="already has an agent: mine"):
         fleet.task_create("1", request=request(listed))
-    file.set_status(str(listed), "master", "3", "cancelled")
+    set_status(listed, "3", "cancelled")
     with pytest.raises(Conflict, match="Task 3 is cancelled"):
         fleet.task_create("3", request=request(listed))
 
@@ -158,7 +158,7 @@ def test_another_tag(fleet, project):
 def test_done_counts_when_it_is_merged(fleet, listed):
     agent = fleet.task_create("1", request=request(listed))
     until(lambda: fleet.status(agent).state == "done")
-    file.set_status(str(listed), "master", "1", "done")  # as an agent may do it that thinks it is
+    set_status(listed, "1", "done")  # as an agent may do it that thinks it is
     board = fleet.tasks(str(listed))
     assert statuses(listed)[0] == "review" and board.plan.ready == ()
     git("merge", "-q", "task/1-base", cwd=listed)  # by hand
@@ -180,7 +180,7 @@ def test_what_a_person_holds_back_stays(fleet, project):
     put(project, tagged(task(1)))
     agent = fleet.task_create("1", request=request(project))
     until(lambda: fleet.status(agent).state == "done")
-    file.set_status(str(project), "master", "1", "blocked")
+    set_status(project, "1", "blocked")
     fleet.tasks(str(project))
     assert statuses(project) == ["blocked"]
 
@@ -268,7 +268,7 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
     for _ in range(15):
         for id in ("2", "3"):
             for status in ("in-progress", "pending"):
-                file.set_status(str(listed), "master", id, status)
+                set_status(listed, id, status)
     for agent in adds:
         until(
             lambda agent=agent: fleet.status(agent).state == "done",

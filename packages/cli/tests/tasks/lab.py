@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from magents.tasks import file
+
 
 def task(id: int | str, title: str = "", *needs: int | str, **fields: Any) -> dict[str, Any]:
     """A task as Task Master writes it."""
@@ -27,3 +29,9 @@ def put(root: Path, data: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(data if isinstance(data, str) else json.dumps(data, indent=2))
     return path
+
+
+def set_status(root: Path, id: str, status: str, wait: float = file.WAIT) -> bool:
+    """Set a task's status, whatever it was; whether that was another one."""
+    before = file.read(str(root)).every()[id].status
+    return bool(file.move(str(root), "master", {id: (before, status)}, wait))

@@ -13,7 +13,7 @@ import pytest
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.tasks import file
 from magents.tasks.file import BadTasks
-from tasks.lab import put, tagged, task
+from tasks.lab import put, set_status, tagged, task
 
 
 def test_the_tagged_form(tmp_path):
@@ -38,7 +38,7 @@ def test_the_older_form(tmp_path):
     (tmp_path / ".taskmaster/state.json").write_text('{"currentTag": "other"}')
     found = file.read(str(tmp_path))
     assert (found.tag, [t.dependencies for t in found.tasks]) == ("master", [(), ("1",)])
-    assert file.set_status(str(tmp_path), "master", "2", "review")
+    assert set_status(tmp_path, "2", "review")
     assert json.loads((tmp_path / ".taskmaster/tasks/tasks.json").read_text())["metadata"] == {"x": 1}
 
 
@@ -52,11 +52,11 @@ def test_a_write_changes_one_word(tmp_path, end):
     text = json.dumps(data, indent=2, ensure_ascii=False) + end
     path = put(tmp_path, text)
     path.chmod(0o640)
-    assert file.set_status(str(tmp_path), "master", "1", "in-progress")
+    assert set_status(tmp_path, "1", "in-progress")
     assert path.read_text() == text.replace('"pending"', '"in-progress"', 1)
     assert path.stat().st_mode & 0o777 == 0o640
-    assert not file.set_status(str(tmp_path), "master", "1", "in-progress")
-    assert file.set_status(str(tmp_path), "master", "2.1", "done")
+    assert not set_status(tmp_path, "1", "in-progress")
+    assert set_status(tmp_path, "2.1", "done")
     assert file.read(str(tmp_path)).every()["2.1"].done
     assert os.listdir(path.parent) == ["tasks.json"]
     assert os.listdir(tmp_path / ".taskmaster") == ["tasks"], "nothing else that git could see"
@@ -64,7 +64,7 @@ def test_a_write_changes_one_word(tmp_path, end):
 
 def test_done_is_done_below_too(tmp_path):
     put(tmp_path, tagged(task(1, subtasks=[task(1), task(2, status="cancelled")])))
-    file.set_status(str(tmp_path), "master", "1", "done")
+    set_status(tmp_path, "1", "done")
     assert [t.status for t in file.read(str(tmp_path)).every().values()] == ["done", "done", "cancelled"]
 
 
@@ -108,7 +108,7 @@ def test_no_project(tmp_path):
         file.read(str(tmp_path))
     assert "task-master init" in caught.value.hint
     with pytest.raises(NotFound):
-        file.set_status(str(tmp_path), "master", "1", "done")
+        file.move(str(tmp_path), "master", {"1": ("pending", "done")})
 
 
 @pytest.mark.parametrize("what", [".taskmaster", ".taskmaster/tasks", ".taskmaster/tasks/tasks.json"])
@@ -122,7 +122,7 @@ def test_no_link_is_followed(tmp_path, what):
     with pytest.raises(MagentsError, match="symbolic link"):
         file.read(str(root))
     with pytest.raises(MagentsError):
-        file.set_status(str(root), "master", "1", "done")
+        file.move(str(root), "master", {"1": ("pending", "done")})
     assert json.loads(secret.read_text()) == tagged(task(1))
 
 
@@ -139,16 +139,16 @@ def test_the_lock_is_waited_for_and_then_told_of(tmp_path):
     handle = os.open(tmp_path / ".taskmaster", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     with pytest.raises(Conflict, match=r"writing .*tasks.json for more than 0.1 s"):
-        file.set_status(str(tmp_path), "master", "1", "done", wait=0.1)
+        set_status(tmp_path, "1", "done", wait=0.1)
     os.close(handle)
-    assert file.set_status(str(tmp_path), "master", "1", "done", wait=0.1)
+    assert set_status(tmp_path, "1", "done", wait=0.1)
 
 
 SET = """
 import sys
 from magents.tasks import file
 for id in sys.argv[2:]:
-    file.set_status(sys.argv[1], "master", id, "done")
+    file.move(sys.argv[1], "master", {id: ("pending", "done")})
 """
 
 

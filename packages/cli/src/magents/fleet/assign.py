@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, guarded, names
-from magents.errors import Conflict, MagentsError, NotFound, UsageError
+from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, launch, lists, look, remove, tasks
 from magents.fleet.look import View
 from magents.tasks import file, prompt
@@ -40,6 +40,7 @@ class Request(NamedTuple):
     runtime: str = ""
     harness: str = ""
     command: Sequence[str] = ()
+    """A program to run in the place of the harness."""
     env: Mapping[str, str] = {}
 
 
@@ -197,8 +198,6 @@ def made(context: Context, board: Board, job: Job, request: Request, name: str) 
     if job.hand and job.hand.status:
         taken.discard(job.hand.agent.id)  # it makes way
     id = name or names.free(prompt.agent_id(tag, task), taken)
-    if request.command and request.harness:
-        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
     wish = create.Wish(
         branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
         env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),

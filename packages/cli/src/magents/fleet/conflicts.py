@@ -79,12 +79,6 @@ def conflicts(context: Context, agents: Sequence[Agent] | None = None, most: int
     return found
 
 
-def collisions(context: Context, agents: Sequence[Agent]) -> Mapping[str, set[str]]:
-    """For each of these agents, the ids of those whose branches conflict with its own; '' stands for its base."""
-    found = conflicts(context, agents)
-    return {agent.id: {side.id for side in found.of(agent.id)} for agent in agents}
-
-
 def in_project(
     context: Context, project: str, live: Sequence[Agent], asked: set[str], most: int | None, found: Conflicts
 ) -> None:

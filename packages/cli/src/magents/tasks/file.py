@@ -234,19 +234,6 @@ def move(root: str, tag: str, changes: Mapping[str, tuple[str, str]], wait: floa
     return moved
 
 
-def set_status(root: str, tag: str, id: str, status: str, wait: float = WAIT) -> bool:
-    """Set one status, whatever it was; False when it was that already. Raises NotFound for an unknown task."""
-    with locked(root, wait):
-        data = load(root)
-        known = parse.tasks(data, tag, path_of(root)).every()
-        if id not in known:
-            raise NotFound(f"{path_of(root)} has no task {one_line(id)}.", "See them: magents tasks")
-        if not move_one(parse.sections(data)[tag]["tasks"], id, known[id].status, status):
-            return False
-        save(root, data)
-    return True
-
-
 def move_one(tasks: list[Any], id: str, before: str, after: str) -> bool:
     """Set the status of a task in the document if it has the one of `before`. A task that is done has subtasks
     that are, as Task Master itself does it."""
