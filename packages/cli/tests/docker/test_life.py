@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,26 +62,6 @@ def test_one_table_shows_both_modes(agent, magents, unique):
     told = {row["id"]: row for row in magents("list", "--json", "--long").json()}
     assert told[agent.id]["mode"] == "docker"
     assert told[agent.id]["usage"]
-
-
-def test_what_is_used_is_told_while_others_come_and_go(agent, fleet, image, unique):
-    def come_and_go(name: str) -> None:
-        label = json.dumps({"id": name, "uid": str(os.geteuid())})
-        words = ("--name", f"magents-{name}", "--label", f"magents={label}", "--entrypoint", "sleep", image, "0.5")
-        while not ended.is_set():
-            docker("run", "--rm", "--network", "none", *words)
-
-    ended = threading.Event()
-    threads = [threading.Thread(target=come_and_go, args=(f"{n}{unique}",)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        told = [fleet.usage([agent]).get(agent.id, "") for _ in range(3)]
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    assert all("2048 pids" in usage for usage in told), told
 
 
 def test_a_stop_persists_and_a_start_brings_it_back(agent, magents, fleet, place):

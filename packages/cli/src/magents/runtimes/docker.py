@@ -210,9 +210,13 @@ class Docker:
 
     def observe(self) -> list[Sighting]:
         """All containers with our label, in one call."""
-        rows = [row for row in containers(f"label={ANY}") if not row.helper]
+        return [self._sighting(row) for row in self._ours()]
+
+    def _ours(self) -> list[Container]:
+        """The containers of this user's agents, and those that no user's name is on."""
         me = str(os.geteuid())  # others may use the same engine
-        return [self._sighting(row) for row in rows if row.label.get("uid", me) == me]
+        rows = containers(f"label={ANY}")
+        return [row for row in rows if not row.helper and row.label.get("uid", me) == me]
 
     def _sighting(self, seen: Container) -> Sighting:
         """What is seen of an agent. A container without our label is a service of somebody's compose file."""
@@ -285,20 +289,11 @@ class Docker:
 
     def usage(self) -> dict[str, str]:
         """Memory, processor and processes of each running container."""
-        form = "{{.Name}}\t{{.MemUsage}}\t{{.CPUPerc}}\t{{.PIDs}}"
-        seen = {session(seen.id): seen for seen in self.observe() if seen.alive and seen.label}
-        if not seen:
-            return {}
-        # Of all there are: asked for one that ends just now, docker would tell nothing of the others.
-        rows = docker("stats", "--no-stream", "--format", form).text.splitlines()
-        found = {}
-        for name, memory, processors, processes in (row.split("\t") for row in rows):
-            if name not in seen or memory.startswith("--"):
-                continue
-            most = seen[name].label
-            cpus, pids = most.get("cpus", "?"), most.get("pids", "?")
-            found[seen[name].id] = f"{memory.replace(' ', '')} {processors} of {cpus} cpu {processes}/{pids} pids"
-        return found
+        from magents.runtimes.usage import usage
+
+        running = [row for row in self._ours() if row.state == "running" and row.label.get("id")]
+        told = usage(running)
+        return {row.label["id"]: told[row.name] for row in running if row.name in told}
 
 
 ORDINARY = 1000
