@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -147,6 +148,18 @@ def test_a_start_before_anything_was_said(agent, fleet):
     fleet.stop(agent)
     assert fleet.start(agent)
     reaches(fleet, agent, "done", look=True)
+
+
+def test_a_conversation_that_is_not_there_is_begun_anew(agent, fleet, place):
+    """Claude Code that is killed right after its first prompt has not written its conversation down."""
+    fleet.send(agent, "say one")
+    reaches(fleet, agent, "done")
+    fleet.stop(agent)
+    shutil.rmtree(place.home / ".claude" / "projects")
+    assert fleet.start(agent, "say two")
+    reaches(fleet, agent, "failed")
+    assert fleet.start(agent, "say three")
+    assert reaches(fleet, agent, "done") == "three"
 
 
 def test_it_asks_whether_to_trust_a_folder(claude_env, fleet, project, place):

@@ -50,6 +50,10 @@ class Harness:
         """The harness's own name for the conversation, if this event tells it. Never raises."""
         return None
 
+    def forgets(self, event: Event) -> bool:
+        """Whether this event, as the first of a run, means that the conversation to go on with is not there."""
+        return False
+
     def settles(self, asked: Event, later: Event) -> bool:
         """Whether `later`, which says `working`, means that what `asked` wanted to know was answered."""
         return True

@@ -79,6 +79,10 @@ class Claude(Harness):
             return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
         return None
 
+    def forgets(self, event: Event) -> bool:
+        """Asked to resume what it has not written down, it ends at once, and that is all it tells."""
+        return event.name == "SessionEnd"
+
     def look(self, screen: str) -> Signal | None:
         """A numbered choice is a question; the footer tells whether a turn is on; an empty box is idle."""
         shown = SGR.sub("", screen).rstrip()
