@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -129,6 +132,28 @@ def test_unsent_text_is_not_mixed_with_a_prompt(agent, fleet):
     assert "something else" not in "\n".join(fleet.logs(agent))
 
 
+@pytest.mark.parametrize("text", ["say hello", "say one\n\ntwo\nthree", "say " + 60 * "many words "])
+def test_what_a_killed_command_has_typed_is_not_in_the_way(agent, fleet, standin, text):
+    """It is deleted, so that the next prompt is sent, and that alone."""
+    words = [sys.executable, "-m", "magents", "send", agent.id, text]
+
+    def draft() -> str:
+        return fleet.context.harness(agent).draft(fleet.context.terminal(agent).screen(agent.id, styled=True))
+
+    for _ in range(10):
+        child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda child=child: draft() or child.poll() is not None, 20, pause=0.002)
+        child.kill()
+        child.wait()
+        if draft():
+            break
+        reaches(fleet, agent, "done")  # killed too late: it was sent
+    before = len(standin.requests())
+    assert fleet.send(agent, "say something else").how == "acknowledged"
+    assert reaches(fleet, agent, "done") == "something else"
+    assert not any(text[:8] in said for said in prompts(standin, before))
+
+
 def test_it_resumes_its_conversation(agent, fleet, standin):
     fleet.send(agent, "say remember the number 4711")
     reaches(fleet, agent, "done")
@@ -147,6 +172,18 @@ def test_a_start_before_anything_was_said(agent, fleet):
     fleet.stop(agent)
     assert fleet.start(agent)
     reaches(fleet, agent, "done", look=True)
+
+
+def test_a_conversation_that_is_not_there_is_begun_anew(agent, fleet, place):
+    """Claude Code that is killed right after its first prompt has not written its conversation down."""
+    fleet.send(agent, "say one")
+    reaches(fleet, agent, "done")
+    fleet.stop(agent)
+    shutil.rmtree(place.home / ".claude" / "projects")
+    assert fleet.start(agent, "say two")
+    reaches(fleet, agent, "failed")
+    assert fleet.start(agent, "say three")
+    assert reaches(fleet, agent, "done") == "three"
 
 
 def test_it_asks_whether_to_trust_a_folder(claude_env, fleet, project, place):

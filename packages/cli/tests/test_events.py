@@ -191,7 +191,7 @@ def test_what_is_reported_arrives(log, data, by):
         report(log.parent, stdin=data)
     (found,) = read(log)
     shown = data.decode("utf-8", "replace")
-    assert found[1:] == ("claude", "Stop", "".join(" " if c < " " or c == "\x7f" else c for c in shown))
+    assert found[1:4] == ("claude", "Stop", "".join(" " if c < " " or c == "\x7f" else c for c in shown))
     assert abs(found.at - time.time()) < 60
     assert log.read_bytes().count(b"\n") == 1
     assert os.listdir(log.parent) == [events.LOG]
@@ -235,7 +235,7 @@ def test_many_writers_at_once_lose_and_mix_nothing(log):
     found = [events.parse(line) for line in log.read_bytes().splitlines()]
     assert None not in found
     expected = {(f"w{n}", str(i), chr(97 + n) * 1900) for n in range(writers) for i in range(1, each + 1)}
-    assert {event[1:] for event in found if event} == expected
+    assert {event[1:4] for event in found if event} == expected
     assert len(found) == writers * each
     for number in range(writers):
         assert [e.name for e in found if e and e.by == f"w{number}"] == [str(i) for i in range(1, each + 1)]
@@ -249,3 +249,11 @@ def test_in_every_shell(log, shell, data):
     argv = [shell, *(["sh"] if shell == "busybox" else []), PROGRAM, str(log.parent), "x", "y", data]
     subprocess.run(argv, check=True, timeout=20)
     assert [event.data for event in read(log)] == [data]
+
+
+def test_it_names_the_run_that_it_is_of(log):
+    for run in ("17.1700000000", "", '7"x'):
+        subprocess.run(
+            [PROGRAM, str(log.parent), "x", "y", "z"], env={**os.environ, "MAGENTS_RUN": run}, check=True
+        )
+    assert [event.run for event in read(log)] == ["17.1700000000", "", "7"]

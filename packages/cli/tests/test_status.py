@@ -88,11 +88,12 @@ def test_status(case):
 
 
 def said(*events):
-    """A log: (time, by, name, data) each."""
-    return [Event(float(at), by, name, data) for at, by, name, data in events]
+    """A log: (time, by, name, data) each, and the run where it is known."""
+    return [Event(float(at), *rest) for at, *rest in events]
 
 
 LAUNCH = (100, "magents", "launch", "{}")
+START = (100, "wrapper", "start", "{}", "1.1")
 PROMPT = (101, "claude", "UserPromptSubmit", '{"session_id":"01234567-89ab-cdef-0123-456789abcdef"}')
 ASK = (102, "claude", "PermissionRequest", '{"tool_name":"Bash","tool_input":{"command":"rm x"}}')
 OTHER_TOOL = (103, "claude", "PostToolUse", '{"tool_name":"Read","tool_input":{"file_path":"y"}}')
@@ -121,6 +122,18 @@ LOGS = {
     "nor do names it does not know": ([LAUNCH, PROMPT, (103, "claude", "Nonsense", "x")],
                                       Report(100, Signal("working"), 101, session=SESSION, taken=1)),
     "nobody else can launch or end it": ([(1, "claude", "launch", ""), (2, "claude", "exit", '{"code":1}')], Report()),
+    "what is late from the run before": (
+        [LAUNCH, START, (*PROMPT, "1.1"), (200, "magents", "launch", "{}"), (*STOP, "1.1"), (201, "wrapper", "start", "", "2.2"),
+         (*STOP, "1.1"), (202, "wrapper", "exit", '{"code":137}', "1.1"), (203, "claude", "UserPromptSubmit", "", "2.2"),
+         (*STOP, "1.1")],
+        Report(200, Signal("working"), 203, session=SESSION, taken=2, run="2.2")),
+    "of this run": ([LAUNCH, START, (*STOP, "1.1")], Report(100, Signal("done", "Hello"), 105, session=None, run="1.1")),
+    "a log whose beginning is lost": ([(*PROMPT, "1.1"), STOP], Report(None, Signal("done", "Hello"), 105, session=SESSION, taken=1)),
+    "a conversation that is not there": (
+        [LAUNCH, PROMPT, (200, "magents", "launch", "{}"), (201, "claude", "SessionEnd", ""), (202, "wrapper", "exit", '{"code":1}')],
+        Report(200, code=1, ended=202, taken=1)),
+    "one that was left": ([LAUNCH, PROMPT, (201, "claude", "SessionEnd", "")],
+                          Report(100, Signal("working"), 101, session=SESSION, taken=1)),
     "two prompts": ([LAUNCH, PROMPT, STOP, PROMPT], Report(100, Signal("working"), 101, session=SESSION, taken=2)),
 }  # fmt: skip
 

@@ -55,7 +55,8 @@ def parse(line: bytes) -> Event | None:
         return None
     if not 0 <= at < LATEST:  # nor infinite, nor no number at all
         return None
-    return Event(float(at), by, name, data if isinstance(data, str) else "")
+    run = found.get("run")
+    return Event(float(at), by, name, data if isinstance(data, str) else "", run if isinstance(run, str) else "")
 
 
 def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None = None) -> None:

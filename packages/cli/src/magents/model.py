@@ -83,6 +83,8 @@ class Event(NamedTuple):
     name: str
     data: str
     """What came with it, usually JSON text, cut off by the writer after some kilobytes."""
+    run: str = ""
+    """Which run of the agent it is of, as its wrapper has named that; '' where the writer does not know."""
 
 
 class Signal(NamedTuple):

@@ -49,6 +49,8 @@ class Report(NamedTuple):
     """Whether this run was begun with a prompt."""
     heard: bool = False
     """Whether the harness itself has reported anything in this run."""
+    run: str | None = None
+    """The wrapper's name of this run; '' from one that gives none, None before it has told of its start."""
 
 
 class Facts(NamedTuple):
@@ -77,7 +79,10 @@ class Facts(NamedTuple):
 
 
 def read(events: Iterable[Event], harness: Harness) -> Report:
-    """Fold a log, oldest event first."""
+    """Fold a log, oldest event first.
+
+    What is late, because the run it tells of was over when the next one began, does not count.
+    """
     report = Report()
     asked: Event | None = None
     for event in events:
@@ -86,12 +91,16 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
                 launched=event.at, session=report.session, taken=report.taken, prompted=event.data == PROMPTED
             )  # fmt: skip
             asked = None
+        elif event.by == "wrapper" and event.name == "start":
+            report = report._replace(run=event.run)
+        elif late(event, report):
+            continue
         elif event.by == "wrapper" and event.name in ("exit", "gone"):
             if report.ended is None:
                 report = report._replace(code=exit_code(event.data), ended=event.at)
         elif event.by == harness.name:
             report = report._replace(
-                session=harness.session(event) or report.session,
+                session=None if forgotten(event, report, harness) else harness.session(event) or report.session,
                 taken=report.taken + (event.name in harness.takes_prompt),
                 heard=True,
             )
@@ -101,6 +110,18 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
             asked = event if signal.state == "waiting" else None
             report = report._replace(signal=signal, at=event.at)
     return report
+
+
+def forgotten(event: Event, report: Report, harness: Harness) -> bool:
+    """Whether the harness says that it does not have the conversation it was to go on with."""
+    return not report.heard and harness.forgets(event)
+
+
+def late(event: Event, report: Report) -> bool:
+    """Whether an event is of a run before the one that the report is of."""
+    if not event.run or (report.launched is None and report.run is None):
+        return False
+    return event.run != report.run
 
 
 def exit_code(data: str) -> int | None:

@@ -284,3 +284,19 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
         assert git("status", "--porcelain", cwd=agent.workspace) == ""
     data = json.loads((listed / ".taskmaster/tasks/tasks.json").read_text())
     assert data["master"]["metadata"]
+
+
+def test_a_look_asks_git_as_often_for_many_agents_as_for_one(fleet, project, tmp_path, monkeypatch):
+    put(project, tagged(*(task(number) for number in range(1, 5))))
+    asked = []
+    for most in (1, 4):
+        fleet.task_agents(request(project, *SLEEP, most=most))
+        fleet.tasks(str(project))
+        log = tmp_path / str(most)
+        monkeypatch.setenv("GIT_TRACE2", str(log))
+        fleet.tasks(str(project))
+        monkeypatch.delenv("GIT_TRACE2")
+        lines = log.read_text().splitlines()
+        asked.append(sorted(line.partition(" start ")[2] for line in lines if " start " in line))
+    assert asked[0] and asked[0] == asked[1]
+    assert fleet.tasks(str(project)).hands["4"].ahead == 0

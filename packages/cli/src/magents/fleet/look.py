@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from magents.runtimes.base import Sighting
 
 
+STARTS = 60.0
+"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
+
+
 class View(NamedTuple):
     """An agent and what it does."""
 
@@ -126,10 +130,12 @@ def gather(context: Context, agents: Iterable[Agent], seen: Seen) -> list[status
 
 def presence(sighting: Sighting | None, report: status.Report) -> str:
     """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
-    container only it can tell."""
+    container only it can tell; one that never told of its start was never started."""
     if sighting is None or not sighting.there:
         return "absent"
-    return "alive" if sighting.alive and report.ended is None else "ended"
+    begun = report.launched is None or report.run is not None
+    missing = not begun and time.time() - (report.launched or 0) > STARTS
+    return "alive" if sighting.alive and report.ended is None and not missing else "ended"
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from magents import events, text
+from magents import events, guarded, text
 from magents.errors import Conflict, NotDelivered
 from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
@@ -23,6 +23,10 @@ Goal = Literal["done", "waiting", "stopped"]
 ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})
 SETTLE = 0.2
 """Seconds between a paste and Enter. Gemini CLI 0.61 takes an Enter 30 ms after it for a part of it."""
+TYPED = "typed"
+"""Keeps, in an agent's own folder, a prompt from before it is typed until it was taken."""
+LINES = 300
+"""How many lines of a draft are deleted at most."""
 READY = 30.0
 """Seconds a harness gets to come up before a prompt for it is given up."""
 
@@ -45,7 +49,7 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)
         if harness.reports:
-            check_input(agent, harness, terminal)
+            check_input(context, agent, harness, terminal)
         if not harness.takes_prompt:
             return type_in(agent, harness, terminal, text.plain(prompt))
         return deliver(context, agent, harness, terminal, text.plain(prompt), timeout)
@@ -58,10 +62,11 @@ def alive_states(state: Status) -> bool:
     )
 
 
-def check_input(agent: Agent, harness: Harness, terminal: Terminal) -> None:
+def check_input(context: Context, agent: Agent, harness: Harness, terminal: Terminal) -> None:
     """Wait until the harness can take text, and see to it that its input is empty.
 
-    Text typed into a question could answer it, and text typed behind a draft would be mixed with it.
+    Text typed into a question could answer it, and text typed behind a draft would be mixed with it. What a
+    killed command has typed and not sent is deleted.
     """
     shown = ""
 
@@ -78,11 +83,34 @@ def check_input(agent: Agent, harness: Harness, terminal: Terminal) -> None:
     if seen and seen.state == "waiting":
         raise Conflict(f"{agent.id} asks: {text.one_line(seen.detail)}", f"Answer it: magents attach {agent.id}")
     draft = harness.draft(shown)
+    if draft and harness.erase and harness.holds(draft, typed(context, agent)):
+        draft = erase(agent, harness, terminal)
     if draft:
         raise Conflict(
             f"The input of {agent.id} holds unsent text: {text.one_line(draft, 60)}",
             f"Send or delete it there: magents attach {agent.id}",
         )
+
+
+def typed(context: Context, agent: Agent) -> str:
+    """The prompt that a command has typed and not seen taken: it was killed, or gave up; '' for none."""
+    try:
+        with open(os.path.join(context.folder(agent), TYPED), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def erase(agent: Agent, harness: Harness, terminal: Terminal) -> str:
+    """Delete what stands in the input, line by line; what is left of it."""
+    left = ""
+    for _ in range(LINES):
+        terminal.keys(agent.id, *harness.erase)
+        time.sleep(0.05)
+        left = harness.draft(terminal.screen(agent.id, styled=True))
+        if not left:
+            break
+    return left
 
 
 def type_in(agent: Agent, harness: Harness, terminal: Terminal, prompt: str) -> Delivery:
@@ -96,6 +124,17 @@ def type_in(agent: Agent, harness: Harness, terminal: Terminal, prompt: str) -> 
 
 
 def deliver(
+    context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
+) -> Delivery:
+    """Type it, and see to it that it is taken. Should this be killed meanwhile, the next one knows what stands in
+    the input."""
+    guarded.write(context.folder(agent), TYPED, prompt)
+    delivery = submit(context, agent, harness, terminal, prompt, timeout)
+    os.unlink(os.path.join(context.folder(agent), TYPED))
+    return delivery
+
+
+def submit(
     context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
 ) -> Delivery:
     """Type it, press Enter, and wait for the harness's word; press Enter again if the first was lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import MagentsError
@@ -14,7 +15,7 @@ from magents.workspace import project as projects
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from magents.fleet.context import Context
     from magents.model import Agent, Status
@@ -79,8 +80,9 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     look = looking.look(context, living) if living else looking.Look([], [])
     states = {view.agent.key: view.status for view in look.views}
     every = tasks.every()
+    tips = heads(project) if newest else {}
     hands = {
-        id: hand_of(context, agent, states.get(agent.key), every[id].done if id in every else True)
+        id: hand_of(context, agent, states.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
     }
     return Board(project, tasks, plan(tasks), hands, look.problems)
@@ -96,19 +98,28 @@ def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
     return found
 
 
-def hand_of(context: Context, agent: Agent, status: Status | None, done: bool) -> Hand:
-    """What has become of an agent's work. Of a removed agent whose task is done git is not asked."""
+def heads(project: str) -> dict[str, str]:
+    """The commit of each local branch, asked in one call."""
+    rows = git(project, "for-each-ref", "--format=%(refname:lstrip=2)%00%(objectname)", "refs/heads").text
+    return dict(row.split("\0") for row in rows.split("\n")[:-1])
+
+
+@cache
+def ahead_of(project: str, base: str, tip: str) -> int:
+    """How many commits of `tip` the commit `base` does not have. Two commits never change, so git is asked once."""
+    return int(git(project, "rev-list", "--count", f"{base}..{tip}").line)
+
+
+def hand_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
+    """What has become of an agent's work. `tips`: the project's branches."""
     if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
         return Hand(agent, status, True, 0)
     if not agent.base or (done and status is None):
         return Hand(agent, status, done, None)
-    tip = git(agent.project, "rev-parse", "-q", "--verify", f"refs/heads/{agent.branch}", ok=None).line
-    counted = git(
-        agent.project, "rev-list", "--count", f"refs/heads/{agent.base}..refs/heads/{agent.branch}", ok=None
-    )
-    if not tip or counted.code:
+    base, tip = tips.get(agent.base), tips.get(agent.branch)
+    if not base or not tip:
         return Hand(agent, status, False, None)
-    ahead = int(counted.line)
+    ahead = ahead_of(agent.project, base, tip)
     busy = status is not None and status.state in ("working", "waiting", "running", "creating")
     return Hand(agent, status, not ahead and tip != agent.base_commit and not busy, ahead)
 

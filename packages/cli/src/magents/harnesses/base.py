@@ -25,6 +25,8 @@ class Harness:
     """Whether it is sure to report events. One that has reported none else is `running` while it lives."""
     takes_prompt: frozenset[str] = frozenset()
     """Names of the events by which it acknowledges a prompt; empty when it has none."""
+    erase: tuple[str, ...] = ()
+    """Keys that delete a line of its input, for as long as it holds text; empty where that is not known."""
     saves: float = 0.0
     """Seconds from the event that ends a turn until it has written the turn down, to resume from it later."""
 
@@ -50,6 +52,10 @@ class Harness:
         """The harness's own name for the conversation, if this event tells it. Never raises."""
         return None
 
+    def forgets(self, event: Event) -> bool:
+        """Whether this event, as the first of a run, means that the conversation to go on with is not there."""
+        return False
+
     def settles(self, asked: Event, later: Event) -> bool:
         """Whether `later`, which says `working`, means that what `asked` wanted to know was answered."""
         return True
@@ -61,6 +67,10 @@ class Harness:
     def draft(self, screen: str) -> str:
         """What stands unsent in its input box, as far as it can be told from the screen."""
         return ""
+
+    def holds(self, draft: str, text: str) -> bool:
+        """Whether what stands in its input is this text, however it is wrapped there."""
+        return "".join(draft.split()) == "".join(text.split())
 
     def queued(self, screen: str) -> bool:
         """Whether the screen shows that it keeps a prompt until its turn is over."""

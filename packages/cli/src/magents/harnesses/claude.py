@@ -33,6 +33,7 @@ class Claude(Harness):
     install = "npm install -g @anthropic-ai/claude-code"
     keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     takes_prompt = frozenset({"UserPromptSubmit"})
+    erase = ("C-u",)
     saves = 0.3  # seen: 0.06 to 0.13, and lost when it is ended before
 
     def start(self, start: Start) -> Program:
@@ -79,6 +80,10 @@ class Claude(Harness):
             return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
         return None
 
+    def forgets(self, event: Event) -> bool:
+        """Asked to resume what it has not written down, it ends at once, and that is all it tells."""
+        return event.name == "SessionEnd"
+
     def look(self, screen: str) -> Signal | None:
         """A numbered choice is a question; the footer tells whether a turn is on; an empty box is idle."""
         shown = SGR.sub("", screen).rstrip()
@@ -92,6 +97,12 @@ class Claude(Harness):
     def draft(self, screen: str) -> str:
         """What stands unsent in the input box; placeholders, which are dim, do not count."""
         return box(screen) or ""
+
+    def holds(self, draft: str, text: str) -> bool:
+        """A paste of several lines, or a long one, shows as a placeholder that tells how many lines came after
+        the first."""
+        pasted = re.fullmatch(r"\[Pasted text #\d+(?: \+(\d+) lines?)?\]", draft)
+        return int(pasted[1] or 0) == text.count("\n") if pasted else super().holds(draft, text)
 
     def queued(self, screen: str) -> bool:
         """It shows that a prompt waits for the end of the turn."""
