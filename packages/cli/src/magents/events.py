@@ -7,13 +7,14 @@ without waiting on a fifo, only its end is read, and a line that is not an event
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
 import time
 
 from magents import guarded
-from magents.errors import MagentsError
+from magents.errors import MagentsError, remedy
 from magents.model import Event
 
 LOG = "events.jsonl"
@@ -61,11 +62,11 @@ def parse(line: bytes) -> Event | None:
 def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None = None) -> None:
     """Append an event of Magents' own; a new log is given to `owner`, a user and a group.
 
-    Raises MagentsError when the log cannot be written.
+    Raises MagentsError when the log cannot be written; what a full disk has left of it is no event.
     """
-    line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]})
+    line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]}).encode() + b"\n"
     path = os.path.join(folder, LOG)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         handle = os.open(path, flags, 0o600)
         try:
@@ -74,11 +75,15 @@ def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None 
                 raise MagentsError(f"{path} is not a plain file.", "Remove it and try again.")
             if owner and not about.st_size:
                 os.fchown(handle, *owner)
-            os.write(handle, line.encode() + b"\n")
+            if about.st_size and os.pread(handle, 1, about.st_size - 1) != b"\n":
+                line = b"\n" + line  # a full disk has cut the last one short
+            if os.write(handle, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
     except OSError as error:
-        raise MagentsError(f"{path} cannot be written: {error.strerror}.", "Remove it and try again.") from error
+        said = f"{path} cannot be written: {error.strerror}."
+        raise MagentsError(said, remedy(error, "Remove it and try again.")) from error
 
 
 def trim(folder: str, owner: tuple[int, int] | None = None) -> None:
