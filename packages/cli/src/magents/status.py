@@ -78,10 +78,13 @@ class Facts(NamedTuple):
 
 def read(events: Iterable[Event], harness: Harness) -> Report:
     """Fold a log, oldest event first."""
-    report = Report()
+    report = before = Report()
     asked: Event | None = None
     for event in events:
-        if event.by == "magents" and event.name == "launch":
+        if event.by == "magents" and event.name == "withdrawn":
+            report = before  # the start failed
+        elif event.by == "magents" and event.name == "launch":
+            before = report
             report = Report(
                 launched=event.at, session=report.session, taken=report.taken, prompted=event.data == PROMPTED
             )  # fmt: skip
