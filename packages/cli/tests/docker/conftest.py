@@ -14,6 +14,7 @@ import pytest
 
 from conftest import Place, git, use_engine
 from magents import Fleet
+from magents import image as images
 from magents.model import Agent
 
 from . import engines
@@ -117,6 +118,9 @@ def slim(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spare(slim: Path) -> Iterator[engines.Engine]:
     """An engine to kill, for all tests of this session."""
     with engines.engine(slim) as made:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DOCKER_HOST", made.host)
+            images.for_user(engines.SLIM, os.geteuid(), os.getegid())
         yield made
 
 

@@ -51,7 +51,7 @@ class Engine:
             "unshare", "--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child",
             "--mount-proc", "cat",
         ], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
-        self._inside = until(lambda: child(self._first.pid), what="a process in a place of its own")
+        self._inside: int = until(lambda: child(self._first.pid), what="a process in a place of its own")
         until(lambda: Path(f"/proc/{self._inside}/comm").read_text() == "cat\n", what="it to be ready")
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -116,7 +116,11 @@ class Engine:
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
         """Stop `dockerd` in its tracks: it accepts, and never answers. SIGCONT lets it go on."""
-        os.kill(child(self._running["dockerd"].pid), number)
+        parent = self._running["dockerd"].pid
+        os.kill(child(parent), number)
+        if number == signal.SIGCONT:  # nsenter stops with its child
+            until(lambda: state(parent) == "T")
+            os.kill(parent, number)
 
     def remove_all(self) -> None:
         """Remove its containers."""
@@ -138,6 +142,11 @@ class Engine:
                         below.rmdir()
                 with contextlib.suppress(OSError):
                     path.rmdir()
+
+
+def state(pid: int) -> str:
+    """What the kernel calls a process's state."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
 
 
 def child(pid: int) -> int:

@@ -109,7 +109,7 @@ def test_it_dies_in_the_middle_of_a_creation(
     own: Engine, magents: Magents, fleet: Fleet, place: Place, project: Path, unique: str
 ):
     dice, whole = random.Random(5), [f"first{unique}"]
-    magents("create", "first", *whole, "--docker", *SLEEP)  # makes the image's layer for this user
+    magents("create", "first", *whole, "--docker", *SLEEP)
     for number in range(4):
         id, branch = f"cut{number}{unique}", f"cut/{number}"
         words = [sys.executable, "-m", "magents", "create", branch, id, "--docker", *SLEEP]

@@ -52,7 +52,7 @@ class Docker:
     def disks(self) -> list[str]:
         """Where the engine keeps images and containers, if that is on this machine."""
         try:
-            folder = docker("info", "--format", "{{.DockerRootDir}}", timeout=10).line if self.plausible() else ""
+            folder = docker("info", "--format", "{{.DockerRootDir}}", timeout=5).line if self.plausible() else ""
         except MagentsError:
             return []
         return [folder] if os.path.isabs(folder) and os.path.isdir(folder) else []
