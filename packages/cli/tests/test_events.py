@@ -211,6 +211,15 @@ def test_big_data_is_cut_and_stays_one_line(log, unit, by):
     assert len(kept.encode()) >= 1890
 
 
+@pytest.mark.parametrize("by", ["a hook", "magents"])
+def test_a_line_that_was_cut_short_garbles_nothing_but_itself(log, by):
+    log.write_bytes(LINE + LINE[:-9])
+    report(log.parent, b"next") if by == "a hook" else events.write(str(log.parent), "Stop", "next")
+    first, second = read(log)
+    assert first == EVENT
+    assert (second.name, second.data) == ("Stop", "next")
+
+
 def test_a_megabyte_on_its_input_does_not_block_the_writer(log):
     report(log.parent, stdin=b"x" * 1_000_000)
     assert len(read(log)) == 1

@@ -118,6 +118,9 @@ LOGS = {
     "a new run begins anew, the conversation goes on": (
         [LAUNCH, PROMPT, ASK, (106, "wrapper", "exit", '{"code":3}'), (200, "magents", "launch", "{}")],
         Report(launched=200, session=SESSION, taken=1)),
+    "a start that failed is no run": ([LAUNCH, PROMPT, ASK, (200, "magents", "launch", "{}"), (201, "magents", "withdrawn", "")],
+                                      Report(100, ASKS, 102, session=SESSION, taken=1)),
+    "a first start that failed": ([LAUNCH, (101, "magents", "withdrawn", "")], Report()),
     "other harnesses do not count": ([LAUNCH, (101, "codex", "Stop", ""), (102, "", "Stop", "")], Report(100)),
     "nor do names it does not know": ([LAUNCH, PROMPT, (103, "claude", "Nonsense", "x")],
                                       Report(100, Signal("working"), 101, session=SESSION, taken=1)),
@@ -141,8 +144,9 @@ LOGS = {
 @pytest.mark.parametrize("case", LOGS)
 def test_read(case):
     log, expected = LOGS[case]
+    ran = log[:-2] if log and log[-1][2] == "withdrawn" else log
     heard = any(
-        by == "claude" for _, by, *_ in log[max((i for i, e in enumerate(log) if e[2] == "launch"), default=-1) :]
+        by == "claude" for _, by, *_ in ran[max((i for i, e in enumerate(ran) if e[2] == "launch"), default=-1) :]
     )
     assert read(said(*log), harness("claude")) == expected._replace(heard=heard)
 

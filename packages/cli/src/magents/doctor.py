@@ -195,9 +195,10 @@ def agents(fleet: Fleet) -> list[Finding]:
 
 
 def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
-    """There is room where the store and the workspaces are."""
+    """There is room where the store, the workspaces and what the runtimes keep are."""
     found = []
-    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live)}
+    engines = {disk: name for name in runtimes.TABLE for disk in runtimes.runtime(name).disks()}
+    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live), *engines}
     seen = set()
     for path in sorted(wanted):
         place = path
@@ -210,13 +211,9 @@ def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
         free = shutil.disk_usage(place).free
         if free < ROOM:
             said = f"only {free // (1024 * 1024)} MiB are free at {place}"
-            found.append(
-                Finding(
-                    "disk",
-                    False,
-                    said,
-                    "Free some; removed agents' workspaces: magents cleanup --remove-worktrees",
-                    needed=False,
-                )
-            )
+            remedy = "Free some; agents' workspaces, their work kept: magents cleanup --remove-worktrees"
+            if path in engines:
+                said += f", where {engines[path]} keeps images and containers"
+                remedy = "Free some; what fills it: docker system df; what nothing uses: docker system prune"
+            found.append(Finding("disk", False, said, remedy, needed=False))
     return found or [Finding("disk", True, "room enough")]

@@ -6,6 +6,12 @@ with `exit_code`; a library user catches `MagentsError` or one of its kinds.
 
 from __future__ import annotations
 
+import errno
+import os
+
+FREE = "Free some space: `magents doctor` tells which disk is almost full."
+"""What to do where a disk is full."""
+
 
 class MagentsError(Exception):
     """Anything Magents refuses or fails to do. Nothing is left half-made when it is raised."""
@@ -55,6 +61,16 @@ class CheckFailed(MagentsError):
         self.command = command
         self.code = code
         self.output = output
+
+
+def remedy(error: OSError, otherwise: str = "") -> str:
+    """What to do about an error of the file system: make room if that is it, else what is said `otherwise`."""
+    return FREE if error.errno in (errno.ENOSPC, errno.EDQUOT) else otherwise
+
+
+def full(said: str) -> str:
+    """What to do when this is what a program said of a full disk; '' where it is something else."""
+    return FREE if os.strerror(errno.ENOSPC).lower() in said.lower() else ""
 
 
 class CommandFailed(MagentsError):

@@ -7,16 +7,19 @@ without waiting on a fifo, only its end is read, and a line that is not an event
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
 import time
 
 from magents import guarded
-from magents.errors import MagentsError
+from magents.errors import MagentsError, remedy
 from magents.model import Event
 
 LOG = "events.jsonl"
+BEGINNING = b'{"at":'
+"""What each line begins with."""
 TAIL = 64 * 1024
 """How much of a log's end is read, in bytes: at least sixteen events, usually hundreds."""
 LATEST = 1e11
@@ -46,6 +49,8 @@ def parse(line: bytes) -> Event | None:
     """The event on one line, or None if there is none. Never raises."""
     if not line.startswith(b"{"):
         return None
+    # A full disk can have cut the one before short, without its newline. What an event holds has its quotes escaped.
+    line = line[max(0, line.rfind(BEGINNING)) :]
     try:
         found = json.loads(line.decode("utf-8", "replace"))
         at, by, name, data = found["at"], found["by"], found["name"], found["data"]
@@ -62,9 +67,9 @@ def parse(line: bytes) -> Event | None:
 def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None = None) -> None:
     """Append an event of Magents' own; a new log is given to `owner`, a user and a group.
 
-    Raises MagentsError when the log cannot be written.
+    Raises MagentsError when the log cannot be written; what a full disk has left of it is no event.
     """
-    line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]})
+    line = json.dumps({"at": time.time(), "by": "magents", "name": name, "data": data[:1900]}).encode() + b"\n"
     path = os.path.join(folder, LOG)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -75,11 +80,13 @@ def write(folder: str, name: str, data: str = "", owner: tuple[int, int] | None 
                 raise MagentsError(f"{path} is not a plain file.", "Remove it and try again.")
             if owner and not about.st_size:
                 os.fchown(handle, *owner)
-            os.write(handle, line.encode() + b"\n")
+            if os.write(handle, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
     except OSError as error:
-        raise MagentsError(f"{path} cannot be written: {error.strerror}.", "Remove it and try again.") from error
+        said = f"{path} cannot be written: {error.strerror}."
+        raise MagentsError(said, remedy(error, "Remove it and try again.")) from error
 
 
 def trim(folder: str, owner: tuple[int, int] | None = None) -> None:

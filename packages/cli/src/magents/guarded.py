@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def write(root: str, name: str, text: str, owner: tuple[int, int] | None = None) -> None:
-    """Put a file in the place of whatever is called `name` below `root`, readable by its owner alone.
+    """Put a file in the place of whatever is called `name` below `root`, readable by its owner alone: whole, or
+    not at all.
 
     `owner`: the user and group to give it, and the folders made above it, to. Raises OSError.
     """
@@ -33,15 +35,19 @@ def write(root: str, name: str, text: str, owner: tuple[int, int] | None = None)
                 if owner:
                     os.chown(part, *owner, dir_fd=folder, follow_symlinks=False)
             folder = stack.enter_context(opened(part, folder))
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(last, dir_fd=folder)
+        beside = f".{last}.{os.getpid()}-{time.time_ns()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(
-            os.open(last, flags, 0o600, dir_fd=folder), "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            if owner:
-                os.fchown(file.fileno(), *owner)
-            file.write(text)
+        handle = os.open(beside, flags, 0o600, dir_fd=folder)
+        try:
+            with open(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
+                if owner:
+                    os.fchown(file.fileno(), *owner)
+                file.write(text)
+            os.rename(beside, last, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(beside, dir_fd=folder)
+            raise
 
 
 @contextlib.contextmanager

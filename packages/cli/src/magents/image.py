@@ -38,6 +38,8 @@ UID = 1000
 
 HEALTH = {"BUILDAH_FORMAT": "docker"}
 """Without it Podman leaves health checks out of what it builds."""
+PATIENCE = 20
+"""Seconds that the engine gets to answer a question."""
 LONGEST = 3600.0
 """Seconds that a build may take."""
 
@@ -231,7 +233,13 @@ def check_engine() -> None:
 
 def inspect(*names: str) -> list[dict[str, Any]]:
     """What the engine tells of images; of those that it does not have, nothing."""
-    done = process.run(["docker", "image", "inspect", *names], timeout=30, ok=None)
+    try:
+        done = process.run(["docker", "image", "inspect", *names], timeout=PATIENCE, ok=None)
+    except CommandFailed as error:
+        raise Missing(
+            f"The Docker engine did not answer `docker image` within {PATIENCE} s.",
+            "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
+        ) from error
     if done.code and not absent(done.stderr):
         check_engine()
         raise CommandFailed(("docker", "image", "inspect", *names), done.code, done.text, done.stderr)

@@ -83,10 +83,13 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
 
     What is late, because the run it tells of was over when the next one began, does not count.
     """
-    report = Report()
+    report = before = Report()
     asked: Event | None = None
     for event in events:
-        if event.by == "magents" and event.name == "launch":
+        if event.by == "magents" and event.name == "withdrawn":
+            report = before  # the start failed
+        elif event.by == "magents" and event.name == "launch":
+            before = report
             report = Report(
                 launched=event.at, session=report.session, taken=report.taken, prompted=event.data == PROMPTED
             )  # fmt: skip

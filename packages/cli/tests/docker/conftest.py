@@ -12,6 +12,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from conftest import Place, git, use_engine
+from magents import Fleet
+from magents import image as images
+from magents.model import Agent
+
+from . import engines
+
 
 def docker(
     *words: str | Path, code: int | None = 0, timeout: float = 120, env: dict[str, str] | None = None
@@ -78,3 +85,52 @@ def box(image: str, tmp_path: Path) -> Iterator[Callable[..., Box]]:
 def unique() -> str:
     """What to end an agent's id with: containers of an engine have one name each, whoever made them."""
     return uuid.uuid4().hex[:6]
+
+
+def state(fleet: Fleet, agent: Agent) -> tuple[str, str]:
+    """What the agent does, and what is said of it."""
+    seen = next(view.status for view in fleet.list().views if view.agent.id == agent.id)
+    return seen.state, seen.detail
+
+
+def nothing_made(place: Place, project: Path, *known: str) -> None:
+    """No container, workspace, branch, ref or record but those of the known agents."""
+    assert {view.agent.id for view in Fleet().list().views if not view.orphan} == set(known)
+    beside = place.top / "project-agents"
+    made = [name for name in os.listdir(beside) if not name.startswith(".")] if beside.is_dir() else []
+    assert set(made) == set(known)
+    refs = git("for-each-ref", "--format=%(refname)", cwd=project).splitlines()
+    assert len([ref for ref in refs if ref.startswith("refs/heads/")]) == 1 + len(known)
+    assert {ref.split("/")[2] for ref in refs if ref.startswith("refs/magents/")} <= set(known)
+
+
+@pytest.fixture(scope="session")
+def slim(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an engine of a test's own gets its image from."""
+    archive = tmp_path_factory.mktemp("slim") / "image.tar"
+    with pytest.MonkeyPatch.context() as patch:
+        use_engine(patch)
+        engines.slim(image, archive)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def spare(slim: Path) -> Iterator[engines.Engine]:
+    """An engine to kill, for all tests of this session."""
+    with engines.engine(slim) as made:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DOCKER_HOST", made.host)
+            images.for_user(engines.SLIM, os.geteuid(), os.getegid())
+        yield made
+
+
+@pytest.fixture
+def own(spare: engines.Engine, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.Engine]:
+    """The isolated Magents talks to an engine that the test may kill; it runs at first."""
+    spare.start()
+    monkeypatch.setenv("DOCKER_HOST", spare.host)
+    monkeypatch.setenv("MAGENTS_DOCKER_IMAGE", engines.SLIM)
+    yield spare
+    spare.end("dockerd")
+    spare.start()
+    spare.remove_all()

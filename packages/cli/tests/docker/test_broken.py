@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from conftest import Magents, Place, containers, git, work_of
+from conftest import Magents, containers, git, work_of
 from magents import Fleet
 from magents.model import Agent
 
-from .conftest import Box, docker
+from .conftest import Box, docker, nothing_made, state
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -22,23 +21,6 @@ SLEEP = ("--", "sleep", "300")
 def agent(docker_mode: str, project: Path, magents: Magents, unique: str, fleet: Fleet) -> Agent:
     magents("create", "feature/x", f"ill{unique}", "--docker", *SLEEP)
     return fleet.find(f"ill{unique}")
-
-
-def state(fleet: Fleet, agent: Agent) -> tuple[str, str]:
-    """What the agent does, and what is said of it."""
-    seen = next(view.status for view in fleet.list().views if view.agent.id == agent.id)
-    return seen.state, seen.detail
-
-
-def nothing_made(place: Place, project: Path, *known: str) -> None:
-    """No container, workspace, branch, ref or record but those of the known agents."""
-    assert {view.agent.id for view in Fleet().list().views if not view.orphan} == set(known)
-    beside = place.top / "project-agents"
-    made = [name for name in os.listdir(beside) if not name.startswith(".")] if beside.is_dir() else []
-    assert set(made) == set(known)
-    refs = git("for-each-ref", "--format=%(refname)", cwd=project).splitlines()
-    assert len([ref for ref in refs if ref.startswith("refs/heads/")]) == 1 + len(known)
-    assert {ref.split("/")[2] for ref in refs if ref.startswith("refs/magents/")} <= set(known)
 
 
 def test_without_an_engine(agent, magents, fleet, place, project, unique):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from magents.errors import MagentsError
+from magents.errors import MagentsError, remedy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from magents.cli.render import complain
 
         where = f": {error.filename}" if error.filename else ""
-        hint = "Free some space: see `magents doctor`." if error.errno == errno.ENOSPC else ""
-        complain(MagentsError(f"{error.strerror or error}{where}", hint))
+        complain(MagentsError(f"{error.strerror or error}{where}", remedy(error)))
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)

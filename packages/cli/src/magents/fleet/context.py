@@ -84,11 +84,16 @@ class Context:
         return status.read(events.read(self.desk(agent).here), self.harness(agent))
 
     def keep_screen(self, agent: Agent, text: str) -> None:
-        """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another."""
+        """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does
+        one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
-            with open(os.path.join(folder, SCREEN), "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
+            from magents import guarded
+
+            try:
+                guarded.write(folder, SCREEN, text)
+            except OSError as error:
+                self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
 
 
 def digest(project: str) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, names, process, runtimes
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, full, remedy
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
 from magents.harnesses import TABLE, harness
@@ -177,7 +177,8 @@ def workspaces(found: Project, settings: Config) -> str:
 
 
 def create(context: Context, wish: Wish) -> Agent:
-    """Make the agent and start it. Raises MagentsError, and then nothing of it is left."""
+    """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
+    was made could not be taken back yet."""
     while True:
         planned = plan(context, wish)
         if planned.moves:
@@ -197,8 +198,10 @@ def create(context: Context, wish: Wish) -> Agent:
                 context.warn(text)
             try:
                 return build(context, agent, planned, lock)
-            except BaseException:
-                undo(context, context.store.get(agent.key))
+            except BaseException as error:
+                told = take_back(context, agent)
+                if isinstance(error, MagentsError):
+                    error.hint = f"{told} {error.hint}".rstrip()
                 raise
 
 
@@ -273,7 +276,7 @@ def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, l
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo
         raise MagentsError(
-            f"git could not make the workspace:\n{error.stderr.strip()}", "Nothing was left behind."
+            f"git could not make the workspace:\n{error.stderr.strip()}", full(error.stderr)
         ) from error
 
 
@@ -287,8 +290,20 @@ def claim_folder(context: Context, agent: Agent) -> str:
         with open(os.path.join(folder, CLAIMED), "w", encoding="utf-8"):
             pass
     except OSError as error:
-        raise MagentsError(f"{folder} cannot be made: {error.strerror}.") from error
+        raise MagentsError(f"{folder} cannot be made: {error.strerror}.", remedy(error)) from error
     return folder
+
+
+def take_back(context: Context, agent: Agent) -> str:
+    """`undo` after a failure; what to say of it. Where it fails, too, as without an engine, that is told, and the
+    next command does it."""
+    try:
+        undo(context, context.store.get(agent.key))
+    except (MagentsError, OSError) as error:
+        why = error.message if isinstance(error, MagentsError) else f"{error.strerror}."
+        context.warn(f"what was made of {agent.id} could not be taken back yet: {why}")
+        return "What was made could not be taken back yet: when it is mended, `magents doctor --fix` does that."
+    return "Nothing was left behind."
 
 
 def undo(context: Context, agent: Agent) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import events, process
-from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.errors import CommandFailed, MagentsError, NotFound, remedy
 from magents.fleet import prompts
 from magents.fleet.context import Context, boot
 from magents.model import Start
@@ -91,12 +92,20 @@ def kept_env(folder: str) -> dict[str, str]:
 
 
 def go(context: Context, ready: Ready) -> None:
-    """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones."""
+    """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones. Where
+    nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
     runtime = context.runtime(ready.launch.agent)
     desk, owner = runtime.desk(ready.launch.folder).here, runtime.owner()
     events.trim(desk, owner)
     events.write(desk, "launch", PROMPTED if ready.prompted else "", owner)
-    runtime.start(ready.launch)
+    try:
+        runtime.start(ready.launch)
+    except BaseException as error:
+        with contextlib.suppress(MagentsError):
+            events.write(desk, "withdrawn", "", owner)
+        if isinstance(error, OSError):
+            raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
+        raise
     if runtime.private:
         from magents.fleet import collector
 
@@ -127,7 +136,7 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         how = "took longer than an hour" if error.code is None else f"failed with exit code {error.code}"
         raise MagentsError(
             f"The set-up command {how}: {command}\n{last}",
-            "Nothing was left behind. Where it is set: magents config",
+            "Where it is set: magents config",
         ) from error
 
 

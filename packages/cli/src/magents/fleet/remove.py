@@ -36,7 +36,10 @@ def stop(context: Context, agent: Agent) -> None:
 
 
 def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
-    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before."""
+    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
+
+    Raises MagentsError when it could not be stopped, and it is not called so then.
+    """
     was = agent.phase
     if was != "stopped":
         let_it_save(context, agent)
@@ -44,7 +47,12 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     if collect and was == "active" and runtime.private:
         bring_home(context, agent)
     agent = context.store.update(agent, phase="stopped")
-    context.keep_screen(agent, runtime.stop(agent, context.folder(agent)))
+    try:
+        shown = runtime.stop(agent, context.folder(agent))
+    except MagentsError:
+        context.store.update(agent, phase=was)
+        raise
+    context.keep_screen(agent, shown)
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent

@@ -52,7 +52,7 @@ class Docker:
     def disks(self) -> list[str]:
         """Where the engine keeps images and containers, if that is on this machine."""
         try:
-            folder = docker("info", "--format", "{{.DockerRootDir}}", timeout=10).line if self.plausible() else ""
+            folder = docker("info", "--format", "{{.DockerRootDir}}", timeout=5).line if self.plausible() else ""
         except MagentsError:
             return []
         return [folder] if os.path.isabs(folder) and os.path.isdir(folder) else []
@@ -101,8 +101,12 @@ class Docker:
 
     def prepare(self, launch: Launch) -> None:
         """See to it that the container runs: start the one that is there, or make it."""
+        self._bring_up(launch)
+
+    def _bring_up(self, launch: Launch) -> bool:
+        """`prepare`; whether the container did not run before."""
         if launch.folder in self._made:
-            return
+            return False
         found = None if launch.agent.phase == "creating" else self.find(launch.agent, launch.folder)
         if found is None:
             self._run(launch)
@@ -110,6 +114,7 @@ class Docker:
             docker("unpause", found.container)
         elif found.state != "running":
             docker("start", found.container, timeout=120)
+        return found is None or found.state not in ("running", "paused")
 
     def _run(self, launch: Launch) -> None:
         """Make and start the container. On failure nothing is left of it."""
@@ -129,7 +134,8 @@ class Docker:
         except BaseException as error:
             if isinstance(error, CommandFailed) and "is already in use by container" in error.stderr:
                 raise self._taken(launch) from error
-            self.remove(launch.agent, launch.folder)
+            with contextlib.suppress(MagentsError):  # whoever undoes a creation tries again, and tells of it
+                self.remove(launch.agent, launch.folder)
             raise
         self._made.add(launch.folder)
 
@@ -159,16 +165,16 @@ class Docker:
     def start(self, launch: Launch) -> None:
         """Write what the wrapper needs, then open the terminal, or use the ended one that is there."""
         agent = launch.agent
-        self.prepare(launch)
+        begun = self._bring_up(launch)
         self._made.discard(launch.folder)  # by the next start it can have ended
         desk = self.desk(launch.folder)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(desk.here, still.STILL))
-        for name, text in files(launch.program, {}).items():
-            guarded.write(desk.here, name, text, self.owner())
         argv = [f"{SHARE}/agent-run", desk.there]
         terminal = Terminal(self.inside(agent.id))
         try:
+            for name, text in files(launch.program, {}).items():
+                guarded.write(desk.here, name, text, self.owner())
             if agent.phase != "creating":
                 mine = next((pane for pane in terminal.panes() if pane.id == agent.id), None)
                 if mine and mine.pane:
@@ -177,8 +183,11 @@ class Docker:
                 terminal.close(agent.id, desk.there)
             terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, still.hooks(agent.id))
         except BaseException:
-            if agent.phase == "creating":
-                self.remove(agent, launch.folder)
+            with contextlib.suppress(MagentsError):
+                if agent.phase == "creating":
+                    self.remove(agent, launch.folder)
+                elif begun:
+                    self.stop(agent, launch.folder)
             raise
 
     def stop(self, agent: Agent, folder: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import process
-from magents.errors import CommandFailed, MagentsError, Missing
+from magents.errors import CommandFailed, Missing
 from magents.runtimes.base import parse
 
 if TYPE_CHECKING:
@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 
 ANY = "magents.image"
 """The label of every container whose image is, or is made from, ours."""
-SLOW = 30
+SLOW = 20
 """Seconds that the engine gets to answer a question."""
-DEAD = ("Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running")
+DEAD = (
+    "Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running",
+    "unexpected EOF", "connection reset by peer", "daemon is shutting down",
+)  # fmt: skip
+"""What `docker` says when there is no engine, or it went away meanwhile."""
+START = "Start it (Linux: systemctl start docker), then try again."
+REMEDIES = {
+    "no space left on device": "The engine's disk is full. What fills it: docker system df",
+    "containerd.sock": "A part of the engine has ended. Restart it (Linux: systemctl restart docker).",
+    "denied while trying to connect": "Join the group of its users: sudo usermod -aG docker $USER; log in again.",
+}
+"""What to do about what the engine says, by words that are in it."""
+MANY = 12
+"""Words of a command that an error shows."""
+LOOK = "See how the engine is: magents doctor"
 DOCKERS = (
     "{{.ID}}", "{{.Names}}", "{{.Image}}", "{{.State}}", "{{.Status}}", "{{.CreatedAt}}",
     '{{.Label "magents.helper"}}', '{{.Label "magents"}}',
@@ -61,20 +75,26 @@ def docker(
     timeout: float = SLOW,
     keep: Sequence[int] = (),
 ) -> process.Result:
-    """Run docker. Raises Missing without a client or an engine, CommandFailed for anything else."""
+    """Run docker. Raises Missing without a client, or an engine that answers in time, and CommandFailed, with what
+    to do, for anything else."""
     try:
         return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
         if any(said in error.stderr for said in DEAD):
-            raise Missing(
-                "The Docker engine does not answer.", "Start it (Linux: systemctl start docker), then try again."
-            ) from error
+            raise Missing("The Docker engine does not answer.", START) from error
         if error.code is None:
-            raise MagentsError(
+            raise Missing(
                 f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
-                "See what it is at: docker info",
+                "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
             ) from error
-        raise
+        # All the options that a container is made with would hide what was said.
+        argv = ("docker", *words) if len(words) <= MANY else ("docker", words[0], "…")
+        raise CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr)) from error
+
+
+def remedy(said: str) -> str:
+    """What to do about an error of the engine's."""
+    return next((what for words, what in REMEDIES.items() if words in said), LOOK)
 
 
 def containers(filter: str) -> list[Container]:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from magents import process
-from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.errors import CommandFailed, Conflict, MagentsError, remedy
 from magents.process import Running
 from magents.text import one_line
 from magents.workspace.git import STUMBLES, command, git, stumbled
@@ -38,7 +38,7 @@ def claim(path: str) -> None:
     except OSError as error:
         raise MagentsError(
             f"{path} cannot be made: {error.strerror}.",
-            "Choose another place: magents config --set WORKSPACES=FOLDER",
+            remedy(error, "Choose another place: magents config --set WORKSPACES=FOLDER"),
         ) from error
 
 
