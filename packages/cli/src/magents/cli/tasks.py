@@ -11,12 +11,14 @@ from magents.errors import MagentsError, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
     from magents.fleet.look import View
     from magents.fleet.tasks import Board, Hand
     from magents.tasks.model import Task
+    from magents.tasks.plan import Clash
 
 COLOURS = {
     "done": "32",
@@ -221,7 +223,8 @@ def add_task_agents(parser: argparse.ArgumentParser) -> None:
     parser.usage = "magents task-agents [options] [-- PROGRAM …]"
     parser.description = (
         "Make agents for all tasks that are ready, the most urgent first, as long as memory allows; and start\n"
-        "those again that have ended before their task was done. Type it again when some are merged."
+        "those again that have ended before their task was done. Type it again when some are merged. A task waits\n"
+        "while an agent is at work that seems to change the same files."
     )
     parser.epilog = """\
 examples:
@@ -315,11 +318,24 @@ def tell_schedule(planned: Schedule, json: bool) -> None:
     """Say what would be done."""
     if json:
         show_json({
-            "start": [{"task": job.task.id, "title": job.task.title, "again": job.again} for job in planned.jobs],
-            "left": planned.left, "max": planned.most,
+            "start": [
+                {"task": job.task.id, "title": job.task.title, "again": job.again, "collides": clash_of(job.clash)}
+                for job in planned.jobs
+            ],
+            "left": planned.left, "held": held_of(planned.held), "max": planned.most,
         })  # fmt: skip
     else:
         print("\n".join(schedule_lines(planned)))
+
+
+def held_of(held: Mapping[str, Clash]) -> dict[str, Any]:
+    """What waits for what it would collide with, as programs see it."""
+    return {id: clash_of(clash) for id, clash in held.items()}
+
+
+def clash_of(clash: Clash | None) -> dict[str, Any] | None:
+    """What a task would collide with, and in which files."""
+    return {"with": clash.who, "files": list(clash.files)} if clash else None
 
 
 def schedule_lines(planned: Schedule) -> list[str]:
@@ -328,14 +344,18 @@ def schedule_lines(planned: Schedule) -> list[str]:
         lines = ["Would start:"]
         lines += table(
             ["  TASK", "TITLE", "PRIORITY", ""],
-            [
-                [f"  {j.task.id}", cut(j.task.title, 60), j.task.priority, "again" if j.again else ""]
-                for j in planned.jobs
-            ],
+            [[f"  {j.task.id}", cut(j.task.title, 60), j.task.priority, note(j)] for j in planned.jobs],
         )
     else:
         lines = ["No task to start an agent for."]
     return lines + left_lines(planned.left)
+
+
+def note(job: Job) -> str:
+    """What else is to be known of a task that is begun."""
+    if job.clash:
+        return f"may collide with {job.clash.who}: {job.clash.text}"
+    return "again" if job.again else ""
 
 
 def left_lines(left: dict[str, str]) -> list[str]:
@@ -349,6 +369,7 @@ def tell_outcome(outcome: Outcome, json: bool) -> int:
         show_json({
             "started": [as_json(view) | {"task": job.task.id} for job, view in outcome.started],
             "failed": {id: error.message for id, error in outcome.failed.items()}, "left": outcome.left,
+            "held": held_of(outcome.held),
         })  # fmt: skip
     else:
         for id, error in outcome.failed.items():
