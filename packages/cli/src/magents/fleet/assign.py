@@ -10,6 +10,7 @@ from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, foresee, launch, lists, look, remove, tasks
 from magents.fleet.look import View
 from magents.tasks import file, prompt
+from magents.tasks.model import rank
 from magents.tasks.plan import reason
 from magents.text import one_line, plain
 
@@ -124,6 +125,7 @@ def candidates(board: Board) -> tuple[list[Task], list[Task]]:
         and not hand.merged
         and (hand.status is None or hand.status.state in tasks.ENDED)
     ]
+    begun.sort(key=rank)
     living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in tasks.ENDED}
     return begun, [task for task in board.plan.ready if task.id not in living]
 
