@@ -205,7 +205,7 @@ def test_the_commands(magents, listed):
         "1 Base (pending, ready)", "├─ 2 Left (pending)", "│  └─ 4 Join (pending)", "└─ 3 Right (pending)", "   └─ 4 (above)",
     ]  # fmt: skip
     planned = magents("task-agents", "--dry-run", "--json").json()
-    assert planned["start"] == [{"task": "1", "title": "Base", "again": False}]
+    assert planned["start"] == [{"task": "1", "title": "Base", "again": False, "collides": None}]
     assert planned["left"]["4"] == "waits for 2, 3"
     assert "Give: --yes" in magents("task-agents", "--", "true", code=2).err
     assert magents("task-agents", "--max", "0", code=2).err

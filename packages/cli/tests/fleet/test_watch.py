@@ -15,6 +15,7 @@ from conftest import commit, git, until
 from fleet.test_tasks import DIAMOND, SLEEP, WORK, statuses
 from magents import Fleet
 from magents.fleet.assign import Request
+from magents.fleet.automerge import Auto
 from magents.fleet.watch import TRIES
 from magents.tasks import file
 from tasks.lab import put, tagged, task
@@ -143,3 +144,12 @@ def test_a_bar_on_a_terminal(fleet, project, tmux, until):
     tmux("send-keys", "-t", "user", "C-c")
     until(lambda: "The agents go on" in tmux("capture-pane", "-p", "-t", "user"), 20)
     assert os.path.isdir(fleet.find("task-2").workspace)
+
+
+def test_what_is_given_up_takes_nobodys_place(fleet, project):
+    put(project, tagged(task(1, priority="high"), task(2)))
+    commit(project, "Plan")
+    program = ("sh", "-c", f'test "$MAGENTS_TASK" = 2 || exit 3; {WORK[2]}', "sh")
+    told = list(fleet.task_watch(Request(str(project), command=program, most=1), auto=Auto()))
+    assert [e.task for e in told if e.event == "merged"] == ["2"]
+    assert told[-1].text == "1: its agent ends at once"

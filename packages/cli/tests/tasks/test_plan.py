@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from magents.tasks import parse, plan
 from magents.tasks.model import HELD, PRIORITIES, Task, TaskList, rank
+from magents.tasks.plan import Clash, Work
 
 
 def listed(*tasks: Task) -> TaskList:
@@ -116,3 +117,100 @@ def test_a_long_chain_is_no_deep_recursion():
     tasks = [Task(str(n), "x", dependencies=(str(n - 1),) if n else ()) for n in range(5000)]
     parse.check(tasks, "f")
     assert plan.order(reversed(tasks)) == tasks
+
+
+# Tasks that would collide
+
+
+def work(task: Task) -> Work:
+    """What a task would be; its files are the words of its title."""
+    return Work(f"task-{task.id}", rank(task)[0], frozenset(task.title.split()))
+
+
+def choose(ready: list[Task], living: list[Task], slots: int = 9, idle: bool = False) -> plan.Choice:
+    return plan.choose(ready, map(work, living), work, slots, idle=idle)
+
+
+def ids(choice: plan.Choice) -> list[str]:
+    return [task.id for task in choice.chosen]
+
+
+def test_of_two_that_collide_the_second_waits():
+    found = choose([Task("1", "a b"), Task("2", "b c"), Task("3", "c")], [])
+    assert ids(found) == ["1", "3"]
+    assert found.held == {"2": Clash("task-1", ("b",))} and found.clashes == {}
+    assert found.held["2"].text == "both change b"
+
+
+def test_it_waits_for_a_living_agent_and_others_go_first():
+    found = choose([Task("1", "a"), Task("2", "b"), Task("3", "a c")], [Task("9", "a c d")], slots=1)
+    assert ids(found) == ["2"] and found.held == {"1": Clash("task-9", ("a",))}
+
+
+def test_the_urgent_one_does_not_wait_for_the_less_urgent():
+    urgent, other = Task("1", "a", priority="high"), Task("9", "a")
+    found = choose([urgent], [other])
+    assert ids(found) == ["1"] and found.held == {} and found.clashes == {"1": Clash("task-9", ("a",))}
+    assert choose([other], [urgent]).held == {"9": Clash("task-1", ("a",))}
+
+
+def test_if_nothing_else_runs_the_first_is_begun_all_the_same():
+    found = choose([Task("1", "a"), Task("2", "b")], [Task("9", "a b")], idle=True)
+    assert ids(found) == ["1"] and found.clashes == {"1": Clash("task-9", ("a",))}
+    assert set(found.held) == {"2"}
+    assert ids(choose([Task("1", "a"), Task("2", "b"), Task("3", "c")], [Task("9", "a b")], idle=True)) == ["3"]
+    assert ids(choose([Task("1", "a")], [Task("9", "a")], slots=0, idle=True)) == []
+
+
+def test_many_files_are_counted():
+    assert choose([Task("1", "a b c d")], [Task("9", "d c b a")]).held["1"].text == "both change a, b and 2 more"
+    assert Clash("x", ("a\x1b[31m\nb",)).text == "both change a b"
+
+
+@given(lists(), some.integers(0, 6), some.booleans())
+def test_where_no_file_is_shared_it_is_the_plain_plan(tasks, slots, idle):
+    """Each title is the task's own number."""
+    ready = plan.plan(tasks).ready
+    living = [task for task in tasks.tasks if task.status in ("in-progress", "review")]
+    assert choose(list(ready), living, slots, idle) == plan.Choice(ready[:slots], {}, {})
+
+
+@some.composite
+def crowded(draw) -> TaskList:
+    """Tasks of which many change the same files."""
+    names = some.sets(some.sampled_from("abcde"), max_size=3).map(lambda files: " ".join(sorted(files)) or "x")
+    return listed(*(
+        task._replace(title=draw(names), status="pending") for task in draw(lists()).tasks
+    ))  # fmt: skip
+
+
+@given(crowded(), some.integers(1, 4), some.randoms())
+def test_nothing_starves_and_nothing_stands_still(tasks, slots, chance):
+    """Rounds until all is done: agents end by chance, and by chance their work is merged later."""
+    state = {task.id: task for task in tasks.tasks}
+    at_work: set[str] = set()
+    rounds = 0
+    while not all(task.done for task in state.values()):
+        rounds += 1
+        assert rounds < 100 * len(state)
+        ready = plan.plan(listed(*state.values())).ready
+        living = [task for task in state.values() if task.status in ("in-progress", "review")]
+        found = choose(list(ready), living, slots - len(at_work), idle=not at_work)
+        assert len(found.chosen) <= slots - len(at_work)
+        if ready and not at_work:
+            assert found.chosen, "it never stands still"
+        for number, task in enumerate(found.chosen):
+            before = [*living, *found.chosen[:number]]
+            rivals = [t for t in before if work(t).files & work(task).files]
+            assert task.id in found.clashes or not rivals
+            if any(rank(t)[0] <= rank(task)[0] for t in rivals):
+                assert not at_work and len(found.chosen) == 1
+            state[task.id] = task._replace(status="in-progress")
+            at_work.add(task.id)
+        for id in sorted(at_work):
+            if chance.random() < 0.5:
+                at_work.discard(id)
+                state[id] = state[id]._replace(status="review")
+        for task in list(state.values()):
+            if task.status == "review" and chance.random() < 0.5:
+                state[task.id] = task._replace(status="done")

@@ -25,15 +25,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 AGENTS = {"greeting": "edit", "rename": "ask", "tests": "long"}
-PATIENCE = 30.0
+TASKS = (
+    (1, "Make room for languages", "A module words.py.", ()),
+    (2, "Greet in French", "Add it to words.py.", (1,)),
+    (3, "Greet in German", "Add it to words.py.", (1,)),
+    (4, "Say goodbye", "A module goodbye.py.", (1,)),
+    (5, "Say it all", "Use them in hello.py.", (2, 3, 4)),
+)
+"""A list of tasks: number, title, details, what it depends on."""
+CHECK = "python3 hello.py"
+SEEN = "seen"
+"""A file in the demo's folder; `share/demo-agent` looks for it, too."""
+PATIENCE = 60.0
 """Seconds after which an agent that does not get where it should is a failure."""
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
     """Options of `magents demo`."""
     parser.description = (
-        "See Magents work: three agents in a throw-away project, from their creation to the merge. Needs no key\n"
-        "and no network, touches nothing of yours, and leaves nothing behind."
+        "See Magents work: three agents in a throw-away project, from their creation to the merge, then a list of\n"
+        "tasks that is worked off. Needs no key and no network, touches nothing of yours, leaves nothing behind."
     )
     parser.set_defaults(run=run)
 
@@ -47,12 +58,14 @@ def run(options: argparse.Namespace) -> int:
         os.chdir(project)
         fleet = Fleet()
         create(fleet)
-        watch(fleet)
+        watch(fleet, os.path.join(folder, SEEN))
         read_and_answer(fleet)
         finish()
+        work_off(project)
         os.chdir("/")
     say("That was all. Your turn, in a project of yours:")
     print("  magents create my-first-task --prompt 'What it should do'")
+    print("  magents tasks        # where it has a list of them")
     return 0
 
 
@@ -67,7 +80,11 @@ def stage() -> Iterator[str]:
     os.environ.update(kept | identity | {
         "MAGENTS_STATE": f"{folder}/state", "MAGENTS_CONFIG": f"{folder}/config", "TMUX_TMPDIR": folder,
         "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
-        "PATH": f"{paths.share()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        # First the stand-in; last this very Python, where no other `python3` is installed.
+        "PATH": os.pathsep.join(
+            (paths.share(), os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable))
+        ),
+        "PYTHONDONTWRITEBYTECODE": "1",
     })  # fmt: skip
     try:
         yield folder
@@ -97,13 +114,16 @@ def create(fleet: Fleet) -> None:
         print(child.result().text, end="")
 
 
-def watch(fleet: Fleet) -> None:
-    """Working, then waiting and done."""
+def watch(fleet: Fleet, seen: str) -> None:
+    """Working, then waiting and done. One works until that was shown, however slow this machine is: then the file
+    `seen` is there."""
     say("At a glance: who works, who waits for you, who is done.")
     until(fleet, lambda states: "working" in states.values())
     type_in("list")
     until(fleet, lambda states: {"waiting", "done"} <= set(states.values()))
     type_in("list")
+    with open(seen, "x", encoding="utf-8"):
+        pass
 
 
 def read_and_answer(fleet: Fleet) -> None:
@@ -125,6 +145,43 @@ def finish() -> None:
     say("Clear the others away: nothing of theirs is lost, and `magents restore tests` would bring it back.")
     type_in("cleanup", "--remove-worktrees", "--yes")
     type_in("list")
+
+
+def work_off(project: str) -> None:
+    """A list of tasks, from the first agent to the last merge."""
+    from magents.fleet.assign import shortage
+
+    if short := shortage():
+        say(f"A list of tasks would be worked off now, but {short}.")
+        return
+    say("A project can have a list of tasks, as Task Master writes it. Here are five, with what waits for what.")
+    write_list(project)
+    type_in("tasks", "--graph")
+    say(f"Work it off. Each is merged once `{CHECK}` passes; two that change the same file do not run at once.")
+    options = ("--watch", "--auto-merge", "--check", CHECK, "--yes")
+    type_in("task-agents", *options, "--", "demo-agent", "task")
+    type_in("tasks")
+    print(paint(f"$ {CHECK}", "1"), flush=True)
+    print(process.run([sys.executable, "hello.py"]).text, end="")
+    say("Everything here lies in one temporary folder, which is deleted now, with all agents.")
+
+
+def write_list(project: str) -> None:
+    """What Task Master would write; committed."""
+    import json
+
+    from magents.tasks import file
+
+    tasks = [
+        {"id": id, "title": title, "details": details, "status": "pending", "dependencies": needs}
+        for id, title, details, needs in TASKS
+    ]
+    path = file.path_of(project)
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as list_of_tasks:
+        json.dump({"master": {"tasks": tasks}}, list_of_tasks, indent=2)
+    git(project, "add", ".taskmaster")
+    git(project, "commit", "--quiet", "--message", "Plan five tasks")
 
 
 def until(fleet: Fleet, true: Callable[[dict[str, str]], bool]) -> None:

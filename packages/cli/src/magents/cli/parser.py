@@ -44,8 +44,8 @@ GROUPS: dict[str, dict[str, Command]] = {
     },
     "Task Master": {
         "tasks": Command("tasks", "see the project's tasks and their agents"),
-        "task-create": Command("tasks", "make an agent for one task"),
-        "task-agents": Command("tasks", "make agents for all tasks that are ready"),
+        "task-create": Command("assign", "make an agent for one task"),
+        "task-agents": Command("assign", "make agents for all tasks that are ready"),
     },
     "Their lives": {
         "stop": Command("life", "end agents; with --remove-worktree, clear their workspaces away"),

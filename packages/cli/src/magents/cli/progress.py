@@ -20,6 +20,7 @@ WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
     "failed": "task {task}: no agent could be started: {text}", "status": "task {task} is {text}",
     "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
+    "held": "task {task} waits for {agent}: {text}",
     "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
     "left": "task {task} is left to you: {text}   magents diff {agent}",
 }  # fmt: skip
@@ -32,15 +33,25 @@ class Bar:
 
     def __init__(self, *, shown: bool) -> None:
         self.shown = shown
+        self.text = ""
 
     def draw(self, board: Board) -> None:
         """Show how far the list is."""
         if self.shown:
             from magents.fleet.watch import count
 
-            text = line(count(board))
-            sys.stdout.write(f"\r{cut(text, (terminal_width() or 80) - 1)}\x1b[K")
-            sys.stdout.flush()
+            self.text = line(count(board))
+            self.write(self.text)
+
+    def step(self, what: str) -> None:
+        """Show what is being done now, behind the bar, until that is drawn or cleared."""
+        if self.shown:
+            self.write(f"{self.text}  … {one_line(what)}".strip())
+
+    def write(self, text: str) -> None:
+        """Put it in the place of the last line."""
+        sys.stdout.write(f"\r{cut(text, (terminal_width() or 80) - 1)}\x1b[K")
+        sys.stdout.flush()
 
     def clear(self) -> None:
         """Make room for a line above it."""
@@ -60,6 +71,7 @@ def line(now: Count) -> str:
 def follow(fleet: Fleet, request: Request, auto: Auto | None, *, json: bool) -> int:
     """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
     bar = Bar(shown=not json and sys.stdout.isatty())
+    fleet.context.progress = bar.step
     try:
         for event in fleet.task_watch(request, bar.draw, auto):
             bar.clear()

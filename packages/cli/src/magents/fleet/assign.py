@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, guarded, names
 from magents.errors import Conflict, MagentsError, NotFound
-from magents.fleet import create, launch, lists, look, remove, tasks
+from magents.fleet import create, foresee, launch, lists, look, remove, tasks
 from magents.fleet.look import View
 from magents.tasks import file, prompt
+from magents.tasks.model import rank
 from magents.tasks.plan import reason
 from magents.text import one_line, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from magents.fleet.context import Context
     from magents.fleet.tasks import Board, Hand
     from magents.model import Agent
     from magents.tasks.model import Task
+    from magents.tasks.plan import Clash
 
 TEMPLATE = "templates/magents-prompt.md"
 """The project's own prompt, below `.taskmaster`."""
@@ -50,6 +52,8 @@ class Job(NamedTuple):
     task: Task
     hand: Hand | None
     """The agent that worked on it before."""
+    clash: Clash | None = None
+    """What it may collide with all the same."""
 
     @property
     def again(self) -> bool:
@@ -64,6 +68,8 @@ class Schedule(NamedTuple):
     left: dict[str, str]
     """Why each of the other open tasks gets none, by id."""
     most: int
+    held: dict[str, Clash]
+    """Those of them that wait for what they would collide with."""
 
 
 class Outcome(NamedTuple):
@@ -72,46 +78,56 @@ class Outcome(NamedTuple):
     started: list[tuple[Job, View]]
     failed: dict[str, MagentsError]
     left: dict[str, str]
+    held: dict[str, Clash]
 
 
-def schedule(context: Context, board: Board, request: Request) -> Schedule:
-    """Which tasks get an agent now: those in progress whose agent is not at work any more, then the ready ones."""
+def schedule(
+    context: Context, board: Board, request: Request, *, without: Container[str] = (), patient: bool = False
+) -> Schedule:
+    """Which tasks get an agent now: those in progress whose agent is not at work any more, then the ready ones that
+    are not about to collide. `without`: ids of tasks that are given up. `patient`: what others wait for is going to
+    be merged by itself, so nothing is begun that collides with it, even if nothing else runs."""
     every = board.tasks.every()
     for id in request.only:
         if id not in every:
             raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
     most = request.most or int(config.load()["MAX_AGENTS"])
-    slots = most - sum(hand.status is not None and hand.status.state in BUSY for hand in board.hands.values())
+    busy = sum(hand.status is not None and hand.status.state in BUSY for hand in board.hands.values())
     left = {task.id: board.plan.left.get(task.id, "") for task in board.tasks.tasks if not task.done}
-    jobs: list[Job] = []
-    for job in candidates(board):
-        id = job.task.id
-        if request.only and id not in request.only:
-            left[id] = "not asked for"
-        elif len(jobs) >= slots:
-            left[id] = f"{most} agents are at work already" if slots <= 0 else f"no more than {most} at once"
-        else:
-            jobs.append(job)
-            left.pop(id, None)
+    full = f"{most} agents are at work already" if busy >= most else f"no more than {most} at once"
+    begun, ready = candidates(board)
+    for task in begun + ready:
+        left[task.id] = "not asked for" if request.only and task.id not in request.only else full
+    begun, ready = (
+        [task for task in tasks if task.id not in without and left[task.id] == full] for tasks in (begun, ready)
+    )
+    begun = begun[: max(0, most - busy)]
+    idle = not (busy or begun or patient)
+    choice = foresee.choice(context, board, begun, ready, most - busy - len(begun), idle=idle)
+    jobs = [Job(t, board.hands.get(t.id), choice.clashes.get(t.id)) for t in (*begun, *choice.chosen)]
     for id, hand in board.hands.items():
         if id in left and hand.status:
             left[id] = standing(every[id].status, hand)
-    return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most)
+    left |= {id: f"waits for {clash.who}: {clash.text}" for id, clash in choice.held.items()}
+    for job in jobs:
+        left.pop(job.task.id, None)
+    return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most, choice.held)
 
 
-def candidates(board: Board) -> list[Job]:
-    """All that could get an agent, in the order of their turn."""
+def candidates(board: Board) -> tuple[list[Task], list[Task]]:
+    """All that could get an agent, in the order of their turn: what was begun, and what is ready."""
     every = board.tasks.every()
-    broken = [
-        Job(every[id], hand)
+    begun = [
+        every[id]
         for id, hand in board.hands.items()
         if id in every
         and every[id].status == "in-progress"
         and not hand.merged
         and (hand.status is None or hand.status.state in tasks.ENDED)
     ]
+    begun.sort(key=rank)
     living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in tasks.ENDED}
-    return broken + [Job(t, board.hands.get(t.id)) for t in board.plan.ready if t.id not in living]
+    return begun, [task for task in board.plan.ready if task.id not in living]
 
 
 def standing(status: str, hand: Hand) -> str:
@@ -130,7 +146,7 @@ def run(
     One that fails does not keep the others from it. Ends early where memory is short.
     """
     planned = schedule(context, board, request)
-    outcome = Outcome([], {}, planned.left)
+    outcome = Outcome([], {}, planned.left, planned.held)
     for number, job in enumerate(planned.jobs):
         if short := shortage():
             outcome.left.update({later.task.id: short for later in planned.jobs[number:]})

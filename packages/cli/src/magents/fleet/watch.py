@@ -12,7 +12,7 @@ from magents.errors import Conflict, MagentsError
 from magents.fleet import assign, tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from magents.fleet.assign import Request
     from magents.fleet.automerge import Auto
@@ -32,7 +32,8 @@ class Event(NamedTuple):
     """What has happened."""
 
     event: str
-    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `merged`, `back` (its agent is to mend its
+    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `held` (it would collide with
+    that agent), `merged`, `back` (its agent is to mend its
     work), `left` (to a person), `problem`, `end`."""
     task: str = ""
     agent: str = ""
@@ -82,13 +83,16 @@ def watch(
         try:
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
+            soon = False
             if auto:
                 drawn(board)
-                yield from merged(context, board, auto, seen)
+                stuck = yield from merged(context, board, auto, seen)
                 board = tasks.board(context, request.folder, request.tag)
                 yield from news(board, seen)
-            planned = assign.schedule(context, board, request)
-            jobs = [job for job in planned.jobs if tries.get(job.task.id, 0) < TRIES]
+                soon = to_merge(context, board, stuck)
+            planned = assign.schedule(context, board, request, without=given_up(board, tries), patient=soon)
+            yield from held(planned, seen)
+            jobs = planned.jobs
             for number, job in enumerate(jobs):
                 if short := assign.shortage():
                     raise MagentsError(f"{len(jobs) - number} tasks must wait: {short}.")
@@ -137,15 +141,35 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
         seen[mark] = asks
 
 
-def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Iterator[Event]:
-    """Merge what is finished; a problem that stays is told of once."""
+def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
+    """What would collide and therefore waits; told once for each agent that it waits for."""
+    for id, clash in planned.held.items():
+        mark = f"{id} held"
+        if seen.get(mark) != clash.who:
+            yield Event("held", id, clash.who, clash.text)
+        seen[mark] = clash.who
+
+
+def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
+    """Merge what is finished; a problem that stays is told of once. Returns the ids of tasks that have one."""
     from magents.fleet import automerge
 
+    stuck = set()
     for step in automerge.steps(context, board, auto):
+        if step.what == "problem":
+            stuck.add(step.task.id)
         mark = f"{step.task.id} merge"
         if step.what != "problem" or seen.get(mark) != step.text:
             yield Event(step.what, step.task.id, step.agent.id, step.text)
         seen[mark] = step.text
+    return stuck
+
+
+def to_merge(context: Context, board: Board, stuck: set[str]) -> bool:
+    """Whether the next look merges something, as far as can be told."""
+    from magents.fleet import automerge
+
+    return any(task.id not in stuck for task, _ in automerge.candidates(context, board))
 
 
 def over(context: Context, board: Board, request: Request, tries: dict[str, int], auto: Auto | None = None) -> bool:

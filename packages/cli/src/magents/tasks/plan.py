@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.tasks.model import HELD, Task, TaskList, rank
+from magents.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 MANY = 5
 """Dependencies that are named before the rest are counted."""
+FEW = 2
+"""The same of files."""
 
 
 class Plan(NamedTuple):
@@ -84,3 +87,88 @@ def order(tasks: Iterable[Task]) -> list[Task]:
             if not missing[next_one]:
                 heappush(heap, (rank(by_id[next_one]), next_one))
     return done
+
+
+class Work(NamedTuple):
+    """What an agent does, or is going to do."""
+
+    who: str
+    """The agent's id."""
+    urgency: int
+    """The first part of `rank`: less is more urgent."""
+    files: frozenset[str]
+    """Those it changes, as far as that can be foreseen."""
+
+
+class Clash(NamedTuple):
+    """What a task would collide with."""
+
+    who: str
+    """The agent."""
+    files: tuple[str, ...]
+    """That both would change, sorted. Names as git has them."""
+
+    @property
+    def text(self) -> str:
+        """In words, fit to print."""
+        shown = ", ".join(one_line(name) for name in self.files[:FEW])
+        more = len(self.files) - FEW
+        return f"both change {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+class Choice(NamedTuple):
+    """Which tasks are begun."""
+
+    chosen: tuple[Task, ...]
+    """In the order of their turn."""
+    held: dict[str, Clash]
+    """Those that wait, by id, for what they would collide with."""
+    clashes: dict[str, Clash]
+    """What those that were chosen all the same would collide with, by id."""
+
+
+def choose(
+    ready: Sequence[Task], living: Iterable[Work], work: Callable[[Task], Work], slots: int, *, idle: bool
+) -> Choice:
+    """Of the ready tasks, the most urgent first, those that collide neither with living work nor with each other.
+
+    One that would collide waits, but not for work that is less urgent than itself. `idle`: nothing else runs; then
+    the first of those that wait is begun all the same, if no other is. `work` tells what a task would be, and is
+    asked of no more tasks than needed.
+    """
+    changed: dict[str, list[Work]] = {}
+    for one in living:
+        add(changed, one)
+    choice = Choice((), {}, {})
+    chosen: list[Task] = []
+    for task in ready:
+        if len(chosen) >= slots:
+            break
+        mine = work(task)
+        first, clash = collision(mine, changed)
+        if clash and first <= mine.urgency:
+            choice.held[task.id] = clash
+            continue
+        if clash:
+            choice.clashes[task.id] = clash
+        chosen.append(task)
+        add(changed, mine)
+    if not chosen and idle and choice.held and slots > 0:
+        chosen = [task for task in ready if task.id in choice.held][:1]
+        choice.clashes[chosen[0].id] = choice.held.pop(chosen[0].id)
+    return choice._replace(chosen=tuple(chosen))
+
+
+def add(changed: dict[str, list[Work]], work: Work) -> None:
+    """Note in which files somebody is at work."""
+    for name in work.files:
+        changed.setdefault(name, []).append(work)
+
+
+def collision(mine: Work, changed: dict[str, list[Work]]) -> tuple[int, Clash | None]:
+    """The most urgent work that changes a file which this one changes, too: its urgency, and what it is."""
+    others = {other for name in mine.files for other in changed.get(name, ())}
+    if not others:
+        return 0, None
+    other = min(others, key=lambda work: (work.urgency, work.who))
+    return other.urgency, Clash(other.who, tuple(sorted(mine.files & other.files)))
