@@ -15,6 +15,7 @@ from conftest import commit, git, until
 from fleet.test_tasks import DIAMOND, SLEEP, WORK, statuses
 from magents import Fleet
 from magents.fleet.assign import Request
+from magents.fleet.stuck import PAUSES
 from magents.fleet.watch import TRIES
 from magents.tasks import file
 from tasks.lab import put, tagged, task
@@ -89,8 +90,11 @@ def test_what_fails_again_and_again_is_left(fleet, project, watching):
     child = watching("sh", "-c", "exit 3")
     told = events(child)
     assert child.returncode == 1
-    assert [e["event"] for e in told if e["event"] in ("started", "again")] == ["started", *["again"] * (TRIES - 1)]
-    assert "1: its agent ends at once; 2: waits for 1" in told[-1]["text"]
+    happened = [e["event"] for e in told if e["event"] in ("started", "stuck", "again", "left")]
+    assert happened == ["started", *["stuck", "again"] * len(PAUSES), "left"]
+    assert {e["text"] for e in told if e["event"] == "stuck"} == {"it has ended: exit code 3"}
+    assert "1: review" in told[-1]["text"] and "2: waits for 1" in told[-1]["text"]
+    assert statuses(project) == ["review", "pending", "deferred"]
 
 
 def test_what_cannot_be_started_is_told_and_left(fleet, project, watching):

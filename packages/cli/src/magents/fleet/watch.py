@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from magents.fleet.automerge import Auto
     from magents.fleet.context import Context
     from magents.fleet.tasks import Board
+    from magents.model import Status
     from magents.tasks.model import Task
 
 PAUSE = 1.0
 """Seconds between two looks."""
 TRIES = 3
-"""How often an agent is started for one task before it is left: one that fails at once would fail for ever."""
+"""How often a start that fails is tried for one task, and one that has been stopped is started again."""
 RUNNING = ("working", "running", "creating", "restoring")
 CLOSED = ("done", "completed", "cancelled", "deferred")
 
@@ -32,8 +33,9 @@ class Event(NamedTuple):
     """What has happened."""
 
     event: str
-    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `merged`, `back` (its agent is to mend its
-    work), `left` (to a person), `problem`, `end`."""
+    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `stuck` (its agent does not go on),
+    `merged`, `back` (its agent is to mend its work), `left` (to a person), `mended` (what a killed command has left
+    half-made), `problem`, `end`."""
     task: str = ""
     agent: str = ""
     text: str = ""
@@ -76,19 +78,22 @@ def watch(
     A list that is broken for a moment is told of once, and looked at again.
     """
     seen: dict[str, str] = {}
+    told: set[str] = set()
     tries: dict[str, int] = {}
     trouble = ""
     while True:
         try:
+            yield from mended(context, told)
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
             if auto:
                 drawn(board)
                 yield from merged(context, board, auto, seen)
-                board = tasks.board(context, request.folder, request.tag)
-                yield from news(board, seen)
+            yield from freed(context, board, request)
+            board = tasks.board(context, request.folder, request.tag)
+            yield from news(board, seen)
             planned = assign.schedule(context, board, request)
-            jobs = [job for job in planned.jobs if tries.get(job.task.id, 0) < TRIES]
+            jobs = due(board, planned, tries)
             for number, job in enumerate(jobs):
                 if short := assign.shortage():
                     raise MagentsError(f"{len(jobs) - number} tasks must wait: {short}.")
@@ -98,7 +103,7 @@ def watch(
                 board = tasks.board(context, request.folder, request.tag)
                 yield from news(board, seen)
             drawn(board)
-            if not jobs and over(context, board, request, tries, auto):
+            if not jobs and over(context, board, request, tries):
                 yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
                 return
             trouble = ""
@@ -107,6 +112,35 @@ def watch(
                 trouble = error.message
                 yield Event("problem", text=f"{error.message} {error.hint}")
         time.sleep(pause)
+
+
+def mended(context: Context, told: set[str]) -> Iterator[Event]:
+    """Settle what a killed command has left half-made. Its children may have been at work when this one began."""
+    if context.store.unsettled():
+        from magents.fleet import mend
+
+        for text in mend.mend(context):
+            if text not in told:
+                yield Event("mended", text=text)
+            told.add(text)
+
+
+def due(board: Board, planned: assign.Schedule, tries: dict[str, int]) -> list[assign.Job]:
+    """What is to be started now. Whose agent is stuck is another matter, with another count: see `freed`."""
+    from magents.fleet import stuck
+
+    held = stuck.found(board)
+    return [job for job in planned.jobs if tries.get(job.task.id, 0) < TRIES and job.task.id not in held]
+
+
+def freed(context: Context, board: Board, request: Request) -> Iterator[Event]:
+    """Start agents that are stuck again, or leave them to a person."""
+    from magents.fleet import stuck
+
+    for step in stuck.steps(context, board, request.only):
+        yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
+        if step.what == "stuck":
+            yield from started(context, board, assign.Job(step.task, step.hand), request)
 
 
 def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:
@@ -127,7 +161,7 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
     for task in board.tasks.tasks:
         hand = board.hands.get(task.id)
         agent = hand.agent.id if hand and hand.status else ""
-        asks = hand.status.detail if hand and hand.status and hand.status.state == "waiting" else ""
+        asks = hand.status.detail if hand and hand.status and asking(hand.status) else ""
         if not first and seen.get(task.id) != task.status:
             yield Event("status", task.id, agent, task.status)
         seen[task.id] = task.status
@@ -135,6 +169,11 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
         if asks and seen.get(mark) != asks:
             yield Event("waiting", task.id, agent, asks)
         seen[mark] = asks
+
+
+def asking(status: Status) -> bool:
+    """Whether an agent waits for a person's answer."""
+    return status.state == "waiting" and not status.turn_failed
 
 
 def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Iterator[Event]:
@@ -148,14 +187,9 @@ def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> 
         seen[mark] = step.text
 
 
-def over(context: Context, board: Board, request: Request, tries: dict[str, int], auto: Auto | None = None) -> bool:
-    """Whether nothing goes on by itself, and no person is waited for. Where merges are made by themselves, what was
-    left to a person is not waited for."""
-    gone = given_up(board, tries)
-    if auto:
-        from magents.fleet import automerge
-
-        gone |= {id for id, hand in board.hands.items() if automerge.left(context, hand.agent)}
+def over(context: Context, board: Board, request: Request, tries: dict[str, int]) -> bool:
+    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not."""
+    gone = given_up(board, tries) | {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
     return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
 
 
