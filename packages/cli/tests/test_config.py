@@ -90,6 +90,7 @@ def test_where_a_value_came_from():
         "API_KEYS": ("", "default"),
         "MAX_AGENTS": ("4", "default"),
         "CHECK_TIMEOUT": ("3600", "default"),
+        "SILENCE_TIMEOUT": ("900", "default"),
     }
     assert found.flag("DOCKER_ENABLED")
     assert found.problems == []

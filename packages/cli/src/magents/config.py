@@ -28,6 +28,7 @@ FORMS = {
     "DOCKER_NETWORK": (r"([A-Za-z0-9][A-Za-z0-9_.:-]*)?", "a network's name, or empty"),
     "MAX_AGENTS": (r"[1-9]\d{0,3}", "a number from 1"),
     "CHECK_TIMEOUT": (r"[1-9]\d{0,6}", "a number of seconds"),
+    "SILENCE_TIMEOUT": (r"[1-9]\d{0,6}", "a number of seconds"),
     "API_KEYS": (r"([A-Za-z_][A-Za-z0-9_]*([ ,]+|$))*", "names of variables, parted by commas"),
 }
 """The form of settings whose value is neither free nor one of a few, and what it is called."""
@@ -87,6 +88,8 @@ SETTINGS = (
             "How many agents `task-agents` lets work on a project's tasks at once."),
     Setting("CHECK_TIMEOUT", "3600", "Time of a check",
             "How many seconds the command of `merge --check` may take."),
+    Setting("SILENCE_TIMEOUT", "900", "Silence of an agent",
+            "After how many seconds without a sign `task-agents --watch` starts a working agent again."),
 )  # fmt: skip
 KNOWN = {setting.key: setting for setting in SETTINGS}
 

@@ -49,7 +49,7 @@ def parse(line: bytes) -> Event | None:
     """The event on one line, or None if there is none. Never raises."""
     if not line.startswith(b"{"):
         return None
-    # A full disk can have cut the one before short, without its newline. What an event holds has its quotes escaped.
+    # A full disk can have cut the one before short, without its newline. Within an event quotes are escaped.
     line = line[max(0, line.rfind(BEGINNING)) :]
     try:
         found = json.loads(line.decode("utf-8", "replace"))

@@ -38,6 +38,8 @@ class Status(NamedTuple):
     """One line: what it waits for, why it failed. Free of control sequences."""
     since: float | None = None
     """Unix time of the change to this state, where it is known."""
+    turn_failed: bool = False
+    """It waits because its turn has failed, for want of an answer from its model, and not for one of the user's."""
 
 
 class Agent(NamedTuple):
@@ -92,6 +94,8 @@ class Signal(NamedTuple):
 
     state: Literal["working", "waiting", "done"]
     detail: str = ""
+    failed: bool = False
+    """Its turn is over, and has failed."""
 
 
 class Start(NamedTuple):

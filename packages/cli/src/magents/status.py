@@ -24,7 +24,8 @@ HELD = 1.5
 then its dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
 READY = 3.0
 """Seconds that a harness gets to report its first event."""
-
+RESTARTED = "the machine was restarted"
+UNASKED = "cannot be asked"
 
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
@@ -144,6 +145,8 @@ def doubtful(facts: Facts, now: float) -> bool:
         return False
     if report.signal is None:
         return now - (report.launched or 0) > READY
+    if report.signal.failed:  # its empty input looks like that of one that is done
+        return False
     if report.signal.state == "waiting" or (report.signal.state == "done" and not facts.tells):
         told = (report.at or 0) + HELD
         return now > told and facts.active + 1 > told
@@ -163,7 +166,7 @@ def status(facts: Facts) -> Status:
     if agent.phase in ("creating", "removing", "restoring"):
         return transitional(facts)
     if facts.seen == "unknown":
-        return Status("lost", f"{agent.runtime} cannot be asked")
+        return Status("lost", f"{agent.runtime} {UNASKED}")
     if facts.seen == "alive" and facts.workspace:
         return noted(of_living(facts), facts.note)
     if not facts.workspace:
@@ -173,8 +176,20 @@ def status(facts: Facts) -> Status:
     if facts.seen == "ended":
         return of_ended(report)
     if facts.boot and agent.boot and facts.boot != agent.boot:
-        return Status("lost", "the machine was restarted")
+        return Status("lost", RESTARTED)
     return Status("lost", facts.note or f"its {'container' if agent.runtime == 'docker' else 'terminal'} is gone")
+
+
+def died(found: Status) -> bool:
+    """Whether its program has ended although nobody wanted that; not when the whole machine has."""
+    if found.state == "lost":
+        return found.detail != RESTARTED and not found.detail.endswith(UNASKED)
+    return found.state == "failed"
+
+
+def stirred(facts: Facts) -> float:
+    """Unix time of the last that was heard or seen of it in this run; 0 when nothing was."""
+    return max(facts.active, facts.report.at or 0.0, facts.report.launched or 0.0)
 
 
 def transitional(facts: Facts) -> Status:
@@ -194,7 +209,7 @@ def of_living(facts: Facts) -> Status:
         return Status(facts.look.state, one_line(facts.look.detail), facts.active or None)
     if report.signal is None:
         return Status("working", "starting", report.launched)
-    return Status(report.signal.state, one_line(report.signal.detail), report.at)
+    return Status(report.signal.state, one_line(report.signal.detail), report.at, report.signal.failed)
 
 
 def noted(found: Status, note: str) -> Status:

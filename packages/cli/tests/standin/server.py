@@ -6,20 +6,23 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from standin import anthropic, gemini, openai
-from standin.script import Answer, answer, dumps
+from standin.script import Answer, Asked, answer, dumps
 
 
 @contextlib.contextmanager
-def serve(port: int = 0, log: Path | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+def serve(
+    port: int = 0, log: Path | None = None, host: str = "127.0.0.1", says: Callable[[str], str] = str
+) -> Iterator[str]:
     """Serve while the block runs, on loopback or on another address of this machine; yields
-    `http://HOST:PORT`."""
-    server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"log": log}))
+    `http://HOST:PORT`. `says`: what a prompt means, in the language of the script."""
+    handler = type("Handler", (_Handler,), {"log": log, "says": staticmethod(says)})
+    server = ThreadingHTTPServer((host, port), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -32,6 +35,7 @@ def serve(port: int = 0, log: Path | None = None, host: str = "127.0.0.1") -> It
 
 class _Handler(BaseHTTPRequestHandler):
     log: Path | None = None
+    says: Callable[[str], str] = str
 
     def do_HEAD(self) -> None:
         self._json({})
@@ -74,9 +78,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._json({})
 
-    def _said(self, asked: Any) -> Answer | None:
+    def _said(self, asked: Asked) -> Answer | None:
         """The script's answer, in its time; None once it has been told to fail."""
-        said = answer(asked)
+        said = answer(asked._replace(prompt=self.says(asked.prompt)))
         time.sleep(said.wait)
         if not said.failed:
             return said

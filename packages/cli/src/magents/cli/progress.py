@@ -22,9 +22,13 @@ WORDS = {
     "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
     "held": "task {task} waits for {agent}: {text}",
     "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
+    "stuck": "{agent} does not go on: {text}", "mended": "{text}",
     "left": "task {task} is left to you: {text}   magents diff {agent}",
 }  # fmt: skip
-COLOURS = {"merged": "32", "left": "31;1", "back": "33", "failed": "31;1", "problem": "33;1", "waiting": "33;1"}
+COLOURS = {
+    "merged": "32", "left": "31;1", "back": "33", "failed": "31;1", "stuck": "33", "problem": "33;1",
+    "waiting": "33;1",
+}  # fmt: skip
 BAR = 24
 
 

@@ -28,8 +28,6 @@ SENT = "sent back: "
 """How a line of an agent's history begins that tells of work it was asked to mend."""
 LONGEST = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
-LEFT = "left to a person: "
-"""The same, of work that it was asked to mend often enough."""
 AT_WORK = ("working", "running", "waiting")
 OVER = ("done", "stopped", "lost")
 
@@ -62,13 +60,8 @@ def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     for task in order(board.tasks.every().values()):
         hand = board.hands.get(task.id)
         over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not left(context, hand.agent):
+        if over and hand and not tasks.left(context, hand.agent):
             yield task, hand.agent
-
-
-def left(context: Context, agent: Agent) -> bool:
-    """Whether its work was left to a person."""
-    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
 
 
 def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
@@ -76,7 +69,7 @@ def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
 
     One at a time: what it unblocks can begin before the next one.
     """
-    resume(board)
+    resume(context, board)
     for task, agent in candidates(context, board):
         step = merge_one(context, board, task, agent, auto)
         yield step
@@ -84,13 +77,18 @@ def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
             return
 
 
-def resume(board: Board) -> None:
-    """Tasks whose agents are at work again are in progress: whoever sent them back was killed before saying so."""
+def resume(context: Context, board: Board) -> None:
+    """Tasks whose agents are at work again are in progress: whoever sent them back was killed before saying so.
+    What was left to a person stays there."""
     every = board.tasks.every()
     again = {
         id: ("review", "in-progress")
         for id, hand in board.hands.items()
-        if id in every and every[id].status == "review" and hand.status and hand.status.state in AT_WORK
+        if id in every
+        and every[id].status == "review"
+        and hand.status
+        and hand.status.state in AT_WORK
+        and not tasks.left(context, hand.agent)
     }
     file.move(board.project, board.tasks.tag, again)
 
@@ -151,7 +149,7 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, f"{LEFT}{first}")
+        context.store.note(agent, f"{tasks.LEFT}{first}")
         return Step("left", task, agent, first)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if look.is_alive(context, agent):

@@ -31,6 +31,8 @@ class View(NamedTuple):
     status: Status
     orphan: bool = False
     """It runs, but the store does not know it."""
+    stirred: float = 0.0
+    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
 
 
 class Look(NamedTuple):
@@ -53,8 +55,8 @@ def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
     """What these agents do; by default all living ones, and whatever runs without a record."""
     chosen = context.store.live() if agents is None else agents
     seen = observe(chosen)
-    facts = gather(context, chosen, seen)
-    views = [View(fact.agent, status.status(fact)) for fact in with_screens(context, facts)]
+    facts = with_screens(context, gather(context, chosen, seen))
+    views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
         views += orphans(context, chosen, seen)
     return Look(views, seen.problems)

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from magents.fleet.context import Context
+    from magents.fleet.look import View
     from magents.model import Agent, Status
     from magents.tasks.model import Task, TaskList
 
 ENDED = ("stopped", "lost", "failed")
 """States of an agent that goes on with its task only when it is started again."""
+
+
+LEFT = "left to a person: "
+"""How a line of an agent's history begins that tells that it does not go on by itself any more."""
 
 
 class Hand(NamedTuple):
@@ -35,6 +40,8 @@ class Hand(NamedTuple):
     """Whether its base has its work."""
     ahead: int | None
     """Commits that its base does not have; None where git cannot tell."""
+    stirred: float = 0.0
+    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
 
 
 class Board(NamedTuple):
@@ -78,11 +85,11 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     newest = newest_of(context.store.of_tasks(project), tasks.tag)
     living = [agent for agent in newest.values() if agent.phase != "removed"]
     look = looking.look(context, living) if living else looking.Look([], [])
-    states = {view.agent.key: view.status for view in look.views}
+    views = {view.agent.key: view for view in look.views}
     every = tasks.every()
     tips = heads(project) if newest else {}
     hands = {
-        id: hand_of(context, agent, states.get(agent.key), every[id].done if id in every else True, tips)
+        id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
     }
     return Board(project, tasks, plan(tasks), hands, look.problems)
@@ -110,8 +117,15 @@ def ahead_of(project: str, base: str, tip: str) -> int:
     return int(git(project, "rev-list", "--count", f"{base}..{tip}").line)
 
 
-def hand_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
-    """What has become of an agent's work. `tips`: the project's branches."""
+def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips: Mapping[str, str]) -> Hand:
+    """What an agent does, and what has become of its work. `tips`: the project's branches."""
+    status = view.status if view else None
+    hand = work_of(context, agent, status, done, tips)
+    return hand._replace(stirred=view.stirred) if view else hand
+
+
+def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
+    """What has become of an agent's work."""
     if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
         return Hand(agent, status, True, 0)
     if not agent.base or (done and status is None):
@@ -143,6 +157,11 @@ def due(status: str, hand: Hand) -> str:
     if status in ("done", "completed"):
         return "review" if state and hand.ahead else ""
     return ""
+
+
+def left(context: Context, agent: Agent) -> bool:
+    """Whether its task was left to a person."""
+    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
 
 
 def after_merge(context: Context, agent: Agent) -> None:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from magents.fleet.automerge import Auto
     from magents.fleet.context import Context
     from magents.fleet.tasks import Board
+    from magents.model import Status
     from magents.tasks.model import Task
 
 PAUSE = 1.0
 """Seconds between two looks."""
 TRIES = 3
-"""How often an agent is started for one task before it is left: one that fails at once would fail for ever."""
+"""How often a start that fails is tried for one task, and one that has been stopped is started again."""
 RUNNING = ("working", "running", "creating", "restoring")
 CLOSED = ("done", "completed", "cancelled", "deferred")
 
@@ -32,9 +33,9 @@ class Event(NamedTuple):
     """What has happened."""
 
     event: str
-    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `held` (it would collide with
-    that agent), `merged`, `back` (its agent is to mend its
-    work), `left` (to a person), `problem`, `end`."""
+    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `stuck` (its agent does not go on), `held`
+    (it would collide with that agent), `merged`, `back` (its agent is to mend its work), `left` (to a person),
+    `mended` (what a killed command has left half-made), `problem`, `end`."""
     task: str = ""
     agent: str = ""
     text: str = ""
@@ -77,20 +78,23 @@ def watch(
     A list that is broken for a moment is told of once, and looked at again.
     """
     seen: dict[str, str] = {}
+    told: set[str] = set()
     tries: dict[str, int] = {}
     trouble = ""
     while True:
         try:
+            yield from mended(context, told)
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
-            soon = False
+            problems: set[str] = set()
             if auto:
                 drawn(board)
-                stuck = yield from merged(context, board, auto, seen)
-                board = tasks.board(context, request.folder, request.tag)
-                yield from news(board, seen)
-                soon = to_merge(context, board, stuck)
-            planned = assign.schedule(context, board, request, without=given_up(board, tries), patient=soon)
+                problems = yield from merged(context, board, auto, seen)
+            yield from freed(context, board, request)
+            board = tasks.board(context, request.folder, request.tag)
+            yield from news(board, seen)
+            soon = bool(auto) and to_merge(context, board, problems)
+            planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
             yield from held(planned, seen)
             jobs = planned.jobs
             for number, job in enumerate(jobs):
@@ -102,7 +106,7 @@ def watch(
                 board = tasks.board(context, request.folder, request.tag)
                 yield from news(board, seen)
             drawn(board)
-            if not jobs and over(context, board, request, tries, auto):
+            if not jobs and over(context, board, request, tries):
                 yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
                 return
             trouble = ""
@@ -111,6 +115,34 @@ def watch(
                 trouble = error.message
                 yield Event("problem", text=f"{error.message} {error.hint}")
         time.sleep(pause)
+
+
+def mended(context: Context, told: set[str]) -> Iterator[Event]:
+    """Settle what a killed command has left half-made. Its children may have been at work when this one began."""
+    if context.store.unsettled():
+        from magents.fleet import mend
+
+        for text in mend.mend(context):
+            if text not in told:
+                yield Event("mended", text=text)
+            told.add(text)
+
+
+def set_aside(board: Board, tries: dict[str, int]) -> set[str]:
+    """Tasks that are not started now: given up, or with an agent that is stuck, whose starts `freed` counts."""
+    from magents.fleet import stuck
+
+    return given_up(board, tries) | stuck.found(board).keys()
+
+
+def freed(context: Context, board: Board, request: Request) -> Iterator[Event]:
+    """Start agents that are stuck again, or leave them to a person."""
+    from magents.fleet import stuck
+
+    for step in stuck.steps(context, board, request.only):
+        yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
+        if step.what == "stuck":
+            yield from started(context, board, assign.Job(step.task, step.hand), request)
 
 
 def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:
@@ -131,7 +163,7 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
     for task in board.tasks.tasks:
         hand = board.hands.get(task.id)
         agent = hand.agent.id if hand and hand.status else ""
-        asks = hand.status.detail if hand and hand.status and hand.status.state == "waiting" else ""
+        asks = hand.status.detail if hand and hand.status and asking(hand.status) else ""
         if not first and seen.get(task.id) != task.status:
             yield Event("status", task.id, agent, task.status)
         seen[task.id] = task.status
@@ -150,36 +182,36 @@ def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
         seen[mark] = clash.who
 
 
+def asking(status: Status) -> bool:
+    """Whether an agent waits for a person's answer."""
+    return status.state == "waiting" and not status.turn_failed
+
+
 def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
     """Merge what is finished; a problem that stays is told of once. Returns the ids of tasks that have one."""
     from magents.fleet import automerge
 
-    stuck = set()
+    problems = set()
     for step in automerge.steps(context, board, auto):
         if step.what == "problem":
-            stuck.add(step.task.id)
+            problems.add(step.task.id)
         mark = f"{step.task.id} merge"
         if step.what != "problem" or seen.get(mark) != step.text:
             yield Event(step.what, step.task.id, step.agent.id, step.text)
         seen[mark] = step.text
-    return stuck
+    return problems
 
 
-def to_merge(context: Context, board: Board, stuck: set[str]) -> bool:
+def to_merge(context: Context, board: Board, problems: set[str]) -> bool:
     """Whether the next look merges something, as far as can be told."""
     from magents.fleet import automerge
 
-    return any(task.id not in stuck for task, _ in automerge.candidates(context, board))
+    return any(task.id not in problems for task, _ in automerge.candidates(context, board))
 
 
-def over(context: Context, board: Board, request: Request, tries: dict[str, int], auto: Auto | None = None) -> bool:
-    """Whether nothing goes on by itself, and no person is waited for. Where merges are made by themselves, what was
-    left to a person is not waited for."""
-    gone = given_up(board, tries)
-    if auto:
-        from magents.fleet import automerge
-
-        gone |= {id for id, hand in board.hands.items() if automerge.left(context, hand.agent)}
+def over(context: Context, board: Board, request: Request, tries: dict[str, int]) -> bool:
+    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not."""
+    gone = given_up(board, tries) | {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
     return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
 
 

@@ -64,7 +64,8 @@ class Claude(Harness):
         if event.name == "Stop":
             return Signal("done", field(event.data, "last_assistant_message") or "")
         if event.name == "StopFailure":
-            return Signal("waiting", "its turn failed: " + (field(event.data, "error") or "unknown error"))
+            why = field(event.data, "error") or "unknown error"
+            return Signal("waiting", f"its turn failed: {why}", failed=True)
         return None
 
     def settles(self, asked: Event, later: Event) -> bool:
