@@ -4,17 +4,18 @@ branches have changed. See docs/adr/0012-foreseen-collisions.md.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.fleet import look
-from magents.fleet.tasks import ENDED
+from magents.fleet.tasks import ENDED, heads
 from magents.tasks import paths, prompt
 from magents.tasks.model import PRIORITIES, rank
 from magents.tasks.plan import Choice, Work, choose
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from magents.fleet.context import Context
     from magents.fleet.tasks import Board
@@ -41,7 +42,8 @@ def choice(
     """Which of the ready tasks to begin; `begun`: those whose agents go on first. See `plan.choose`."""
     if slots <= 0 or not ready:
         return Choice((), {}, {})
-    sides = [*unmerged(context, board), *(side(board, task) for task in begun)]
+    tips = heads(board.project)
+    sides = [*unmerged(context, board, tips), *(side(board, task, tips) for task in begun)]
     if not sides and len(ready) == 1:
         return Choice(tuple(ready), {}, {})
     tracked = git(board.project, "ls-tree", "-r", "-z", "--name-only", "HEAD", ok=None).text.split("\0")
@@ -59,12 +61,12 @@ def choice(
     return choose(ready, map(work_of, sides), work, slots, idle=idle)
 
 
-def unmerged(context: Context, board: Board) -> list[Side]:
+def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Side]:
     """The agents of the project whose work is going to be merged: they have not ended, or their task is to be
     reviewed. Those of other lists, and of none, too."""
     every = board.tasks.every()
     found = [
-        side(board, every[id])
+        side(board, every[id], tips)
         for id, hand in board.hands.items()
         if id in every and hand.status and not hand.merged
         and (hand.status.state not in ENDED or every[id].status == "review")
@@ -72,19 +74,26 @@ def unmerged(context: Context, board: Board) -> list[Side]:
     known = {hand.agent.key for hand in board.hands.values()}
     others = [a for a in context.store.live() if a.project == board.project and a.key not in known]
     views = look.look(context, others).views if others else []
-    return found + [Side(view.agent, None, changed(view.agent)) for view in views if view.status.state not in ENDED]
+    living = [view.agent for view in views if view.status.state not in ENDED]
+    return found + [Side(agent, None, changed(agent, tips)) for agent in living]
 
 
-def side(board: Board, task: Task) -> Side:
+def side(board: Board, task: Task, tips: Mapping[str, str]) -> Side:
     """The agent of a task."""
-    hand = board.hands[task.id]
-    return Side(hand.agent, task, changed(hand.agent) if hand.ahead != 0 else frozenset())
+    agent = board.hands[task.id].agent
+    return Side(agent, task, changed(agent, tips))
 
 
-def changed(agent: Agent) -> frozenset[str]:
+def changed(agent: Agent, tips: Mapping[str, str]) -> frozenset[str]:
     """The files that the commits of an agent have changed since its branch left its base; none where git cannot
     tell. What it has not committed is not asked for: that would cost a walk through each workspace."""
-    base = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
-    both = f"{base}...refs/heads/{agent.branch}"
-    listed = git(agent.project, "diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", both, "--", ok=None)
+    tip = tips.get(agent.branch, "")
+    return between(agent.project, tips.get(agent.base, agent.base_commit), tip) if tip else frozenset()
+
+
+@lru_cache(1000)
+def between(project: str, base: str, tip: str) -> frozenset[str]:
+    """The files that `tip` has changed since it left `base`. Two commits never change, so git is asked once."""
+    words = ("diff", "--no-ext-diff", "--no-renames", "--name-only", "-z", f"{base}...{tip}", "--")
+    listed = git(project, *words, ok=None)
     return frozenset(filter(None, listed.text.split("\0"))) if listed.code == 0 else frozenset()
