@@ -240,6 +240,50 @@ class Feeding:
             self._child.communicate()
 
 
+class Attended:
+    """A command that runs while its `with` block does, and reads nothing: its input ends with the block, or with
+    this process, however that ends. Then the command is to end by itself."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = tuple(argv)
+        try:
+            self._child = subprocess.Popen(
+                self.argv,
+                env=environment(None),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+
+    def __enter__(self) -> Attended:
+        return self
+
+    def first_line(self, timeout: float) -> str:
+        """The first line that it prints. Raises CommandFailed when it ends before, or that takes too long."""
+        assert self._child.stdout is not None
+        said = b""
+        until = time.monotonic() + timeout
+        while not said.endswith(b"\n"):
+            ready = select.select([self._child.stdout], [], [], max(0.0, until - time.monotonic()))[0]
+            more = os.read(self._child.stdout.fileno(), 1) if ready else b""
+            if not more:
+                if not ready:
+                    self._child.kill()
+                _, errors = self._child.communicate()
+                raise CommandFailed(self.argv, self._child.returncode if ready else None, "", decode(errors))
+            said += more
+        return decode(said).strip()
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.communicate()
+
+
 def run(
     argv: Sequence[str],
     *,
