@@ -149,6 +149,12 @@ class Docker:
 
     def _taken(self, launch: Launch) -> Conflict:
         name = session(launch.agent.id)
+        told = [row.label.get("folder", "") for row in containers(f"name=^/?{name}$")]
+        if "".join(told):
+            return Conflict(
+                f"Another agent has the container `{name}`: one of {os.path.dirname(os.path.dirname(told[0]))}.",
+                "Choose another id: magents create BRANCH ID",
+            )
         return Conflict(
             f"There is a container `{name}` already, which is not this agent's.",
             f"Choose another id, or remove it: docker rm --force {name}",
