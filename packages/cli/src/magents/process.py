@@ -15,6 +15,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
+from magents import fifos
 from magents.errors import CommandFailed, MagentsError, Missing
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ MOST = 512 * 1024 * 1024
 """Bytes that a command may print, more or less."""
 LOOK = 0.1
 """Seconds after which that is looked at, again and again."""
+STOOD = 10
+"""How many fifos an error names at most."""
 NESTED = frozenset({"TMUX", "TMUX_PANE"})
 """With them, tmux would talk to the server it was called in, and agents made there be lost elsewhere."""
 
@@ -74,6 +77,8 @@ class Running:
     ) -> None:
         self.argv = tuple(argv)
         self._result: Result | None = None
+        self._stood: list[str] = []
+        """The fifos that a git of ours was kept waiting by; see `fifos`."""
         try:
             self._child = subprocess.Popen(
                 self.argv,
@@ -120,27 +125,36 @@ class Running:
             output, stderr = self._communicate(timeout)
         except subprocess.TimeoutExpired:
             output, stderr = self._end()
-            raise CommandFailed(self.argv, None, os.fsdecode(output), decode(stderr), hint) from None
+            raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
         except BaseException:
             self._end()
             raise
-        return Result(self._child.returncode, output, decode(stderr))
+        return Result(self._child.returncode, output, self._said(stderr))
+
+    def _said(self, stderr: bytes | None) -> str:
+        """Its errors; with what it stood at where it has failed, which may well be why."""
+        stood = dict.fromkeys(self._stood) if self._child.returncode else ()
+        return decode(stderr) + "".join(f"{line}\n" for line in stood)
 
     def _communicate(self, timeout: float) -> tuple[bytes, bytes]:
         """What it prints, looked at meanwhile: what runs where an agent is may print without end."""
         until = time.monotonic() + timeout
+        look = LOOK
         while True:
             rest = until - time.monotonic()
             try:
-                return self._child.communicate(timeout=max(0.0, min(rest, LOOK)))
+                return self._child.communicate(timeout=max(0.0, min(rest, look)))
             except subprocess.TimeoutExpired as late:
                 if max(len(late.output or b""), len(late.stderr or b"")) > MOST:
                     raise MagentsError(
                         f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
                         "Nothing of it was used.",
                     ) from None
-                if rest <= LOOK:
+                if rest <= look:
                     raise
+                stood = fifos.release(self._child.pid) if self.argv[0] == "git" else []
+                self._stood += stood[: STOOD - len(self._stood)]
+                look = fifos.AGAIN if stood else LOOK
 
     def _end(self) -> tuple[bytes, bytes]:
         """End it; what it has printed. What it has started itself can live on with its pipes open, for as
@@ -181,6 +195,13 @@ class Feeding:
             )
         except FileNotFoundError as error:
             raise missing(self.argv[0]) from error
+        threading.Thread(target=self._attend, daemon=True).start()
+
+    def _attend(self) -> None:
+        """A git that waits for a fifo takes no more input, and whoever feeds it waits as well."""
+        while self._child.poll() is None:
+            time.sleep(fifos.LOOK)
+            fifos.release(self._child.pid)
 
     def __enter__(self) -> Feeding:
         return self
@@ -215,6 +236,50 @@ class Feeding:
     def stop(self) -> None:
         """End it before its time, if it has not ended."""
         if self._child.returncode is None:
+            self._child.kill()
+            self._child.communicate()
+
+
+class Attended:
+    """A command that runs while its `with` block does, and reads nothing: its input ends with the block, or with
+    this process, however that ends. Then the command is to end by itself."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = tuple(argv)
+        try:
+            self._child = subprocess.Popen(
+                self.argv,
+                env=environment(None),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError as error:
+            raise missing(argv[0]) from error
+
+    def __enter__(self) -> Attended:
+        return self
+
+    def first_line(self, timeout: float) -> str:
+        """The first line that it prints. Raises CommandFailed when it ends before, or that takes too long."""
+        assert self._child.stdout is not None
+        said = b""
+        until = time.monotonic() + timeout
+        while not said.endswith(b"\n"):
+            ready = select.select([self._child.stdout], [], [], max(0.0, until - time.monotonic()))[0]
+            more = os.read(self._child.stdout.fileno(), 1) if ready else b""
+            if not more:
+                if not ready:
+                    self._child.kill()
+                _, errors = self._child.communicate()
+                raise CommandFailed(self.argv, self._child.returncode if ready else None, "", decode(errors))
+            said += more
+        return decode(said).strip()
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.communicate()
 

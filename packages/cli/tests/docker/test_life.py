@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import containers, git, leaked, until, work_of
+from conftest import containers, git, leaked, make_project, until, work_of
 from magents import Fleet, doctor
 
 from .conftest import Box, docker
@@ -208,6 +208,23 @@ def test_its_labels_suffice_to_find_it_when_the_store_is_gone(agent, fleet, plac
     assert containers(place) == []
     magents("restore", agent.id)
     assert work_of(again) == before
+
+
+def test_containers_of_another_store_are_its_own_until_that_is_gone(agent, fleet, place, magents):
+    elsewhere = {"MAGENTS_STATE": str(place.top / "elsewhere")}
+    assert agent.id not in magents("list", **elsewhere).out
+    assert agent.id not in magents("doctor", "--fix", code=None, **elsewhere).out
+    second = make_project(place.top / "second")
+    said = magents("create", "feature/y", agent.id, "--docker", *TALK, cwd=second, code=None, **elsewhere)
+    assert said.code and f"Another agent has the container `magents-{agent.id}`: one of {place.state}" in said.err
+    assert states(fleet, agent.id) == ["running"]
+    for name in os.listdir(place.state):
+        if name.startswith("magents.db"):
+            (place.state / name).unlink()
+    assert "orphan" in magents("list", **elsewhere).out
+    assert f"{agent.id}: has a record again" in magents("doctor", "--fix", code=None, **elsewhere).out
+    magents("stop", agent.id, "--remove-worktree", **elsewhere)
+    assert containers(place) == []
 
 
 def test_nothing_survives_a_stop(docker_mode, project, magents, place, unique):

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from magents.model import Agent
     from magents.runtimes.engine import Container
 
-HELPER = "magents.helper"
-"""The label of a container that is made for one command."""
 GRACE = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
 SCREEN = "terminal.txt"
@@ -157,6 +155,12 @@ class Docker:
 
     def _taken(self, launch: Launch) -> Conflict:
         name = session(launch.agent.id)
+        told = [row.label.get("folder", "") for row in containers(f"name=^/?{name}$")]
+        if "".join(told):
+            return Conflict(
+                f"Another agent has the container `{name}`: one of {os.path.dirname(os.path.dirname(told[0]))}.",
+                "Choose another id: magents create BRANCH ID",
+            )
         return Conflict(
             f"There is a container `{name}` already, which is not this agent's.",
             f"Choose another id, or remove it: docker rm --force {name}",
@@ -273,28 +277,17 @@ class Docker:
 
     @contextlib.contextmanager
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """`docker exec` while its container runs; else in a container that is made for it, with no network.
-
-        That one ends by itself after a while, should this process be killed.
-        """
+        """`docker exec` while its container runs; else in one that is made for it, and ends with this process."""
         from magents import image
+        from magents.runtimes.helper import helper
 
         found = self.find(agent, folder)
         if found and found.state == "running":
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        made = docker(
-            "run", "--rm", "--detach", "--pull", "never", "--label", f"{HELPER}=1", "--network", "none",
-            "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512", "--no-healthcheck",
-            "--stop-timeout", "0",  # Podman would give it ten seconds
-            *container.mounts({"/workspace": agent.workspace}, borrowed), "--entrypoint", "sleep", tag, "900",
-            timeout=120,
-        ).line  # fmt: skip
-        try:
-            yield ("docker", "exec", "--interactive", made)
-        finally:
-            docker("rm", "--force", made, timeout=60)
+        with helper(tag, container.mounts({"/workspace": agent.workspace}, borrowed)) as words:
+            yield words
 
     def usage(self) -> dict[str, str]:
         """Memory, processor and processes of each running container."""

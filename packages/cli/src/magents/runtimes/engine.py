@@ -11,6 +11,8 @@ from magents.runtimes.base import parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from magents.errors import MagentsError
+
 ANY = "magents.image"
 """The label of every container whose image is, or is made from, ours."""
 SLOW = 20
@@ -80,16 +82,21 @@ def docker(
     try:
         return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
-        if any(said in error.stderr for said in DEAD):
-            raise Missing("The Docker engine does not answer.", START) from error
-        if error.code is None:
-            raise Missing(
-                f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
-                "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
-            ) from error
-        # All the options that a container is made with would hide what was said.
-        argv = ("docker", *words) if len(words) <= MANY else ("docker", words[0], "…")
-        raise CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr)) from error
+        raise explained(error, timeout) from error
+
+
+def explained(error: CommandFailed, timeout: float) -> MagentsError:
+    """What a failure of docker means, and what to do: Missing without an engine that answers; else the failure."""
+    if any(said in error.stderr for said in DEAD):
+        return Missing("The Docker engine does not answer.", START)
+    if error.code is None:
+        return Missing(
+            f"The Docker engine did not answer `docker {error.argv[1]}` within {timeout:.0f} s.",
+            "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
+        )
+    # All the options that a container is made with would hide what was said.
+    argv = error.argv if len(error.argv) <= MANY + 1 else (*error.argv[:2], "…")
+    return CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr))
 
 
 def remedy(said: str) -> str:
