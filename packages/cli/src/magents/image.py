@@ -94,6 +94,7 @@ def files() -> list[File]:
     found += below(os.path.join(top, "rootfs"), "rootfs")
     for name in ("agent-run", "magents-event"):
         found.append(File(f"{LIBRARY}/{name}", read(os.path.join(package, "share", name))))
+    found += below(os.path.join(package, "share", "relay"), f"{LIBRARY}/relay")
     for name in sorted(os.listdir(package)):
         path = os.path.join(package, name)
         if name not in OUTSIDE:

@@ -48,9 +48,10 @@ class Box(NamedTuple):
 
     name: str
 
-    def sh(self, line: str, code: int | None = 0, user: str = "") -> str:
+    def sh(self, line: str, code: int | None = 0, user: str = "", seconds: float = 120) -> str:
         """Run a line of shell in it."""
-        return docker("exec", *(["-u", user] if user else []), self.name, "sh", "-c", line, code=code)
+        words = ["exec", *(["-u", user] if user else []), self.name, "sh", "-c", line]
+        return docker(*words, code=code, timeout=seconds)
 
     def health(self) -> dict[str, Any]:
         """What /health says, whatever the code."""

@@ -4,6 +4,7 @@ say WORDS           answers WORDS
 run: COMMAND        calls the harness's shell tool, and answers "ran it" once it has the result
 ask: COMMAND        the same, so that the harness asks for permission (codex would not by itself)
 write FILE: TEXT    writes TEXT to FILE
+call TOOL: JSON     calls the tool whose name ends in TOOL, with these arguments
 question: WORDS     asks the user, where the harness has a tool for that
 sleep N             waits N seconds, then answers "slept"
 fail [N]            fails the first N requests (one, if not said) that come with this very prompt
@@ -79,6 +80,10 @@ def answer(asked: Asked) -> Answer:
     if verb == "write":
         name, _, text = rest.partition(":")
         return Answer("", write(asked, name.strip(), text.strip()))
+    if verb == "call":
+        name, _, arguments = rest.partition(":")
+        tool = next((tool for tool in asked.tools if tool.endswith(name)), name)
+        return Answer("", Call(tool, json.loads(arguments)))
     if verb == "question":
         return Answer("", question(asked.tools, rest))
     return Answer(f"ok: {asked.prompt}")

@@ -21,14 +21,17 @@ You are one of several agents. Each works in its own copy of the project, `/work
 What is in this folder, `/shared`, all of them see and may change.
 
 - `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
-  work on it from anywhere. The MCP server reads it, too; write with `task-master`, where one call waits for the
-  other.
+  work on it from anywhere, and so do the tools of the MCP server `task-master-ai`. One call waits for the other.
 - Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
 """
-SERVERS = {"mcpServers": {"task-master-ai": {"type": "stdio", "command": "task-master-ai", "args": [], "env": {
-    "TASK_MASTER_PROJECT_ROOT": "/shared", "TASK_MASTER_TOOLS": "get_tasks,next_task,get_task",
-}}}}  # fmt: skip
-"""Task Master's server, only to read: it takes no lock, so what it writes would be lost where others write."""
+TOOLS = (
+    "get_tasks", "next_task", "get_task", "set_task_status", "add_task", "add_subtask", "update_task",
+    "update_subtask", "expand_task", "remove_task", "add_dependency", "remove_dependency",
+)  # fmt: skip
+"""What agents are offered of Task Master's tools. Its 30 others would cost each conversation 8,000 tokens more."""
+SERVERS = {"mcpServers": {"task-master-ai": {
+    "type": "stdio", "command": "task-master-ai", "args": [], "env": {"TASK_MASTER_TOOLS": ",".join(TOOLS)},
+}}}  # fmt: skip
 
 
 def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> str:
