@@ -173,3 +173,26 @@ def test_what_it_borrows_outlives_a_gc_of_the_users(agent, box, project, magents
     made = work(box)
     magents("collect", agent.id)
     assert at(project) == made
+
+
+def test_the_newest_base_can_be_merged_inside(agent, box, fleet, project):
+    """Its clone was made before the base moved. A base that the agent has made its own is left alone."""
+    workspace = fleet.context.workspace(agent)
+    work(box)
+    commit(project, "Newer", newer_txt="newer\n")
+    assert "up to date" in box.sh("git merge main")
+    workspace.renew()
+    box.sh("git merge -q --no-edit main")
+    assert box.sh("cat newer.txt") == "newer\n"
+    fleet.collect(agent)
+    assert "newer.txt" in git("ls-tree", "--name-only", BRANCH, cwd=project)
+    mine = box.sh("git branch -f main && git rev-parse main").strip()
+    commit(project, "Newest", newest_txt="newest\n")
+    workspace.renew()
+    assert box.sh("git rev-parse main").strip() == mine
+    box.sh(f"git fetch -q . {git('rev-parse', 'main', cwd=project)} && git merge -q --no-edit FETCH_HEAD")
+    box.sh("git branch -f main main~1 && git checkout -q main")
+    workspace.renew()
+    assert box.sh("git status --porcelain") == ""
+    ref, _ = workspace.pin()
+    assert ref.startswith(f"refs/magents/{agent.id}/")

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CheckFailed, Conflict, MagentsError
-from magents.fleet import launch, look, talk, tasks, work
+from magents.fleet import assign, launch, look, remove, talk, tasks, work
 from magents.tasks import file
 from magents.tasks.plan import order
 from magents.text import one_line
@@ -103,7 +103,16 @@ def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     except MagentsError as error:  # nothing that the agent could mend
         return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
     tasks.after_merge(context, agent)
+    rest(context, agent)
     return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
+
+
+def rest(context: Context, agent: Agent) -> None:
+    """Stop an agent whose work is merged: idle ones would fill the memory that those to come need."""
+    try:
+        remove.stop(context, agent)
+    except MagentsError as error:
+        context.warn(f"{agent.id} is merged, but could not be stopped: {error.message}")
 
 
 def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
@@ -123,16 +132,16 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
         merging.merged_tree(agent.project, base, tip, agent.branch, agent.base)
     except Conflict as error:
         raise Back(
-            f"{error.message}\n\nMerge {agent.base} into your branch {agent.branch}, resolve the conflicts so that "
-            "both changes are there, and commit."
+            f"{error.message}\n\nMerge {agent.base} ({base[:12]}) into your branch {agent.branch}, resolve the "
+            "conflicts so that both changes are there, and commit."
         ) from error
     try:
         return work.merge(context, agent, "", False, "", "", False, auto.check)
     except CheckFailed as error:
         raise Back(
             f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
-            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} into your branch {agent.branch} if it is behind, "
-            "mend what fails, and commit."
+            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} ({base[:12]}) into your branch {agent.branch} if "
+            "that is behind, mend what fails, and commit."
         ) from error
 
 
@@ -151,11 +160,22 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     if asked >= auto.retries:
         context.store.note(agent, f"{tasks.LEFT}{first}")
         return Step("left", task, agent, first)
+    renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if look.is_alive(context, agent):
         talk.send(context, agent, text, 30.0)
-    else:
-        launch.start(context, agent, text)
+    else:  # its conversation may not be there any more
+        known = assign.words(context, board, task, agent.branch)
+        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
     context.store.note(agent, f"{SENT}{first}")
     file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)
+
+
+def renew(context: Context, agent: Agent) -> None:
+    """Bring the newest base to where the agent merges it. An image from before that was possible is no reason to
+    stop: the prompt names the commit, too."""
+    try:
+        context.workspace(agent).renew()
+    except MagentsError as error:
+        context.warn(f"{agent.id} may not see the newest {agent.base}: {error.message}")

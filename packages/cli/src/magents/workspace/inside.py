@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.errors import MagentsError
 from magents.workspace import changes, include, restore, snapshot
+from magents.workspace.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,21 @@ def uncommitted(top: str) -> list[str]:
 def commit(top: str, message: str) -> None:
     """Commit everything, by the clone's own hooks."""
     changes.commit_all(top, message)
+
+
+def renew(top: str, name: str, commit: str) -> bool:
+    """Move the branch that the clone was given, `refs/heads/…`, on to `commit`; False where it is checked out, or
+    has commits of its own."""
+    known = git(top, "for-each-ref", "--format=%(objectname)%00%(HEAD)", name).line
+    old, _, head = known.partition("\0")
+    if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
+        return False
+    git(top, "update-ref", "-m", "magents: the newest base", name, commit, old or "0" * len(commit))
+    given = os.path.join(top, ".git", snapshot.GIVEN)
+    os.makedirs(os.path.dirname(given), exist_ok=True)
+    with open(given, "a", encoding="utf-8") as file:
+        file.write(f"{commit} {name}\n")
+    return True
 
 
 def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
@@ -82,7 +98,8 @@ def fill(top: str, pin: str) -> None:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
-    "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "pin": pin, "fill": fill,
+    "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "renew": renew, "pin": pin,
+    "fill": fill,
 }  # fmt: skip
 
 

@@ -49,6 +49,9 @@ class Workspace(Protocol):
     def collect(self) -> str:
         """Bring its commits to the project; why the branch there did not follow, or ''."""
 
+    def renew(self) -> None:
+        """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
+
     def diff(self, *options: str) -> bytes:
         """`git diff` of all that it changed since its base, untracked files too."""
 
@@ -101,6 +104,9 @@ class Worktree(NamedTuple):
     def collect(self) -> str:
         """Nothing: its commits are in the project."""
         return ""
+
+    def renew(self) -> None:
+        """Nothing: it is the project's own branch."""
 
     def diff(self, *options: str) -> bytes:
         """Asked of git right there."""
@@ -210,6 +216,15 @@ class Clone(NamedTuple):
         if not clone.refs(agent.project, tip):
             return agent.base_commit
         return changes.fork(agent.project, agent.base, agent.base_commit, tip)
+
+    def renew(self) -> None:
+        """Move the branch inside. Its objects are among those that the clone borrows; pinned, they stay."""
+        agent = self.agent
+        found = clone.refs(agent.project, f"refs/heads/{agent.base}") if agent.base else {}
+        for name, (commit, _) in found.items():
+            git(agent.project, "update-ref", f"{snapshot.prefix(agent.id)}onto", commit)
+            with self.reach() as words:
+                self._ask(words, "renew", name=name, commit=commit)
 
     def diff(self, *options: str) -> bytes:
         """Asked inside, after its commits were brought home."""
