@@ -96,6 +96,17 @@ def test_everything_can_be_pinned(project):
     assert run(project, "cat-file", "blob", f"{ref}:files/d/new.txt").line == "new"
 
 
+def test_an_agent_in_tmux_does_not_hold_commands_up(fleet, project):
+    agent = fleet.create("x", folder=str(project), command=["sleep", "300"])
+    workspace = Path(agent.workspace)
+    plant(workspace, "d/.gitignore", "d/.gitattributes", "fifo")
+    (workspace / "d/new.txt").write_text("new\n")
+    assert b"+new" in fleet.diff(agent)
+    fleet.remove(agent)
+    back, _ = fleet.restore(fleet.find_removed(agent.id))
+    assert (Path(back.workspace) / "d/new.txt").read_text() == "new\n"
+
+
 def test_what_others_wait_for_is_not_touched(project):
     """A program of the agent's that waits for its own fifo waits on, and gets what is written then; so does one
     that a hook of git's has started."""
