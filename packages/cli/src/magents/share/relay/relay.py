@@ -27,8 +27,6 @@ IDLE = 300.0
 """Seconds after the last call until the server is ended."""
 GRACE = 5.0
 """Seconds for a call that is under way when the client has gone."""
-AGAIN = 0.05
-"""Seconds between two looks at the lock."""
 
 
 class Job:
@@ -67,15 +65,13 @@ class Relay:
         """Serve until the client has gone."""
         while True:
             self.go_on()
-            ready = select.select([0, *(self.server.pipes if self.server else [])], [], [], self.patience())[0]
+            ready = select.select([0, *(self.server.sources() if self.server else [])], [], [], self.patience())[0]
             if 0 in ready and not self.hear_client():
                 return
             self.hear_server(ready)
 
     def patience(self) -> float | None:
         """Seconds until there is something to do of which nobody tells."""
-        if self.phase == "locking":
-            return AGAIN
         return max(0.0, self.until - time.monotonic()) if self.server else None
 
     def hear_client(self) -> bool:
@@ -124,7 +120,8 @@ class Relay:
             if job.id == id:
                 job.id = None
         self.work = under_way + [job for job in self.work[len(under_way) :] if job.id is not None]
-        if not self.work and self.phase == "locking":
+        if not self.work and self.server and self.phase == "locking":
+            self.server.unlock()
             self.turn("idle", IDLE)
 
     def go_on(self) -> None:
@@ -166,8 +163,9 @@ class Relay:
         job = self.work[0]
         params = job.params
         if job.method == "tools/call":
-            if not server.try_lock():
+            if not server.try_lock(WAIT):
                 if late:
+                    server.unlock()
                     words = (
                         f"Nothing was done: others have been writing the list of tasks for more than {WAIT:g} s."
                     )

@@ -42,6 +42,7 @@ class Server:
         assert self.child.stdin and self.child.stdout and self.child.stderr
         self.files = (self.child.stdin, self.child.stdout, self.child.stderr)
         self.pipes = [file.fileno() for file in self.files[1:]]
+        self.waiter: tuple[int, int] | None = None
         self.said = b""
         self.rest = b""
 
@@ -74,16 +75,58 @@ class Server:
         said = [line.strip() for line in self.said.decode(errors="replace").split("\n") if line.strip()]
         return "; ".join([f"exit code {code}", *said[-6:]])
 
-    def try_lock(self) -> bool:
-        """Whether the list is ours now."""
+    def try_lock(self, wait: float) -> bool:
+        """Whether the list is ours now. Where it is not, a child waits in line for it: who only asks again and
+        again stays behind those who do."""
+        if self.waiter and self.waiter[1] not in select.select([self.waiter[1]], [], [], 0)[0]:
+            return False
+        if self.waiter and self.stop_waiting():
+            return True  # the descriptor that it has locked is this one
         try:
             fcntl.flock(self.folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.wait_in_line(wait)
             return False
         return True
 
+    def wait_in_line(self, seconds: float) -> None:
+        """Let a child wait for the lock, not for ever. It ends when it has it; its pipe tells."""
+        mine, its = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(int(seconds) + 5)
+                for handle in set(range(64)) - {self.folder, its}:
+                    try:
+                        os.close(handle)  # or others would not see that our end is closed
+                    except OSError:
+                        pass
+                fcntl.flock(self.folder, fcntl.LOCK_EX)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os.close(its)
+        self.waiter = (pid, mine)
+
+    def stop_waiting(self) -> bool:
+        """End that child, if there is one; whether it has got the lock."""
+        if not self.waiter:
+            return False
+        pid, pipe = self.waiter
+        self.waiter = None
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        os.close(pipe)
+        return status == 0
+
+    def sources(self) -> list[int]:
+        """The descriptors that tell of news."""
+        return [*self.pipes, *([self.waiter[1]] if self.waiter else [])]
+
     def unlock(self) -> None:
-        """Let others write."""
+        """Let others write, and wait for the lock no more."""
+        self.stop_waiting()
         fcntl.flock(self.folder, fcntl.LOCK_UN)
 
     def end(self, patience: float = 2.0) -> int | None:
