@@ -112,6 +112,8 @@ LOGS = {
     "after its question was dropped, the same tool works": ([ASK, STOP, SAME_TOOL], Report(None, Signal("working"), 104)),
     "ended": ([LAUNCH, PROMPT, (106, "wrapper", "exit", '{"code":3}')],
               Report(100, Signal("working"), 101, 3, 106, SESSION, 1)),
+    "its container is being stopped": ([LAUNCH, PROMPT, (106, "wrapper", "stopping", "")],
+                                       Report(100, Signal("working"), 101, None, 106, SESSION, 1)),
     "ended, told badly": ([(106, "wrapper", "exit", "nonsense")], Report(code=None, ended=106)),
     "ended with what is no number": ([(106, "wrapper", "exit", '{"code":"0"}')], Report(code=None, ended=106)),
     "ended with a list": ([(106, "wrapper", "exit", "[]")], Report(code=None, ended=106)),

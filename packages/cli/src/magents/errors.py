@@ -88,4 +88,4 @@ class CommandFailed(MagentsError):
         said = (stderr or output).strip()
         how = "took too long" if code is None else f"failed with exit code {code}"
         command = " ".join(argv)
-        super().__init__(f"`{command}` {how}" + (f":\n{said}" if said else ""), hint)
+        super().__init__(f"`{command}` {how}" + (f":\n{said}" if said else ""), hint or full(said))

@@ -31,6 +31,10 @@ PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
 
 
+ENDS = ("exit", "gone", "stopping")
+"""What the wrapper, or the init of a container, says when the program has ended or is being ended."""
+
+
 class Report(NamedTuple):
     """What an agent's log says of its present run."""
 
@@ -99,7 +103,7 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
             report = report._replace(run=event.run)
         elif late(event, report):
             continue
-        elif event.by == "wrapper" and event.name in ("exit", "gone"):
+        elif event.by == "wrapper" and event.name in ENDS:
             if report.ended is None:
                 report = report._replace(code=exit_code(event.data), ended=event.at)
         elif event.by == harness.name:

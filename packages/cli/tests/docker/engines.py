@@ -33,7 +33,7 @@ def needed(*programs: str) -> None:
     """Skip where an engine of one's own cannot be; in CI, where all is installed, that is a failure."""
     lacking = [name for name in programs if not shutil.which(name)]
     if os.geteuid() != 0:
-        pytest.skip("only root can start a Docker engine")
+        pytest.skip("only root can mount a disk and start an engine")
     if lacking:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"not installed: {', '.join(lacking)}")
 
@@ -158,6 +158,18 @@ def child(pid: int) -> int:
 
 
 @contextlib.contextmanager
+def disk(path: Path, size: str) -> Iterator[Path]:
+    """A disk of its own at a folder; only root can mount one."""
+    needed("mount")
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@contextlib.contextmanager
 def engine(archive: Path | None, data: Path | None = None, *options: str) -> Iterator[Engine]:
     """An engine that runs, with the image from `archive`. `data` is another place for what it keeps."""
     needed("dockerd", "containerd", "unshare", "nsenter")
@@ -189,10 +201,9 @@ def load(own: Engine, archive: Path) -> None:
     own.docker("import", *changes(archive), archive, SLIM)
 
 
-def changes(archive: Path) -> list[str]:
-    """The options of `docker import` that give an image its configuration."""
+def changes(archive: Path, *, health: bool = True) -> list[str]:
+    """The options of `docker import` that give an image its configuration. Podman's knows no HEALTHCHECK."""
     told = json.loads(archive.with_suffix(".json").read_text())
-    health = told["Healthcheck"]
     lines = [
         f"USER {told['User']}",
         f"WORKDIR {told['WorkingDir']}",
@@ -200,6 +211,8 @@ def changes(archive: Path) -> list[str]:
         f"CMD {json.dumps(told['Cmd'])}",
         *(f"ENV {line}" for line in told["Env"]),
         *(f"LABEL {name}={json.dumps(value)}" for name, value in told["Labels"].items()),
-        f"HEALTHCHECK --interval={health['Interval'] // 10**9}s CMD {json.dumps(health['Test'][1:])}",
     ]
+    if health:
+        every = told["Healthcheck"]["Interval"] // 10**9
+        lines.append(f"HEALTHCHECK --interval={every}s CMD {json.dumps(told['Healthcheck']['Test'][1:])}")
     return [word for line in lines for word in ("--change", line)]

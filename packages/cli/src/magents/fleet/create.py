@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, names, process, runtimes
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, full, remedy
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
 from magents.harnesses import TABLE, harness
@@ -275,9 +275,7 @@ def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, l
     except CommandFailed as error:
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo
-        raise MagentsError(
-            f"git could not make the workspace:\n{error.stderr.strip()}", full(error.stderr)
-        ) from error
+        raise MagentsError(f"git could not make the workspace:\n{error.stderr.strip()}", error.hint) from error
 
 
 def claim_folder(context: Context, agent: Agent) -> str:

@@ -110,7 +110,8 @@ class Docker:
             self._run(launch)
         elif found.state == "paused":
             docker("unpause", found.container)
-        elif found.state != "running":
+        else:
+            # Also one that is said to run: where the engine's disk was full, it may not know of its end.
             docker("start", found.container, timeout=120)
         return found is None or found.state not in ("running", "paused")
 
