@@ -17,8 +17,11 @@ from fleet.test_tasks import statuses
 from magents.fleet import stuck
 from magents.fleet.assign import Request
 from magents.fleet.automerge import Auto
+from magents.fleet.look import STARTS, presence
 from magents.fleet.tasks import Hand
 from magents.model import Agent, Status
+from magents.runtimes.base import Sighting
+from magents.status import Report
 from tasks.lab import put, tagged, task
 
 AGENT = Agent(1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "tmux", "/w", 0.0, "active", False, "", "")
@@ -45,6 +48,15 @@ def test_why(case):
     status, stirred, expected = CASES[case]
     assert stuck.why(Hand(AGENT, status, False, 0, stirred), NOW, SILENCE) == expected
     assert stuck.why(Hand(AGENT, status, True, 0, stirred), NOW, SILENCE) == ""
+
+
+def test_a_start_that_was_cut_short_is_none():
+    """A container lives without its agent: only that the wrapper never told of its start shows it."""
+    seen, now = Sighting("one", True, NOW, {}), time.time()
+    assert presence(seen, Report(launched=now)) == "alive"
+    assert presence(seen, Report(launched=now - STARTS - 1)) == "ended"
+    assert presence(seen, Report(launched=now - STARTS - 1, run="")) == "alive"
+    assert presence(seen, Report()) == "alive"
 
 
 def test_a_person_who_takes_over_is_not_overruled(fleet, project):

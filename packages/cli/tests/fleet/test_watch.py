@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,29 @@ def test_what_fails_again_and_again_is_left(fleet, project, watching):
     assert {e["text"] for e in told if e["event"] == "stuck"} == {"it has ended: exit code 3"}
     assert "1: review" in told[-1]["text"] and "2: waits for 1" in told[-1]["text"]
     assert statuses(project) == ["review", "pending", "deferred"]
+
+
+@pytest.mark.slow
+def test_a_creation_that_was_killed_is_taken_up_again(fleet, project, watching, monkeypatch):
+    """Its set-up command is still at work when the next one looks for the first time."""
+    monkeypatch.setenv(
+        "MAGENTS_SETUP", "test -e ../once || { touch ../once; until test -e ../go; do sleep 0.1; done; }"
+    )
+    put(project, tagged(task(1)))
+    child = watching(*SLEEP)
+    beside = project.parent / "project-agents"
+    until((beside / "once").exists, 30)
+    child.kill()
+    child.wait()
+    child = watching(*SLEEP)
+    assert child.stdout is not None
+    until(lambda: fleet.context.store.unsettled(), 10)
+    time.sleep(2)  # it has looked
+    assert fleet.status(fleet.find("task-1")).state == "creating"
+    (beside / "go").touch()
+    told = [json.loads(child.stdout.readline())["event"] for _ in range(2)]
+    assert told == ["mended", "started"]
+    assert fleet.status(fleet.find("task-1")).state == "running"
 
 
 def test_what_cannot_be_started_is_told_and_left(fleet, project, watching):

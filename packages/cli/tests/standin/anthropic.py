@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 from standin.script import Answer, Asked, dumps
 
@@ -57,15 +58,16 @@ def _content(said: Answer) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     if said.text:
         yield {"type": "text", "text": said.text}, {"type": "text_delta", "text": said.text}
     if said.call:
-        block = {"type": "tool_use", "id": f"toolu_{id(said)}", "name": said.call.tool}
+        block = {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": said.call.tool}
         delta = {"type": "input_json_delta", "partial_json": dumps(said.call.arguments)}
         yield block | {"input": said.call.arguments}, delta
 
 
 def _message(body: dict[str, Any], content: list[dict[str, Any]], stop: str | None) -> dict[str, Any]:
+    """Each has an id of its own: Claude Code takes those with one id for parts of one message."""
     usage = {"input_tokens": 10, "output_tokens": 5}
     return {
-        "id": "msg_standin", "type": "message", "role": "assistant", "model": body.get("model", "x"),
+        "id": f"msg_{uuid4().hex}", "type": "message", "role": "assistant", "model": body.get("model", "x"),
         "content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
 

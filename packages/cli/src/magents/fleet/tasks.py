@@ -151,7 +151,8 @@ def due(status: str, hand: Hand) -> str:
     if hand.merged:
         return "done" if status in ("in-progress", "review") else ""
     if status == "pending":
-        return "in-progress" if state and state not in ("stopped", "lost") else ""
+        # One that is being created can still be undone, and then nothing would be in progress.
+        return "in-progress" if state and state not in ("stopped", "lost", "creating") else ""
     if status == "in-progress":
         return "review" if state == "done" else ""
     if status in ("done", "completed"):

@@ -90,6 +90,8 @@ def watch(
             if auto:
                 drawn(board)
                 problems = yield from merged(context, board, auto, seen)
+                board = tasks.board(context, request.folder, request.tag)  # a check can take long
+                yield from news(board, seen)
             yield from freed(context, board, request)
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
