@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import hypothesis
 import pytest
 
 import standin as model
@@ -30,6 +31,11 @@ from standin import homes
 ENGINE = os.environ.get("DOCKER_HOST", "")
 """Where the engine is that tests may use; `place` hides it from those that do not ask for it."""
 
+
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")  # a machine that is busy is no defect
 
 TOGETHER = "engine"
 """Tests with this marker run one after the other in one process, for all of them share one engine."""
@@ -84,7 +90,7 @@ class Done(NamedTuple):
 
 
 def until(
-    true: Callable[[], Any], seconds: float = 10, what: str = "", pause: float = 0.02,
+    true: Callable[[], Any], seconds: float = 30, what: str = "", pause: float = 0.02,
     shown: Callable[[], str] = str,
 ) -> Any:  # fmt: skip
     """Poll until it is true; what it returned then. Fails after `seconds`, with what is `shown` then."""
@@ -102,7 +108,7 @@ def run(
     """Run a program to its end; fails when its exit code is another than `code` (None: any will do)."""
     done = subprocess.run(
         [os.fspath(word) for word in argv], cwd=cwd, env={**os.environ, **env}, input=os.fsencode(stdin),
-        capture_output=True, timeout=60, check=False,
+        capture_output=True, timeout=120, check=False,
     )  # fmt: skip
     ended = Done(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
     if code is not None and ended.code != code:
@@ -173,10 +179,10 @@ def end_server(place: Place) -> None:
         return
     # The server's own socket only, so no other server can be meant.
     words = ["tmux", "-S", str(place.socket)]
-    subprocess.run([*words, "kill-server"], capture_output=True, timeout=20, check=False)
-    end = time.monotonic() + 20
+    subprocess.run([*words, "kill-server"], capture_output=True, timeout=60, check=False)
+    end = time.monotonic() + 60
     while time.monotonic() < end:
-        gone = subprocess.run([*words, "list-sessions"], capture_output=True, timeout=20, check=False).returncode
+        gone = subprocess.run([*words, "list-sessions"], capture_output=True, timeout=60, check=False).returncode
         if gone and not leaked(place):
             return
         time.sleep(0.02)

@@ -31,7 +31,7 @@ def read(log: Path, **options: int) -> list[Event]:
     """Read it, and quickly."""
     start = time.monotonic()
     found = events.read(str(log.parent), **options)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     return found
 
 

@@ -1,21 +1,17 @@
 """`kill -9` at random moments of each command that makes or removes something: nothing lost, nothing half-made.
 
-The moments are spread over the command's measured duration; only kills that hit a running command count.
-`KILL_SEED=N` repeats a run, as far as the machine allows.
+Only kills that hit a running command count.
 """
 
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from conftest import commit, git, leaked, make_project, run, until, work_of
+from kills import Killer
 from magents import Fleet
 from magents.errors import MagentsError
 from magents.model import Agent
@@ -24,41 +20,6 @@ pytestmark = pytest.mark.slow
 
 KILLS = 45
 SLEEP = ("sleep", "300")
-MAGENTS = [sys.executable, "-m", "magents"]
-
-
-class Killer:
-    """Starts commands and kills them."""
-
-    def __init__(self, project: Path, *words: str) -> None:
-        self.project, self.words = project, words
-        self.seed = int(os.environ.get("KILL_SEED") or random.randrange(10**6))
-        self.random = random.Random(self.seed)
-        self.kills = 0
-        self.duration = 0.0
-        self.moments: list[float] = []
-
-    def measure(self, *words: str) -> None:
-        """Run a command to its end, to know how long it takes."""
-        start = time.monotonic()
-        subprocess.run([*MAGENTS, *self.words, *words], cwd=self.project, check=True, capture_output=True)
-        self.duration = max(self.duration, time.monotonic() - start)
-
-    def __call__(self, *words: str) -> None:
-        """Run a command and kill it at some moment, if it still runs then. Its children live on."""
-        running = subprocess.Popen(
-            [*MAGENTS, *self.words, *words], cwd=self.project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        moment = self.random.uniform(0.02, 1.05 * self.duration)
-        time.sleep(moment)
-        running.kill()
-        if running.wait(20) == -9:
-            self.kills += 1
-            self.moments.append(moment)
-
-    def story(self) -> str:
-        """What to print."""
-        return f"seed {self.seed}: {self.kills} kills within {self.duration:.2f} s, the last at {self.moments[-1:]}"
 
 
 @pytest.fixture
@@ -165,7 +126,7 @@ def nothing_is_left(fleet: Fleet, place, project: Path) -> None:
     fleet.remove(fleet.create("last", folder=str(project), command=SLEEP))
     for agent in fleet.context.store.live():
         fleet.remove(agent)
-    until(lambda: not (place.top / "project-agents").exists(), 20, "an empty folder of workspaces")
+    until(lambda: not (place.top / "project-agents").exists(), 30, "an empty folder of workspaces")
     assert leaked(place) == []
 
 

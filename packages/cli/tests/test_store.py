@@ -194,7 +194,7 @@ def test_a_killed_command_holds_it_as_long_as_its_child_lives(store, inherit):
     finally:
         os.kill(child, signal.SIGKILL)
         parent.stdout.close()
-    until(lambda: not store.busy("one"), 10, "the lock has ended")
+    until(lambda: not store.busy("one"), 30, "the lock has ended")
 
 
 def test_on_leaving_it_ends_for_a_child_too(store):
@@ -202,7 +202,7 @@ def test_on_leaving_it_ends_for_a_child_too(store):
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     try:
-        assert parent.wait(timeout=20) == 0
+        assert parent.wait(timeout=60) == 0
         os.kill(child, 0)
         assert not store.busy("one")
     finally:

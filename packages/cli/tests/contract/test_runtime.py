@@ -336,7 +336,7 @@ def test_the_exit_codes_of_quick_programs_are_known(place, count, fleet):
     def states() -> set[tuple[str, str]]:
         return {(view.status.state, view.status.detail) for view in fleet.list().views}
 
-    until(lambda: states() == {("failed", "exit code 3")}, 20, "all failed with exit code 3")
+    until(lambda: states() == {("failed", "exit code 3")}, 30, "all failed with exit code 3")
     assert len(fleet.list().views) == count
 
 

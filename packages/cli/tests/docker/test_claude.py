@@ -68,7 +68,7 @@ def test_it_asks_no_first_question_and_works_unasked(create, fleet, project):
     assert Path(agent.workspace, "made.txt").read_text() == "from claude\n"
     assert not {"PermissionRequest", "Notification"} & set(names(fleet, agent))
     # The turn's end alone brings its commit home; nobody has asked for it.
-    until(lambda: git("log", "-1", "--format=%s %an", "feature/work", cwd=project) == "By claude Ada", 5,
+    until(lambda: git("log", "-1", "--format=%s %an", "feature/work", cwd=project) == "By claude Ada", 30,
           "the commit at home")  # fmt: skip
     assert git("status", "--porcelain", cwd=project) == ""
 
@@ -92,12 +92,12 @@ def test_a_prompt_is_acknowledged(create, fleet, model):
     until(lambda: "bypass permissions on" in box.screen(agent.id), 30, shown=lambda: box.screen(agent.id))
     text = f"say one\ntwo 'three' $(four) {agent.id}"
     assert fleet.send(agent, text).how == "acknowledged"
-    until(lambda: fleet.status(agent).state == "done" and "Stop" in names(fleet, agent), 20)
+    until(lambda: fleet.status(agent).state == "done" and "Stop" in names(fleet, agent), 30)
     assert any(json.dumps(text)[1:-1] in said for said in asked(model))
     assert fleet.send(agent, "sleep 3").how == "acknowledged"
     reaches(fleet, agent, "working", 5)
     assert fleet.send(agent, f"say afterwards {agent.id}").how == "queued"
-    until(lambda: any(f"say afterwards {agent.id}" in said for said in asked(model)), 20)
+    until(lambda: any(f"say afterwards {agent.id}" in said for said in asked(model)), 30)
     reaches(fleet, agent, "done")
 
 
@@ -106,12 +106,12 @@ def test_it_resumes_its_conversation_after_a_stop(create, fleet, model):
     assert reaches(fleet, agent, "done") == "remember the number 4711"
     began = time.monotonic()
     fleet.stop(agent)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8  # Docker would kill it after 10
     assert fleet.status(agent).state == "stopped"
     assert "4711" in "\n".join(fleet.logs(agent))
     assert fleet.start(agent, f"say and now {agent.id}")
     until(lambda: any(f"and now {agent.id}" in said and "4711" in said for said in asked(model)), 30)
-    until(lambda: fleet.status(agent).detail == f"and now {agent.id}", 20, shown=lambda: str(fleet.status(agent)))
+    until(lambda: fleet.status(agent).detail == f"and now {agent.id}", 30, shown=lambda: str(fleet.status(agent)))
 
 
 def test_its_key_is_known_and_in_no_file_of_ours(create, fleet, place):

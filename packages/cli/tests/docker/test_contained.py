@@ -242,12 +242,12 @@ def test_start_sh_is_its_loop_and_its_crash_is_told(new, magents, tmp_path):
     def row() -> str:
         return next(line for line in magents("list").out.splitlines() if id in line)
 
-    until(lambda: "unhealthy" in row(), 15, "unhealthy", shown=row)
+    until(lambda: "unhealthy" in row(), 30, "unhealthy", shown=row)
     assert "running" in row()  # the agent itself is well
     box.sh("rm crash")
     magents("stop", id)
     magents("start", id)
-    until(lambda: "unhealthy" not in row(), 15, "healthy again", shown=row)
+    until(lambda: "unhealthy" not in row(), 30, "healthy again", shown=row)
     assert box.logs().count("start.sh begins") == 2
 
 

@@ -73,10 +73,10 @@ def test_commits_come_home_at_the_end_of_a_turn(box, project):
     made = work(box)
     assert at(project) == began
     box.sh("touch turn")
-    until(lambda: at(project) == made, 5, "the branch at home")
+    until(lambda: at(project) == made, 30, "the branch at home")
     again = work(box, "Again")
     box.sh("touch turn")
-    until(lambda: at(project) == again, 5, "the branch at home again")
+    until(lambda: at(project) == again, 30, "the branch at home again")
 
 
 @pytest.mark.parametrize("words", [("collect",), ("diff",), ("diff", "--stat"), ("stop",), ("merge",),

@@ -85,7 +85,7 @@ def attach(line: str, tmux, project: Path) -> None:
     def shown() -> str:
         return str(tmux("capture-pane", "-p", "-t", "user"))
 
-    until(lambda: "bypass permissions on" in shown(), 20, "claude's screen", shown=shown)
+    until(lambda: "bypass permissions on" in shown(), 30, "claude's screen", shown=shown)
     assert "magents-" in box.sh("tmux list-clients -F '#{client_session}'")
     tmux("send-keys", "-t", "user", "C-b", "d")
     until(lambda: "left 0" in shown(), what="the end of attach", shown=shown)

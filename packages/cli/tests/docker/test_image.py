@@ -53,10 +53,14 @@ def open_terminal(box, id, line):
     )
 
 
+SOON = 15
+"""Seconds within which a container ends by itself; at most 2 on a quiet machine. Docker would kill it after 60."""
+
+
 def stop(box):
     """Stop it; how long that took, and its exit code."""
     began = time.monotonic()
-    docker("stop", "-t", "10", box.name)
+    docker("stop", "-t", "60", box.name)
     took = time.monotonic() - began
     return took, int(docker("inspect", "-f", "{{.State.ExitCode}}", box.name))
 
@@ -117,7 +121,7 @@ def test_health_of_a_living_agent_costs_little(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-e", "MAGENTS_TASK=7",
                   "-e", "MAGENTS_HARNESS=command")  # fmt: skip
     open_terminal(running, "web", "sleep 600")
-    until(lambda: running.health()["status"] == "running", 10, "running")
+    until(lambda: running.health()["status"] == "running", 30, "running")
     said = running.health()
     assert (said["agent"], said["task"], said["healthy"], said["start_sh"]) == ("web", "7", True, None)
     assert said["uptime"] > 0
@@ -132,12 +136,12 @@ def test_health_of_a_living_agent_costs_little(box, until):
 def test_health_misses_a_terminal(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-e", "MAGENTS_HARNESS=command")
     open_terminal(running, "web", "exit 3")
-    until(lambda: running.health()["status"] == "failed", 10, "failed")
+    until(lambda: running.health()["status"] == "failed", 30, "failed")
     assert running.health()["detail"] == "exit code 3"
     assert running.health()["healthy"] is True  # it has told its end
     open_terminal_again = "rm /agent/events.jsonl; tmux kill-server"
     running.sh(open_terminal_again)
-    until(lambda: not running.health()["healthy"], 15, "unhealthy")
+    until(lambda: not running.health()["healthy"], 30, "unhealthy")
     running.sh("curl -fsS http://localhost:3000/health", code=22)
 
 
@@ -149,11 +153,11 @@ def test_a_hostile_log_stops_nobody(box, trap):
     running.sh(f"cd /agent && rm -rf events.jsonl && {trap}")
     began = time.monotonic()
     assert running.health()["agent"] == "web"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
     docker("restart", running.name)
     assert running.health()["agent"] == "web"
     took, _ = stop(running)
-    assert took < 2.5
+    assert took < SOON
 
 
 def test_a_slow_caller_keeps_nobody_waiting(box):
@@ -167,7 +171,7 @@ def test_an_idle_container_stops_at_once(box):
     open_terminal(running, "web", "cat")
     took, code = stop(running)
     assert code in (0, 143)
-    assert took < 1  # 0.2 on a quiet machine
+    assert took < SOON
     assert '"name":"stopping"' in of_agent(running, "events.jsonl")
 
 
@@ -175,10 +179,10 @@ def test_the_agent_saves_when_it_is_stopped(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
     running.sh(f"cat >/workspace/saves.py <<'END'\n{SAVES}END")
     open_terminal(running, "web", "python3 /workspace/saves.py")
-    until(lambda: "ready" in running.screen("web"), 10, "ready")
+    until(lambda: "ready" in running.screen("web"), 30, "ready")
     took, code = stop(running)
     assert code in (0, 143)
-    assert took < 2.5
+    assert took < SOON
     assert "ready" in of_agent(running, "terminal.txt")
     docker("start", running.name)
     assert running.sh("cat /workspace/saved") == "SIGHUP"
@@ -187,9 +191,9 @@ def test_the_agent_saves_when_it_is_stopped(box, until):
 def test_who_does_not_want_to_end_is_ended(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
     open_terminal(running, "web", f"sh -c '{DEAF.replace(chr(39), chr(39) + chr(92) + chr(39) * 2)}'")
-    until(lambda: "ready" in running.screen("web"), 10, "ready")
+    until(lambda: "ready" in running.screen("web"), 30, "ready")
     took, _ = stop(running)
-    assert took < 2.7
+    assert took < SOON
     assert docker("inspect", "-f", "{{.State.Running}}", running.name).strip() == "false"
 
 
@@ -198,23 +202,23 @@ def test_a_tmux_that_does_not_answer_delays_nobody(box):
     open_terminal(running, "web", "cat")
     running.sh("pkill -STOP -x 'tmux: server'")
     took, _ = stop(running)
-    assert took < 2.7
+    assert took < SOON
 
 
 def test_events_are_in_the_log(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
     assert "the container of web is up" in running.logs()
     open_terminal(running, "web", "exit 5")
-    until(lambda: '"name":"exit"' in running.logs(), 10, "the event", shown=running.logs)
+    until(lambda: '"name":"exit"' in running.logs(), 30, "the event", shown=running.logs)
 
 
 def test_start_sh_runs_and_its_crash_is_told(box, until, tmp_path):
     tmp_path.chmod(0o777)
     (tmp_path / "start.sh").write_text("echo hello from start.sh\npwd\nsleep 1\nexit 7\n")
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-v", f"{tmp_path}:/agent")
-    until(lambda: "hello from start.sh\n/workspace" in running.logs(), 10, "its output", shown=running.logs)
+    until(lambda: "hello from start.sh\n/workspace" in running.logs(), 30, "its output", shown=running.logs)
     assert running.health()["start_sh"] == "running"
-    until(lambda: "start.sh ended with exit code 7" in running.logs(), 10, "its end", shown=running.logs)
+    until(lambda: "start.sh ended with exit code 7" in running.logs(), 30, "its end", shown=running.logs)
     said = running.health()
     assert (said["start_sh"], said["healthy"]) == ("exit code 7", False)
     assert '"by":"start.sh","name":"exit","data":"{\\"code\\":7}"' in (tmp_path / "events.jsonl").read_text()
@@ -253,13 +257,13 @@ def test_claude_asks_nothing(box, until):
                       "-e", f"ANTHROPIC_API_KEY={homes.KEY}")  # fmt: skip
         until(lambda: "bypass permissions on" in running.screen("web"), 30, "claude's input",
               shown=lambda: running.screen("web"))  # fmt: skip
-        until(lambda: running.health()["status"] == "done", 10, "done")
+        until(lambda: running.health()["status"] == "done", 30, "done")
         running.sh("tmux send-keys -l -t =magents-web:agent 'write hello.txt: from claude'; sleep 0.3;"
                    " tmux send-keys -t =magents-web:agent Enter")  # fmt: skip
-        until(lambda: "from claude" in running.sh("cat /workspace/hello.txt", code=None), 20, "its file",
+        until(lambda: "from claude" in running.sh("cat /workspace/hello.txt", code=None), 30, "its file",
               shown=lambda: running.screen("web"))  # fmt: skip
         took, code = stop(running)
-        assert took < 2.5
+        assert took < SOON
         assert code in (0, 143)
         assert homes.KEY not in running.logs()
 
@@ -314,7 +318,7 @@ def test_the_compose_example_comes_up_healthy_and_is_one_of_us(docker_mode, proj
             assert re.search(rf"{id} .*docker .*running .*a container of your own", listed), listed
         tmux("new-session", "-d", "-s", "user", "-x", "110", "-y", "30")
         tmux("send-keys", "-t", "user", f"env -u TMUX {sys.executable} -m magents attach {ids[0]}", "Enter")
-        until(lambda: "bypass permissions on" in tmux("capture-pane", "-p", "-t", "user"), 20, "it, attached")
+        until(lambda: "bypass permissions on" in tmux("capture-pane", "-p", "-t", "user"), 30, "it, attached")
         assert f"magents-{ids[0]}" in Box(f"magents-{ids[0]}").sh("tmux list-clients -F '#{client_session}'")
         for id in ids:
             until(lambda id=id: docker("inspect", "-f", "{{.State.Health.Status}}", f"magents-{id}") == "healthy\n",
@@ -328,19 +332,19 @@ def test_a_service_tells_of_a_workspace_that_is_not_its_own(box, until, tmp_path
         pytest.skip("only root can make a folder of another user")
     tmp_path.chmod(0o700)
     running = box("-e", "AGENT_ID=web", "-e", "AGENT_COMMAND=pwd; sleep 600", "-v", f"{tmp_path}:/workspace")
-    until(lambda: "/workspace belongs to the user 0" in running.logs(), 10, "the reason", shown=running.logs)
+    until(lambda: "/workspace belongs to the user 0" in running.logs(), 30, "the reason", shown=running.logs)
     assert "tmux" not in running.sh("ps -eo comm")
     advice = re.search(
         r"docker exec (\S+) (sudo chown -R magents:magents /workspace), then restart", running.logs()
     )
     docker("exec", advice[1], *advice[2].split())
     docker("restart", running.name)
-    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start", shown=running.logs)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 30, "its start", shown=running.logs)
     tmp_path.chmod(0o755)
     os.chown(tmp_path, 0, 0)
     docker("restart", running.name)
-    until(lambda: running.logs().count("belongs to the user 0") == 2, 10, "the warning", shown=running.logs)
-    until(lambda: running.screen("web").startswith("/workspace\n"), 10, "its start all the same")
+    until(lambda: running.logs().count("belongs to the user 0") == 2, 30, "the warning", shown=running.logs)
+    until(lambda: running.screen("web").startswith("/workspace\n"), 30, "its start all the same")
 
 
 def test_options_that_make_no_sense(tmp_path, engine):

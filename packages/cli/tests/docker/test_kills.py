@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import subprocess
-import sys
 
 import pytest
 
 from conftest import containers, run, until
+from kills import Killer
 from magents import Fleet
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -43,16 +40,14 @@ def settled(magents, project):
 
 def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, magents):
     """The next command undoes it, or finds it whole: then its program runs in a workspace that works."""
-    dice = random.Random(1)
+    kill = Killer(project, "create")
+    for number in range(2):
+        kill.measure(f"warm{number}", "--docker", *SLEEP)
+        magents("stop", f"warm{number}", "--remove-worktree")
     whole = 0
     for number in range(16):
         id, branch = f"one{number}", f"work{number}"
-        words = [sys.executable, "-m", "magents", "create", branch, id, "--docker", *SLEEP]
-        child = subprocess.Popen(words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(dice.uniform(0.05, 0.9))
-        child.kill()
-        child.wait()
+        kill(branch, id, "--docker", *SLEEP)
         until(lambda: settled(magents, project))
         if listed(magents, project):
             whole += 1
@@ -65,28 +60,25 @@ def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, ma
         assert listed(magents, project) == []
         assert containers(place) == []
         assert not (place.top / "project-agents").exists() or not os.listdir(place.top / "project-agents")
-    assert 0 < whole < 16  # else the kills come too late, or too early
+    assert kill.kills and whole < 16, kill.story()  # else the kills come too late
 
 
 @pytest.mark.parametrize("verb", ["stop", "restore"])
 def test_kills_of_removal_and_restore_lose_nothing(place, project, docker_mode, magents, verb):
-    dice = random.Random(2)
+    kill = Killer(project, *(["stop", "--remove-worktree"] if verb == "stop" else ["restore"]))
     magents("create", "work", "one", "--docker", *SLEEP)
     workspace = place.top / "project-agents" / "one"
     (workspace / "unsaved.txt").write_text("unsaved")
     (workspace / "README.md").write_text("changed")
-    words = ["stop", "one", "--remove-worktree"] if verb == "stop" else ["restore", "one"]
+    if verb == "restore":
+        magents("stop", "one", "--remove-worktree")
+    kill.measure("one")
+    if verb == "stop":
+        magents("restore", "one")
     for _ in range(10):
         if verb == "restore":
             magents("stop", "one", "--remove-worktree")
-        child = subprocess.Popen(
-            [sys.executable, "-m", "magents", *words], cwd=project, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(dice.uniform(0.05, 1.2))
-        child.kill()
-        child.wait()
+        kill("one")
         until(lambda: settled(magents, project))
         if not listed(magents, project):
             magents("restore", "one")

@@ -18,8 +18,8 @@ from .conftest import Box, docker
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 TALK = ("--", "sh", "-c", "echo run >>runs; echo hello from $MAGENTS_ID; exec sleep 300")
-SOON = 2.5
-"""Seconds within which a container has ended; 0.3 on a quiet machine."""
+SOON = 8
+"""Seconds within which a container has ended; 0.3 on a quiet machine. Docker would kill it after 10."""
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_stop_persists_and_a_start_brings_it_back(agent, magents, fleet, place
     made = docker("inspect", "-f", "{{.Id}}", box.name)
     began = time.monotonic()
     magents("stop", agent.id)
-    assert time.monotonic() - began < SOON + 1  # with the start of Python
+    assert time.monotonic() - began < SOON
     assert docker("inspect", "-f", "{{.State.Running}}", box.name) == "false\n"
     assert row(magents, agent.id).count("stopped") == 1
     assert f"hello from {agent.id}" in magents("logs", agent.id).out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from conftest import commit, git
 from fleet.test_tasks import DIAMOND, WORK, statuses
+from kills import later_and_later
 from magents.fleet.assign import Request
 from magents.fleet.automerge import Auto
 from tasks.lab import put, tagged, task
@@ -148,16 +148,8 @@ def test_a_base_that_is_in_the_way_is_the_users(fleet, project):
 @pytest.mark.slow
 def test_kill_9_at_any_moment_and_each_work_is_there_once(project):
     begin(project, *EIGHT)
-    for number in range(60):
-        child = subprocess.Popen(
-            words(program=MENDS), cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            child.wait(0.3 + 0.09 * number)
-            break
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    later_and_later(lambda: subprocess.Popen(words(program=MENDS), cwd=project, **quiet), 0.1, 60)
     assert statuses(project) == ["done"] * 8
     assert did(project) == [f"Did {n}" for n in range(1, 9)]
     assert sorted((project / "shared.txt").read_text().split()) == list("12345678")

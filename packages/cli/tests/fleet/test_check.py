@@ -180,7 +180,7 @@ def test_ended_by_a_signal(number, code, fleet, project, agent, place):
     running = begin(project, f"echo $$ >{place.top}/pid; sleep 300; :")
     until((place.top / "pid").exists)
     os.kill(running.pid, number)
-    running.communicate(timeout=20)
+    running.communicate(timeout=60)
     assert running.returncode == code
     assert everything(project) == before
     assert swept(place)
@@ -195,7 +195,7 @@ def test_killed(words, fleet, project, agent, place, magents):
     until((place.top / "pid").exists)
     assert "checked already" in magents("merge", "one", "--check", "true", code=1).err
     running.kill()
-    running.communicate(timeout=20)
+    running.communicate(timeout=60)
     assert not swept(place)
     assert everything(project)[:2] == before[:2]
     done = magents(*words, code=None)

@@ -344,7 +344,7 @@ def test_interrupted_in_the_middle(place, project, number, monkeypatch):
     )
     until(lambda: (place.top / "ready").exists() and (place.top / "ready").read_text())
     os.killpg(running.pid, number)
-    _, said = running.communicate(timeout=20)
+    _, said = running.communicate(timeout=60)
     if number == signal.SIGINT:
         assert (running.returncode, "Interrupted" in said) == (130, True)
     monkeypatch.delenv("MAGENTS_SETUP")

@@ -91,24 +91,36 @@ for number in range(20):
         file.save(root, data)
 """
 MEET = """
-import sys, time
+import select, sys
 from magents import Fleet
 from magents.fleet import lists
-until = time.monotonic() + 4
-while time.monotonic() < until:
+print("begun", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:  # it is closed
     lists.same(Fleet().context, sys.argv[1])
 """
 
 
+def meet(project: Path) -> subprocess.Popen[str]:
+    """Bring both sides together again and again, until its input is closed; it has begun."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", MEET, str(project)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout and child.stdout.readline()
+    return child
+
+
 def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
     fleet.tasks(str(project))
+    meeting = [meet(project) for _ in range(2)]
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITE, str(root), f"{name}{n}"])
         for n in range(2)
         for name, root in (("ours", project), ("theirs", shared))
     ]
-    meeting = [subprocess.Popen([sys.executable, "-c", MEET, str(project)]) for _ in range(2)]
-    assert [child.wait(60) for child in [*writers, *meeting]] == [0] * 6
+    assert [child.wait(120) for child in writers] == [0] * 4
+    for child in meeting:
+        child.communicate(timeout=60)
+        assert child.returncode == 0
     lists.same(fleet.context, str(project))
     wanted = sorted(f"{name}{n}-{number}" for name in ("ours", "theirs") for n in range(2) for number in range(20))
     for root in (project, shared):
@@ -128,11 +140,10 @@ def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
             wanted.append(f"{who}-{number}")
             tasks.append(task(max(t["id"] for t in tasks) + 1, wanted[-1]))
             file.save(str(root), data)
-        child = subprocess.Popen([sys.executable, "-c", MEET, str(project)])
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(0.08 + 0.012 * number)
-        child.kill()
-        child.wait()
+        with meet(project) as child:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(0.01 * number)
+            child.kill()
     lists.same(fleet.context, str(project))
     for root in (project, shared):
         assert sorted(t.title for t in file.read(str(root)).tasks if "-" in t.title) == sorted(wanted)

@@ -53,7 +53,7 @@ def test_a_diamond_is_worked_off(fleet, listed):
         started = fleet.task_agents(request(listed)).started
         rounds.append([job.task.id for job, _ in started])
         for _, view in started:
-            until(lambda agent=view.agent: fleet.status(agent).state == "done", 20)
+            until(lambda agent=view.agent: fleet.status(agent).state == "done", 30)
             assert file.read(str(listed)).every()[view.agent.task.partition(":")[2]].status == "in-progress"
         fleet.tasks(str(listed))
         for job, view in started:
@@ -211,7 +211,7 @@ def test_the_commands(magents, listed):
     assert magents("task-agents", "--max", "0", code=2).err
     done = magents("task-agents", "--yes", "--json", "--", *WORK).json()
     assert [row["task"] for row in done["started"]] == ["1"]
-    until(lambda: magents("tasks", "--json").json()["tasks"][0]["status"] == "review", 20)
+    until(lambda: magents("tasks", "--json").json()["tasks"][0]["status"] == "review", 30)
     assert "magents merge task-1" in magents("tasks").out
     magents("merge", "task-1")
     rows = magents("tasks", "--json").json()["tasks"]

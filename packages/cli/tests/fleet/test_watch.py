@@ -14,6 +14,7 @@ import pytest
 
 from conftest import commit, git, until
 from fleet.test_tasks import DIAMOND, SLEEP, WORK, statuses
+from kills import later_and_later
 from magents import Fleet
 from magents.fleet.assign import Request
 from magents.fleet.automerge import Auto
@@ -72,15 +73,7 @@ def test_the_list_is_worked_off_as_a_person_merges(fleet, project, watching):
 def test_kill_9_at_any_moment_and_the_same_command_goes_on(fleet, project, watching):
     put(project, tagged(*DIAMOND, task(5, "Tail", 4), task(6, "Alone")))
     commit(project, "Plan")
-    for number in range(40):
-        child = watching(*WORK)
-        try:
-            child.wait(0.25 + 0.11 * number)
-            break
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-        merge_what_is_done(fleet, project)
+    later_and_later(lambda: watching(*WORK), 0.11, 40, between=lambda: merge_what_is_done(fleet, project))
     assert statuses(project) == ["done"] * 6
     titles = git("log", "--no-merges", "--format=%s", cwd=project).splitlines()
     assert sorted(titles) == ["Begin", *(f"Did {n}" for n in range(1, 7)), "Plan"], "each task's work exactly once"
@@ -156,7 +149,7 @@ def test_ctrl_c_leaves_the_agents_at_work(fleet, project, watching, tmux):
     assert child.stdout is not None
     assert json.loads(child.stdout.readline())["event"] == "started"
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=20)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == 130 and "goes on where this one ended" in err
     assert fleet.status(fleet.find("task-1")).state == "running"
 
@@ -166,11 +159,11 @@ def test_a_bar_on_a_terminal(fleet, project, tmux, until):
     tmux("new-session", "-d", "-s", "user", "-x", "120", "-y", "20", "-c", str(project), "sh")
     word = f"{sys.executable} -m magents task-agents --watch --yes -- sh -c 'sleep 100'"
     tmux("send-keys", "-t", "user", word, "Enter")
-    until(lambda: "1 of 3 done, 1 running, 1 to come" in tmux("capture-pane", "-p", "-t", "user"), 20)
+    until(lambda: "1 of 3 done, 1 running, 1 to come" in tmux("capture-pane", "-p", "-t", "user"), 30)
     shown = tmux("capture-pane", "-p", "-t", "user")
     assert "task-2 works on task 2: Task 2" in shown and "[████████················]" in shown
     tmux("send-keys", "-t", "user", "C-c")
-    until(lambda: "The agents go on" in tmux("capture-pane", "-p", "-t", "user"), 20)
+    until(lambda: "The agents go on" in tmux("capture-pane", "-p", "-t", "user"), 30)
     assert os.path.isdir(fleet.find("task-2").workspace)
 
 

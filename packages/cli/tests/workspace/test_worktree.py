@@ -104,7 +104,7 @@ def test_it_is_removed_whatever_it_is_like(lab, state):
     assert git("status", "--porcelain", cwd=lab.project) == ""
     # What lies beside it stays, and nothing but that.
     parent = os.path.dirname(lab.path)
-    until(lambda: (sorted(os.listdir(parent)) if os.path.isdir(parent) else []) == others, 10, "all deleted")
+    until(lambda: (sorted(os.listdir(parent)) if os.path.isdir(parent) else []) == others, 30, "all deleted")
     worktree.remove(lab.project, lab.path)
 
 
@@ -113,7 +113,7 @@ def test_the_folder_of_workspaces_goes_with_the_last(lab):
     worktree.remove(lab.project, lab.path)
     assert Path(two.path, "a.txt").exists()
     worktree.remove(lab.project, two.path)
-    until(lambda: not os.path.exists(os.path.dirname(two.path)), 10, "the folder has gone")
+    until(lambda: not os.path.exists(os.path.dirname(two.path)), 30, "the folder has gone")
 
 
 def test_links_are_not_followed(lab, place):
@@ -124,7 +124,7 @@ def test_links_are_not_followed(lab, place):
     os.symlink(outside / "mine", os.path.join(lab.path, "file-link"))
     parent = os.path.dirname(lab.path)
     worktree.remove(lab.project, lab.path)
-    until(lambda: not os.path.exists(parent), 10, "all deleted")
+    until(lambda: not os.path.exists(parent), 30, "all deleted")
     assert (outside / "mine").read_text() == "mine"
 
 
