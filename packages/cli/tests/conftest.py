@@ -132,12 +132,42 @@ def commit(folder: str | Path, message: str = "a commit", **files: str) -> str:
     return git("rev-parse", "HEAD", cwd=folder)
 
 
+def made_here() -> Path:
+    """Where this process keeps the repositories of which it makes copies."""
+    return Path(tempfile.gettempdir(), f"m.{os.getpid()}.made")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unmake() -> Iterator[None]:
+    """Leave none of them, and take none that a killed run has left."""
+    shutil.rmtree(made_here(), ignore_errors=True)
+    yield
+    shutil.rmtree(made_here(), ignore_errors=True)
+
+
+def copy_of(make: Callable[[Path], object], folder: Path) -> Path:
+    """A copy of the repository that `make` makes: making one takes many processes, copying it one."""
+    made = made_here() / make.__module__
+    if not made.exists():
+        half = made.with_name(f"{made.name}.half")
+        half.parent.mkdir(exist_ok=True)
+        make(half)
+        half.rename(made)
+    shutil.copytree(made, folder, symlinks=True)
+    git("update-index", "-q", "--refresh", cwd=folder)  # git notes the inodes of what it has checked out
+    return folder
+
+
+def _project(folder: Path) -> None:
+    git("init", "-q", "-b", "main", str(folder), cwd="/")
+    shutil.rmtree(folder / ".git/hooks")  # of git's own samples nothing is needed
+    (folder / ".git/hooks").mkdir()
+    commit(folder, "Begin", README_md="# Sample\n", src__app_py="print('hello')\n")
+
+
 def make_project(folder: Path) -> Path:
     """A repository on `main` with two files and one commit."""
-    folder.mkdir(parents=True)
-    git("init", "-q", "-b", "main", cwd=folder)
-    commit(folder, "Begin", README_md="# Sample\n", src__app_py="print('hello')\n")
-    return folder
+    return copy_of(_project, folder)
 
 
 @pytest.fixture
@@ -190,17 +220,20 @@ def end_server(place: Place) -> None:
 
 def leaked(place: Place) -> list[tuple[int, str]]:
     """Processes that an agent below this place has started: number and command. Only where /proc is."""
+    if not place.socket.parent.exists() or not os.path.isdir("/proc/self"):
+        return []  # there never was a tmux server
     found = []
     mark = os.fsencode(f"MAGENTS_FOLDER={place.top}/")
-    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+    for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid():
             try:
-                lines = Path("/proc", name, "environ").read_bytes().split(b"\0")
-                command = Path("/proc", name, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                with open(f"/proc/{name}/environ", "rb", buffering=0) as file:
+                    lines = file.read()
+                if mark in lines and any(line.startswith(mark) for line in lines.split(b"\0")):
+                    command = Path("/proc", name, "cmdline").read_bytes()
+                    found.append((int(name), command.replace(b"\0", b" ").decode(errors="replace")))
             except OSError:
                 continue
-            if any(line.startswith(mark) for line in lines):
-                found.append((int(name), command))
     return found
 
 

@@ -50,7 +50,7 @@ def claimed(name: str) -> bool:
         return False
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150)  # a process each
 @given(NAMES)
 @example("HEAD")
 @example("@")

@@ -46,7 +46,10 @@ def compare(name: str, text: str) -> None:
 def test_help(name, magents):
     said = magents(name, "--help").out
     assert said.startswith(f"usage: magents {name}")
-    assert magents("help", name).out == said
+
+
+def test_help_of_a_command(magents):
+    assert magents("help", "create").out == magents("create", "--help").out
 
 
 def test_nothing_typed_is_help_with_examples(magents):

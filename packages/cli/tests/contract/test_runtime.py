@@ -327,7 +327,7 @@ def test_commands_reach_the_workspace_whether_the_agent_runs_or_not(bench, place
     assert bench.left(place, launch) == []
 
 
-@pytest.mark.parametrize("count", [60])
+@pytest.mark.parametrize("count", [15, pytest.param(60, marks=pytest.mark.slow)])
 def test_the_exit_codes_of_quick_programs_are_known(place, count, fleet):
     project = make_project(place.top / "project")
     agents = [fleet.create(f"b{n}", command=["sh", "-c", "exit 3"], folder=str(project)) for n in range(count)]

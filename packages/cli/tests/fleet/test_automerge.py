@@ -60,6 +60,7 @@ def of(told: list[dict[str, str]], event: str) -> list[str]:
     return [e["task"] for e in told if e["event"] == event]
 
 
+@pytest.mark.slow
 def test_all_is_worked_off_by_itself(project):
     begin(project, *EIGHT)
     told = auto(project)
@@ -82,6 +83,7 @@ def test_a_conflict_goes_back_to_its_agent(fleet, project):
     assert len(sent) == 1 and "shared.txt" in sent[0]
 
 
+@pytest.mark.slow
 def test_what_is_never_mended_is_left_to_a_person(fleet, project):
     begin(project, *DIAMOND, task(5, "After", 4))
     stubborn = ("sh", "-c", ADD, "sh")
@@ -100,6 +102,7 @@ def test_what_is_never_mended_is_left_to_a_person(fleet, project):
     assert auto(project, program=MENDS)[-1]["text"] == "done"
 
 
+@pytest.mark.slow
 def test_a_failing_check_goes_back_and_is_mended(project):
     """The check is for the merge's result: each branch alone would pass."""
     begin(project, *DIAMOND)
@@ -121,6 +124,7 @@ def test_a_failing_check_goes_back_and_is_mended(project):
     assert did(project) == ["Did 1", "Did 2", "Did 3", "Did 4"] and (project / "ok").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "said"),
     [

@@ -388,7 +388,8 @@ def test_two_at_once(place, project, commands, reason):
 
 def test_ids_made_at_once(project):
     branches = ["a/b", "a-b", "A/b", "A-b"]
-    assert [code for code, _ in race(project, *([branch] for branch in branches))] == [0, 0, 0, 0]
+    ended = race(project, *([branch] for branch in branches))
+    assert [code for code, _ in ended] == [0, 0, 0, 0], ended
     assert sorted(view.agent.id for view in Fleet().list().views) == ["a-b", "a-b-2", "a-b-3", "a-b-4"]
 
 

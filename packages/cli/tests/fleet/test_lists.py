@@ -129,6 +129,7 @@ def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
         assert sorted(tasks[0].details.replace(".", "").split()) == wanted
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
     """A merge is killed again and again while both sides are written; nothing is lost, and nothing there twice."""
     fleet.tasks(str(project))

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import Place, git, run
+from conftest import Place, copy_of, git, run
 from magents.workspace import include, restore, snapshot, worktree
 from workspace.states import PRELUDE
 
@@ -72,10 +72,8 @@ class Lab(NamedTuple):
         return git(*words, cwd=self.path)
 
 
-def start(place: Place, name: str = "project") -> Lab:
-    """A project with files of all kinds and, on the branch `agent`, a workspace of it."""
-    (place.home / ".gitconfig").write_text(SETTINGS)
-    project = place.top / name
+def _project(project: Path) -> None:
+    """Files of all kinds."""
     project.mkdir()
     git("init", "-q", "-b", "main", "--template=", cwd=project)
     for path in ("a.txt", "b.txt", "c.txt", "run.sh", "dir/d.txt", "dir/e.txt"):
@@ -88,6 +86,12 @@ def start(place: Place, name: str = "project") -> Lab:
     (project / ".env").write_text("SECRET=1\n")
     git("add", "-A", cwd=project)
     git("commit", "-qm", "Begin", cwd=project)
+
+
+def start(place: Place, name: str = "project") -> Lab:
+    """A project with files of all kinds and, on the branch `agent`, a workspace of it."""
+    (place.home / ".gitconfig").write_text(SETTINGS)
+    project = copy_of(_project, place.top / name)
     return grow(Lab(str(project), str(place.top / f"{name}-agents" / "one")), new=True)
 
 
