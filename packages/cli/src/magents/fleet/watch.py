@@ -56,13 +56,14 @@ class Count(NamedTuple):
 
 def count(board: Board) -> Count:
     """How far the list is."""
-    states = {id: hand.status.state for id, hand in board.hands.items() if hand.status}
+    states = {id: hand.status for id, hand in board.hands.items() if hand.status}
     open_ones = [task for task in board.tasks.tasks if task.status not in CLOSED]
     review = sum(task.status == "review" for task in open_ones)
-    running = sum(task.status == "in-progress" and states.get(task.id) in RUNNING for task in open_ones)
-    asking = sum(task.status == "in-progress" and states.get(task.id) == "waiting" for task in open_ones)
-    total = len(board.tasks.tasks)
-    return Count(total - len(open_ones), running, review, asking, len(open_ones) - review - running - asking, total)
+    begun = [states[task.id] for task in open_ones if task.status == "in-progress" and task.id in states]
+    running = sum(status.state in RUNNING for status in begun)
+    waiting = sum(asking(status) for status in begun)
+    done, rest = len(board.tasks.tasks) - len(open_ones), len(open_ones) - review - running - waiting
+    return Count(done, running, review, waiting, rest, len(board.tasks.tasks))
 
 
 def watch(
