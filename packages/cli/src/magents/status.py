@@ -30,6 +30,7 @@ PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
 
 
+UNASKED = "cannot be asked"
 ENDS = ("exit", "gone", "stopping")
 """What the wrapper, or the init of a container, says when the program has ended or is being ended."""
 
@@ -146,7 +147,7 @@ def status(facts: Facts) -> Status:
     if agent.phase in ("creating", "removing", "restoring"):
         return transitional(facts)
     if facts.seen == "unknown":
-        return Status("lost", f"{agent.runtime} cannot be asked")
+        return Status("lost", f"{agent.runtime} {UNASKED}")
     if facts.seen == "alive" and facts.workspace:
         return noted(of_living(facts), facts.note)
     if not facts.workspace:
@@ -158,6 +159,11 @@ def status(facts: Facts) -> Status:
     if facts.boot and agent.boot and facts.boot != agent.boot:
         return Status("lost", "the machine was restarted")
     return Status("lost", facts.note or f"its {'container' if agent.runtime == 'docker' else 'terminal'} is gone")
+
+
+def unasked(found: Status) -> bool:
+    """Whether what it does is not known, because nobody could ask."""
+    return found.state == "lost" and found.detail.endswith(UNASKED)
 
 
 def transitional(facts: Facts) -> Status:

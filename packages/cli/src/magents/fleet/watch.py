@@ -82,6 +82,8 @@ def watch(
         try:
             board = tasks.board(context, request.folder, request.tag)
             yield from news(board, seen)
+            if board.problems:  # what runs is not known: nothing is started or merged meanwhile, nor given up
+                raise MagentsError("; ".join(board.problems))
             if auto:
                 drawn(board)
                 yield from merged(context, board, auto, seen)
