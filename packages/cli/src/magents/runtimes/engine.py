@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import process
-from magents.errors import CommandFailed, Missing
+from magents.errors import CommandFailed, MagentsError, Missing
 from magents.runtimes.base import parse
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ DEAD = (
 START = "Start it (Linux: systemctl start docker), then try again."
 REMEDIES = {
     "no space left on device": "The engine's disk is full. What fills it: docker system df",
+    "is not running": "A container that has ended tells why: docker logs magents-ID",
     "containerd.sock": "A part of the engine has ended. Restart it (Linux: systemctl restart docker).",
     "denied while trying to connect": "Join the group of its users: sudo usermod -aG docker $USER; log in again.",
 }
@@ -80,16 +81,21 @@ def docker(
     try:
         return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
-        if any(said in error.stderr for said in DEAD):
-            raise Missing("The Docker engine does not answer.", START) from error
-        if error.code is None:
-            raise Missing(
-                f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
-                "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
-            ) from error
-        # All the options that a container is made with would hide what was said.
-        argv = ("docker", *words) if len(words) <= MANY else ("docker", words[0], "…")
-        raise CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr)) from error
+        raise explained(error, timeout) from error
+
+
+def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:
+    """The error of a command of docker's, with what to do about it."""
+    if any(said in error.stderr for said in DEAD):
+        return Missing("The Docker engine does not answer.", START)
+    if error.code is None:
+        return Missing(
+            f"The Docker engine did not answer `docker {error.argv[1]}` within {timeout:.0f} s.",
+            "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
+        )
+    # All the options that a container is made with would hide what was said.
+    argv = error.argv if len(error.argv) <= MANY else (*error.argv[:2], "…")
+    return CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr))
 
 
 def remedy(said: str) -> str:
