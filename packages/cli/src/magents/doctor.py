@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, paths, process, runtimes
 from magents.errors import MagentsError
+from magents.status import unasked
 from magents.workspace import project
 
 if TYPE_CHECKING:
@@ -170,6 +171,8 @@ def agents(fleet: Fleet) -> list[Finding]:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
+        elif unasked(status):
+            continue  # told of with its runtime, below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
             if not os.path.isdir(agent.project):

@@ -26,11 +26,8 @@ READY = 3.0
 """Seconds that a harness gets to report its first event."""
 RESTARTED = "the machine was restarted"
 UNASKED = "cannot be asked"
-
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
-
-
 ENDS = ("exit", "gone", "stopping")
 """What the wrapper, or the init of a container, says when the program has ended or is being ended."""
 
@@ -187,8 +184,13 @@ def status(facts: Facts) -> Status:
 def died(found: Status) -> bool:
     """Whether its program has ended although nobody wanted that; not when the whole machine has."""
     if found.state == "lost":
-        return found.detail != RESTARTED and not found.detail.endswith(UNASKED)
+        return found.detail != RESTARTED and not unasked(found)
     return found.state == "failed"
+
+
+def unasked(found: Status) -> bool:
+    """Whether what it does is not known, because nobody could ask."""
+    return found.state == "lost" and found.detail.endswith(UNASKED)
 
 
 def stirred(facts: Facts) -> float:

@@ -106,13 +106,14 @@ def nothing_made(place: Place, project: Path, *known: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def slim(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def slim(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What an engine of a test's own gets its image from."""
     archive = tmp_path_factory.mktemp("slim") / "image.tar"
     with pytest.MonkeyPatch.context() as patch:
         use_engine(patch)
         engines.slim(image, archive)
-    return archive
+    yield archive
+    archive.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Magents, Place, containers, git, until, work_of
+from conftest import Magents, Place, commit, containers, git, until, work_of
 from magents import Fleet
+from magents.fleet.watch import PAUSE
 from magents.model import Agent
+from tasks.lab import put, tagged, task
 
 from .conftest import Box, nothing_made, state
 from .engines import Engine
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 SLEEP = ("--", "sleep", "300")
 VERBS = [
-    "stop ID", "stop ID --remove-worktree", "start ID", "diff ID", "merge ID", "collect ID",
+    "stop ID", "send ID hello", "logs ID", "stop ID --remove-worktree", "start ID", "diff ID", "merge ID", "collect ID",
     "create y other --docker -- sleep 300",
 ]  # fmt: skip
 
@@ -72,7 +74,7 @@ def test_it_dies_and_returns(
         magents("start", agent.id)
     before, here = work_of(agent), agent.id.replace("in", "tm")
     die(own)
-    told_truly_while_it_is_gone(magents, fleet, agent, here, VERBS if die is kill else VERBS[:1])
+    told_truly_while_it_is_gone(magents, fleet, agent, here, VERBS if die is kill and not options else VERBS[:1])
     nothing_made(place, project, agent.id, here)
     own.start(*options)
     until(lambda: state(fleet, agent)[0] == after, 20, shown=lambda: str(state(fleet, agent)))
@@ -97,6 +99,8 @@ def told_truly_while_it_is_gone(magents: Magents, fleet: Fleet, agent: Agent, he
     assert "docker cannot be asked" in rows[agent.id]
     assert "stopped" not in rows[agent.id]
     assert "engine does not answer" in listed.err
+    waited = magents("wait", agent.id, "--for", "stopped", "--timeout", "1", code=124)
+    assert "docker cannot be asked" in waited.err
     for verb in verbs:
         done = magents(*(agent.id if word == "ID" else word for word in verb.split()), code=1)
         assert "engine does not answer" in done.err, verb
@@ -110,7 +114,7 @@ def test_it_dies_in_the_middle_of_a_creation(
 ):
     dice, whole = random.Random(5), [f"first{unique}"]
     magents("create", "first", *whole, "--docker", *SLEEP)
-    for number in range(4):
+    for number in range(3):
         id, branch = f"cut{number}{unique}", f"cut/{number}"
         words = [sys.executable, "-m", "magents", "create", branch, id, "--docker", *SLEEP]
         with subprocess.Popen(words, cwd=project, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as child:
@@ -130,4 +134,33 @@ def test_it_dies_in_the_middle_of_a_creation(
             whole.append(id)
         nothing_made(place, project, *whole)
         assert len(containers(place)) == len(whole)
-    assert len(whole) < 5  # else the engine died too late
+    assert len(whole) < 4  # else the engine died too late
+
+
+def test_a_watch_gives_nothing_up_while_it_is_gone(
+    own: Engine, magents: Magents, fleet: Fleet, place: Place, project: Path
+):
+    put(project, tagged(task(1, "Long")))
+    commit(project, "Plan")
+    magents("config", "--docker")
+    log = place.top / "events"
+    words = [sys.executable, "-m", "magents", "task-agents", "--watch", "--yes", "--json", *SLEEP]
+    with open(log, "wb") as file, subprocess.Popen(words, cwd=project, stdout=file, stderr=file) as child:
+
+        def told(what: str) -> list[str]:
+            return [line for line in log.read_text().splitlines() if f'"event": "{what}"' in line]
+
+        try:
+            until(lambda: told("started"), 60, shown=log.read_text)
+            own.end("dockerd")
+            until(
+                lambda: any("docker cannot be asked" in line for line in told("problem")), 60, shown=log.read_text
+            )
+            time.sleep(3 * PAUSE)  # nothing must happen
+            assert not told("again") + told("failed") + told("end"), log.read_text()
+            own.start()
+            until(lambda: told("again"), 60, shown=log.read_text)
+            assert child.poll() is None
+        finally:
+            child.terminate()
+    assert [view.status.state for view in fleet.list().views] == ["running"]

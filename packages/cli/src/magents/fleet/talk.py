@@ -10,7 +10,8 @@ from magents import events, guarded, text
 from magents.errors import Conflict, NotDelivered
 from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
-from magents.fleet.look import look, one
+from magents.fleet.look import is_alive, look, one
+from magents.status import unasked
 from magents.terminal import Terminal, wait
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
     with context.store.lock(agent.id):
         state = one(context, agent)
         if state.state in ENDED or not alive_states(state):
+            if unasked(state):
+                is_alive(context, agent)  # raises, with what is wrong and what to do
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)
         if harness.reports:
@@ -166,7 +169,10 @@ def submit(
 
 
 def reached(state: Status, goal: Goal) -> bool | None:
-    """Whether an agent is where `wait` wants it; None when it cannot get there by itself any more."""
+    """Whether an agent is where `wait` wants it; None when it cannot get there by itself any more. Of one that
+    cannot be asked for, neither is known."""
+    if unasked(state):
+        return False
     if goal == "stopped":
         return state.state in ENDED or (state.state == "done" and not alive_states(state))
     if state.state == goal:
@@ -184,11 +190,17 @@ class Waited(NamedTuple):
 
 
 def wait_for(context: Context, agents: Sequence[Agent], goal: Goal, timeout: float | None) -> Waited:
-    """Wait until all agents are there, one cannot get there any more, or `timeout` seconds are over."""
+    """Wait until all agents are there, one cannot get there any more, or `timeout` seconds are over. A runtime that
+    cannot be asked is told of, and asked again."""
+    told: set[str] = set()
     until = time.monotonic() + timeout if timeout is not None else float("inf")
     while True:
         now = [agent for agent in context.store.live() if agent.key in {a.key for a in agents}]
-        states = {view.agent.id: view.status for view in look(context, now).views}
+        seen = look(context, now)
+        for problem in set(seen.problems) - told:
+            context.warn(problem)
+        told |= set(seen.problems)
+        states = {view.agent.id: view.status for view in seen.views}
         results = [reached(states[a.id], goal) if a.id in states else None for a in agents]
         if goal == "stopped":
             results = [True if result is None else result for result in results]

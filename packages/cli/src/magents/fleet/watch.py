@@ -85,17 +85,14 @@ def watch(
     while True:
         try:
             yield from mended(context, told)
-            board = tasks.board(context, request.folder, request.tag)
-            yield from news(board, seen)
+            board = yield from looked(context, request, seen)
             problems: set[str] = set()
             if auto:
                 drawn(board)
                 problems = yield from merged(context, board, auto, seen)
-                board = tasks.board(context, request.folder, request.tag)  # a check can take long
-                yield from news(board, seen)
-            yield from freed(context, board, request)
-            board = tasks.board(context, request.folder, request.tag)
-            yield from news(board, seen)
+                board = yield from looked(context, request, seen)  # a check can take long
+            if (yield from freed(context, board, request)):
+                board = yield from looked(context, request, seen)
             soon = bool(auto) and to_merge(context, board, problems)
             planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
             yield from held(planned, seen)
@@ -106,8 +103,7 @@ def watch(
                 tries[job.task.id] = tries.get(job.task.id, 0) + 1
                 yield from started(context, board, job, request)
             if jobs:
-                board = tasks.board(context, request.folder, request.tag)
-                yield from news(board, seen)
+                board = yield from looked(context, request, seen)
             drawn(board)
             if not jobs and over(context, board, request, tries):
                 yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
@@ -118,6 +114,18 @@ def watch(
                 trouble = error.message
                 yield Event("problem", text=f"{error.message} {error.hint}")
         time.sleep(pause)
+
+
+def looked(context: Context, request: Request, seen: dict[str, str]) -> Generator[Event, None, Board]:
+    """How things stand now; tells what has changed.
+
+    Raises MagentsError when what runs cannot be known: then nothing is started or merged, nor given up.
+    """
+    board = tasks.board(context, request.folder, request.tag)
+    yield from news(board, seen)
+    if board.problems:
+        raise MagentsError("; ".join(board.problems))
+    return board
 
 
 def mended(context: Context, told: set[str]) -> Iterator[Event]:
@@ -138,14 +146,17 @@ def set_aside(board: Board, tries: dict[str, int]) -> set[str]:
     return given_up(board, tries) | stuck.found(board).keys()
 
 
-def freed(context: Context, board: Board, request: Request) -> Iterator[Event]:
-    """Start agents that are stuck again, or leave them to a person."""
+def freed(context: Context, board: Board, request: Request) -> Generator[Event, None, bool]:
+    """Start agents that are stuck again, or leave them to a person. Returns whether there were any."""
     from magents.fleet import stuck
 
+    some = False
     for step in stuck.steps(context, board, request.only):
         yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
         if step.what == "stuck":
             yield from started(context, board, assign.Job(step.task, step.hand), request)
+        some = True
+    return some
 
 
 def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:

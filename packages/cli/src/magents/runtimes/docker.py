@@ -19,7 +19,7 @@ from magents.names import session
 from magents.runtimes import container, still
 from magents.runtimes.base import Desk, Launch, Sighting, files
 from magents.runtimes.container import SHARE
-from magents.runtimes.engine import ANY, containers, docker, unix_time
+from magents.runtimes.engine import ANY, containers, docker, explained, unix_time
 from magents.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -187,12 +187,14 @@ class Docker:
                     return
                 terminal.close(agent.id, desk.there)
             terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, still.hooks(agent.id))
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(MagentsError):
                 if agent.phase == "creating":
                     self.remove(agent, launch.folder)
                 elif begun:
                     self.stop(agent, launch.folder)
+            if isinstance(error, CommandFailed):
+                raise explained(error) from error
             raise
 
     def stop(self, agent: Agent, folder: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import process
-from magents.errors import CommandFailed, Missing
+from magents.errors import CommandFailed, MagentsError, Missing
 from magents.runtimes.base import parse
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ DEAD = (
 START = "Start it (Linux: systemctl start docker), then try again."
 REMEDIES = {
     "no space left on device": "The engine's disk is full. What fills it: docker system df",
+    "is not running": "A container that has ended tells why: docker logs magents-ID",
     "containerd.sock": "A part of the engine has ended. Restart it (Linux: systemctl restart docker).",
     "denied while trying to connect": "Join the group of its users: sudo usermod -aG docker $USER; log in again.",
 }
@@ -85,7 +86,7 @@ def docker(
         raise explained(error, timeout) from error
 
 
-def explained(error: CommandFailed, timeout: float) -> MagentsError:
+def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:
     """What a failure of docker means, and what to do: Missing without an engine that answers; else the failure."""
     if any(said in error.stderr for said in DEAD):
         return Missing("The Docker engine does not answer.", START)
