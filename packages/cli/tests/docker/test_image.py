@@ -104,9 +104,10 @@ def test_sudo_gives_the_workspace_back_and_no_more(box):
         assert running.sh(f"sudo -n {words} 2>/dev/null", code=1) == "", words
 
 
-def test_the_home_is_prepared_once(box):
+def test_the_home_is_prepared_once(box, until):
     running = box("-e", "MAGENTS_GIT_NAME=Ada L", "-e", "MAGENTS_GIT_EMAIL=ada@example.org",
                   "-e", "ANTHROPIC_API_KEY=sk-123456789012345678901234")  # fmt: skip
+    until(lambda: running.sh("readlink ~/.gemini/GEMINI.md", code=None), 30, "the last of it")
     assert running.sh("git config user.name; git config user.email") == "Ada L\nada@example.org\n"
     assert running.sh("readlink ~/.taskmaster").strip() == "/shared/.taskmaster"
     state = json.loads(running.sh("cat ~/.claude.json"))

@@ -163,6 +163,12 @@ def test_what_is_changed_there_counts_from_the_next_start(start, folder):
     assert running.sh("ls -A /workspace") == ""
 
 
+def test_npx_means_the_same_server(start):
+    """As a project's own .mcp.json has it that Task Master has written."""
+    with Client("docker", "exec", "-i", start().name, "npx", "--offline", "-y", "task-master-ai") as agent:
+        assert agent.greeting["serverInfo"]["name"] == "task-master-ai"  # the real one calls itself otherwise
+
+
 def test_it_serves_at_once_and_many(start, folder):
     """Two containers at the server and at the command, all at the same time. It starts nothing to tell its tools."""
     boxes = [start(), start()]
