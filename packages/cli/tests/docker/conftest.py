@@ -78,3 +78,13 @@ def box(image: str, tmp_path: Path) -> Iterator[Callable[..., Box]]:
 def unique() -> str:
     """What to end an agent's id with: containers of an engine have one name each, whoever made them."""
     return uuid.uuid4().hex[:6]
+
+
+def gateway(image: str) -> str:
+    """The address of this machine as containers see it. An engine that has found its bridge there does not tell it of
+    the network, only of a container."""
+    name = docker("run", "--detach", "--rm", "--entrypoint", "sleep", image, "60").strip()
+    try:
+        return docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", name).strip()
+    finally:
+        docker("rm", "--force", name, code=None)
