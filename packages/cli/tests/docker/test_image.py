@@ -20,7 +20,7 @@ from magents import image as images
 from magents.errors import MagentsError, Missing, UsageError
 from standin import homes
 
-from .conftest import Box, docker
+from .conftest import Box, bridge, docker
 
 ROOT = Path(__file__).parents[4]
 
@@ -252,8 +252,7 @@ def test_task_master_serves_all_agents(image, box):
 
 
 def test_claude_asks_nothing(box, until):
-    bridge = docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", box().name).strip()
-    with standin.serve(host=bridge) as url:
+    with standin.serve(host=bridge()) as url:
         running = box("-e", "AGENT_ID=web", "-e", f"ANTHROPIC_BASE_URL={url}",
                       "-e", f"ANTHROPIC_API_KEY={homes.KEY}")  # fmt: skip
         until(lambda: "bypass permissions on" in running.screen("web"), 30, "claude's input",

@@ -17,7 +17,7 @@ from mcp_client import Client
 from standin import homes
 from tasks.lab import put, tagged, task
 
-from .conftest import docker
+from .conftest import bridge, docker
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -103,10 +103,9 @@ def test_each_harness_tells_its_model(box, start, name, tmp_path, folder):
     list that all share."""
     options, program = there(name)
     log = tmp_path / "requests.jsonl"
-    bridge = docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", box().name).strip()
     calls = name in ("claude", "gemini")
     prompt = 'call set_task_status: {"id": "1", "status": "review"}' if calls else "say hello"
-    with standin.serve(host=bridge, log=log) as url:
+    with standin.serve(host=bridge(), log=log) as url:
         env, words = asked(name, url)
         running = start(*options, *(word for line in env for word in ("-e", line)))
         said = running.sh(f"timeout 240 {program} {words} '{prompt}' </dev/null 2>&1", code=None, seconds=300)
