@@ -98,7 +98,7 @@ def asked(name: str, url: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize("name", HARNESSES)
-def test_each_harness_tells_its_model(box, start, name, tmp_path, folder):
+def test_each_harness_tells_its_model(start, name, tmp_path, folder):
     """The guide is in what the model is told, and so are the tools. Where the stand-in can call one, it changes the
     list that all share."""
     options, program = there(name)
