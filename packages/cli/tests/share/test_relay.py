@@ -20,7 +20,7 @@ from conftest import commit, git, until
 from magents import paths
 from magents.tasks import file
 from mcp_client import Client
-from tasks.lab import put, tagged, task
+from tasks.lab import put, set_status, tagged, task
 
 BIN = Path(paths.share(), "bin")
 RELAY = Path(paths.share(), "relay")
@@ -122,7 +122,7 @@ def test_a_call_works_on_the_projects_list_and_shows_at_once(env, project, place
         shown = {one["id"]: one for one in magents("tasks", "--json").json()["tasks"]}
         assert shown["2"]["status"] == "review" and shown["3"]["title"] == "Three"
         assert "A note" in Path(file.path_of(str(project))).read_text()
-        file.set_status(str(project), "master", "1", "blocked")
+        set_status(project, "1", "blocked")
         assert "blocked" in agent.call("get_task", id="1")  # it keeps no copy
         assert git("status", "--porcelain", cwd=work) == ""
         os.remove(file.path_of(str(project)))
