@@ -84,9 +84,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | Non
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
     """The terminal's columns; None where the output goes elsewhere."""
-    import shutil
+    from magents.cli.parser import columns
 
-    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+    return columns() if (stream or sys.stdout).isatty() else None
 
 
 def count(number: int, noun: str) -> str:
