@@ -358,6 +358,15 @@ def detach(argv: Sequence[str]) -> None:
     run(["sh", "-c", BACKGROUND, "sh", *argv], timeout=30)
 
 
+_left: list[Child] = []
+
+
+def leave(argv: Sequence[str]) -> None:
+    """Start a command that says nothing, and go on. When this process ends just now, it may not have got far."""
+    _left[:] = [child for child in _left if child.poll() is None]  # else they would stay as zombies
+    _left.append(start(argv, None))
+
+
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """This process's environment without what ties git and tmux to where we were called, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
-from magents.workspace import snapshot, worktree
+from magents.workspace import worktree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magents.process import Feeding
     from magents.workspace.restore import Restored
 
 
@@ -35,8 +38,11 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
-    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before."""
+def end(
+    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
+) -> Agent:
+    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
+    `meanwhile` may be called while its terminal is being closed."""
     was = agent.phase
     if was != "stopped":
         let_it_save(context, agent)
@@ -44,7 +50,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     if collect and was == "active" and runtime.private:
         bring_home(context, agent)
     agent = context.store.update(agent, phase="stopped")
-    context.keep_screen(agent, runtime.stop(agent, context.folder(agent)))
+    context.keep_screen(agent, runtime.stop(agent, context.folder(agent), meanwhile))
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent
@@ -81,20 +87,27 @@ def remove(context: Context, agent: Agent) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
+            from magents.workspace import snapshot
+
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        agent = end(context, agent, collect=False)  # the pin brings everything home
-        context.progress(f"keeping the work of {agent.id}")
-        agent = context.store.update(agent, phase="removing", pin="")
-        absent = not os.path.isdir(agent.workspace)
-        try:
-            ref, uncommitted = workspace.pin()
-            agent = context.store.update(agent, pin=ref)
-        except BaseException:
-            context.store.update(agent, phase="stopped")
-            raise
+        with contextlib.ExitStack() as stack:
+            begun: list[Feeding | None] = []
+            agent = end(
+                context, agent, collect=False,  # the pin brings everything home
+                meanwhile=lambda: begun.append(stack.enter_context(workspace.begin_pin())),
+            )  # fmt: skip
+            context.progress(f"keeping the work of {agent.id}")
+            agent = context.store.update(agent, phase="removing", pin="")
+            absent = not os.path.isdir(agent.workspace)
+            try:
+                ref, uncommitted = workspace.pin(*begun)
+                agent = context.store.update(agent, pin=ref)
+            except BaseException:
+                context.store.update(agent, phase="stopped")
+                raise
         return Removed(finish_removal(context, agent), ref, uncommitted, absent)
 
 

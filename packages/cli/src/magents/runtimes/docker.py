@@ -23,7 +23,7 @@ from magents.runtimes.engine import ANY, containers, docker, unix_time
 from magents.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from magents.model import Agent
     from magents.runtimes.engine import Container
@@ -181,7 +181,7 @@ class Docker:
                 self.remove(agent, launch.folder)
             raise
 
-    def stop(self, agent: Agent, folder: str) -> str:
+    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
         """Stop the container: its init ends the agent, and leaves its screen on the desk."""
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):

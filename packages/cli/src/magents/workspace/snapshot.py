@@ -98,13 +98,15 @@ def prefix(id: str) -> str:
     return f"refs/magents/{id}/"
 
 
-def take(project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
+def take(
+    project: str, workspace: str, id: str, extra: Sequence[str] = (), begun: Feeding | None = None
+) -> tuple[str, Meta]:
     """Pin everything in a workspace; returns the ref and what it holds.
 
-    `extra` are ignored files to keep as well. Raises MagentsError, with nothing pinned, when anything
-    cannot be read: then the workspace must not be removed.
+    `extra` are ignored files to keep as well. `begun`: `fastimport.begin`, where that was done earlier. Raises
+    MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
     """
-    with begin(project) as writing:
+    with begun or begin(project) as writing:
         try:
             return pin(writing, project, workspace, id, extra)
         except CommandFailed as error:
