@@ -1,11 +1,14 @@
 """The nouns of Magents. Immutable, without behaviour beyond what follows from their own fields.
 
 They are named tuples rather than dataclasses because importing `dataclasses` and building a dozen of
-them costs as much time as everything else `magents list` does (docs/adr/0002-named-tuples.md). Their
-annotations are real, not strings: a named tuple compiles each string when it is made.
+them costs as much time as everything else `magents list` does (docs/adr/0002-named-tuples.md).
 """
 
-from typing import Literal, NamedTuple
+from __future__ import annotations
+
+from typing import Literal
+
+from magents.tuples import NamedTuple
 
 Phase = Literal["creating", "active", "stopped", "removing", "removed", "restoring"]
 """What was asked for, as stored: the user's intent, never what is really running.

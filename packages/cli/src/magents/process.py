@@ -11,10 +11,11 @@ import os
 import select
 import signal
 import time
-from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
+from typing import IO, TYPE_CHECKING, BinaryIO, NoReturn
 
 from magents.child import Child, Late, TooMuch
 from magents.errors import CommandFailed, MagentsError, Missing
+from magents.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

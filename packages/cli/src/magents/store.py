@@ -13,12 +13,13 @@ import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from magents import paths
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.model import Agent
 from magents.text import one_line
+from magents.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

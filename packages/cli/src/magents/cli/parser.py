@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import __version__
 from magents.cli.arguments import argparse
 from magents.errors import MagentsError
 from magents.text import one_line
+from magents.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import config, names, process, runtimes
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
@@ -13,6 +13,7 @@ from magents.fleet.context import CLAIMED, Context
 from magents.harnesses import TABLE, harness
 from magents.model import Agent
 from magents.text import one_line
+from magents.tuples import NamedTuple
 from magents.workspace import project, worktree
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import events, process
 from magents.errors import CommandFailed, MagentsError, NotFound
@@ -13,6 +13,7 @@ from magents.fleet.context import Context, boot
 from magents.model import Start
 from magents.runtimes.base import Launch
 from magents.status import PROMPTED
+from magents.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

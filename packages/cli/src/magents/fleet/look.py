@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import events, harnesses, runtimes, status
 from magents.errors import MagentsError, NotFound
 from magents.fleet.context import Context, boot
 from magents.model import Agent, Signal, Status
 from magents.store import pick
+from magents.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -12,11 +12,12 @@ import contextlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line, plain
+from magents.tuples import NamedTuple
 from magents.workspace import clone, snapshot, worktree
 from magents.workspace.git import git
 

@@ -26,10 +26,11 @@ import os
 import re
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.tuples import NamedTuple
 from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
 from magents.workspace.git import LOOK, command, git

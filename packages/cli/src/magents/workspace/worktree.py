@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.process import Running
 from magents.text import one_line
+from magents.tuples import NamedTuple
 from magents.workspace.git import STUMBLES, command, git, stumbled
 
 if TYPE_CHECKING:
