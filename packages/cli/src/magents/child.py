@@ -13,10 +13,11 @@ import select
 import signal
 import time
 from _thread import allocate_lock
-from typing import IO, TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import IO
 
 CHUNK = 1 << 16
 """Bytes that are read or written at once: what a pipe holds."""

@@ -6,20 +6,22 @@ them costs as much time as everything else `magents list` does (docs/adr/0002-na
 
 from __future__ import annotations
 
-from typing import Literal
-
 from magents.tuples import NamedTuple
 
-Phase = Literal["creating", "active", "stopped", "removing", "removed", "restoring"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Phase: TypeAlias = "Literal['creating', 'active', 'stopped', 'removing', 'removed', 'restoring']"
 """What was asked for, as stored: the user's intent, never what is really running.
 
 `creating`, `removing` and `restoring` mean that a command is (or, if it was killed, was) at it.
 """
 
-State = Literal[
-    "working", "waiting", "done", "running", "failed", "stopped", "lost",
-    "creating", "removing", "restoring",
-]  # fmt: skip
+State: TypeAlias = (
+    "Literal['working', 'waiting', 'done', 'running', 'failed', 'stopped', 'lost',"
+    " 'creating', 'removing', 'restoring']"
+)
 """What an agent is doing, computed at each look.
 
 working    its harness is busy with a prompt

@@ -11,14 +11,15 @@ import os
 import select
 import signal
 import time
-from typing import IO, TYPE_CHECKING, BinaryIO, NoReturn
 
 from magents.child import Child, Late, TooMuch
 from magents.errors import CommandFailed, MagentsError, Missing
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import IO, BinaryIO, NoReturn
 
 INSTALL = {
     "git": "apt-get install git   (macOS: brew install git)",

@@ -13,7 +13,6 @@ import fcntl
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
 
 from magents import paths
 from magents.errors import Conflict, MagentsError, NotFound
@@ -21,8 +20,10 @@ from magents.model import Agent
 from magents.text import one_line
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 SCHEMA = """
 CREATE TABLE agents (

@@ -8,13 +8,13 @@ carries `@magents_agent`, because users rename windows and open more of them.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.names import session
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

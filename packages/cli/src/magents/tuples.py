@@ -6,9 +6,9 @@ more, and each command needs some thirty. To type checkers they are the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
     from typing import NamedTuple as NamedTuple
 else:
     from _collections import _tuplegetter as getter

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from magents import __version__
 from magents.cli.arguments import argparse
@@ -13,6 +12,7 @@ from magents.errors import MagentsError
 from magents.text import one_line
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

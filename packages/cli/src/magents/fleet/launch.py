@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
 
 from magents import events, process
 from magents.errors import CommandFailed, MagentsError, NotFound
@@ -15,6 +14,7 @@ from magents.runtimes.base import Launch
 from magents.status import PROMPTED
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

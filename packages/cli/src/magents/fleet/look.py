@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING
 
 from magents import events, harnesses, runtimes, status
 from magents.errors import MagentsError, NotFound
@@ -15,6 +14,7 @@ from magents.model import Agent, Signal, Status
 from magents.store import pick
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
 
 from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from magents.model import Agent, Problem, Program
+else:
+    Protocol = object
 
 
 class Desk(NamedTuple):

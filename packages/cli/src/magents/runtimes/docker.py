@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from magents import config, events, guarded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing
@@ -22,6 +21,7 @@ from magents.runtimes.container import SHARE
 from magents.runtimes.engine import ANY, containers, docker, unix_time
 from magents.terminal import Terminal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from magents import guarded, paths, process
 from magents.errors import CommandFailed, Missing
@@ -14,6 +13,7 @@ from magents.model import Problem
 from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
 from magents.terminal import MARK, Terminal, wait
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -26,7 +26,6 @@ import os
 import re
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, MagentsError, NotFound
@@ -35,6 +34,7 @@ from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
 from magents.workspace.git import LOOK, command, git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
@@ -14,6 +13,7 @@ from magents.text import one_line
 from magents.tuples import NamedTuple
 from magents.workspace.git import STUMBLES, command, git, stumbled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
