@@ -256,7 +256,7 @@ def by_session(panes: Iterable[Pane]) -> list[Pane]:
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
     """Poll until it is true; False after `seconds`. It begins with short pauses: most is true soon."""
     until = time.monotonic() + seconds
-    short = pause / 16
+    short = pause / 64
     while not for_what():
         if time.monotonic() > until:
             return False
