@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
     from magents.process import Feeding
 
-OID = rb"\b[0-9a-f]{7,64}\b"
+OID = re.compile(rb"\b[0-9a-f]{7,64}\b")
 """An object's name; the plan of a series of cherry-picks has abbreviated ones."""
 STAMP = r"\d{8}T\d{6}\.\d{3}Z"
 """What a pin's name ends in."""
-MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
+MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
 """A line of a reflog: where from, where to, why."""
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
 OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
@@ -130,8 +130,8 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
     asked = [
         process.Running(command(workspace, *args), env={**LOOK, "LC_ALL": "C"})
         for args in (
-            ("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames",
-             "--ignore-submodules=none"),
+            ("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
+             "--untracked-files=all", "--no-renames", "--ignore-submodules=none"),
             ("ls-files", "-v", "--stage", "-z"),
         )
     ]  # fmt: skip
