@@ -12,7 +12,8 @@ import select
 import signal
 import time
 
-from magents.child import Child, Late, TooMuch
+from magents import fifos
+from magents.child import Child, Late, TooMuch, ready
 from magents.errors import CommandFailed, MagentsError, Missing
 from magents.tuples import NamedTuple
 
@@ -45,6 +46,8 @@ AHEAD = 1 << 16
 KILLED = 60
 """Seconds in which one that was killed must end; a full disk or a dead network drive can hold it up."""
 IN_FOLDER = 'CDPATH= cd -- "$1" && shift && exec "$@"'
+STOOD = 10
+"""How many fifos an error names at most."""
 NESTED = frozenset({"TMUX", "TMUX_PANE"})
 """With them, tmux would talk to the server it was called in, and agents made there be lost elsewhere."""
 ELSEWHERE = GIT_LOCAL | NESTED
@@ -83,6 +86,8 @@ class Running:
     ) -> None:
         self.argv = tuple(argv)
         self._result: Result | None = None
+        self._stood: list[str] = []
+        """The fifos that a git of ours was kept waiting by; see `fifos`."""
         self._child = start(
             self.argv, env, cwd=cwd, stdin=stdin is not None, stdout=True, stderr=not merge_output,
             merge=merge_output, keep=keep,
@@ -108,10 +113,10 @@ class Running:
     def _wait(self, timeout: float, hint: str) -> Result:
         child = self._child
         try:
-            child.talk(time.monotonic() + timeout, MOST)
+            attend(child, self.argv, lambda until: child.talk(until, MOST), timeout, self._stood)
         except Late:
             output, stderr = self._end()
-            raise CommandFailed(self.argv, None, os.fsdecode(output), decode(stderr), hint) from None
+            raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
         except TooMuch:
             self._end()
             raise MagentsError(
@@ -122,7 +127,12 @@ class Running:
             self._end()
             raise
         output, stderr = child.said()
-        return Result(child.code or 0, output, decode(stderr))
+        return Result(child.code or 0, output, self._said(stderr))
+
+    def _said(self, stderr: bytes) -> str:
+        """Its errors; with what it stood at where it has failed, which may well be why."""
+        stood = dict.fromkeys(self._stood) if self._child.code else ()
+        return decode(stderr) + "".join(f"{line}\n" for line in stood)
 
     def _end(self) -> tuple[bytes, bytes]:
         """End it; what it has printed. What it has started itself can live on with its pipes open, for as
@@ -160,6 +170,28 @@ def start(
         raise Missing(f"`{argv[0]}` may not be run: {error.strerror}.") from error
 
 
+def attend(
+    child: Child, argv: Sequence[str], step: Callable[[float], None], timeout: float, stood: list[str]
+) -> None:
+    """Do a step that raises Late at the time it is given, and again, for `timeout` seconds; then let it raise.
+
+    Meanwhile a git of ours is helped on where it stands at a fifo; `stood` gets a line for each, for people.
+    """
+    until, look = time.monotonic() + timeout, fifos.LOOK
+    while True:
+        end = min(until, time.monotonic() + look)
+        try:
+            step(end)
+        except Late:
+            if end == until:
+                raise
+        else:
+            return
+        told = fifos.release(child.pid) if argv[0] == "git" else []
+        stood += told[: STOOD - len(stood)]
+        look = fifos.AGAIN if told else fifos.LOOK
+
+
 class Feeding:
     """A command that is fed piece by piece; `finish()` waits for its end. Leaving its `with` block ends it."""
 
@@ -189,7 +221,7 @@ class Feeding:
         self._child.give(bytes(self._ahead))
         self._ahead.clear()
         try:
-            self._child.feed(time.monotonic() + FED)
+            attend(self._child, self.argv, self._child.feed, FED, [])
         except (BrokenPipeError, Late):
             self._wait(KILLED)
             raise self._failed() from None
@@ -203,7 +235,7 @@ class Feeding:
 
     def _wait(self, timeout: float) -> None:
         try:
-            self._child.talk(time.monotonic() + timeout)
+            attend(self._child, self.argv, self._child.talk, timeout, [])
         except Late:
             self.stop()
             raise self._failed() from None
@@ -219,6 +251,44 @@ class Feeding:
         self._child.signal(signal.SIGKILL)
         self._child.wait(time.monotonic() + KILLED)
         self._child.close()
+
+
+class Attended:
+    """A command that runs while its `with` block does, and reads nothing: its input ends with the block, or with
+    this process, however that ends. Then the command is to end by itself."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.argv = tuple(argv)
+        self._child = start(self.argv, None, stdin=True, stdout=True, stderr=True)
+
+    def __enter__(self) -> Attended:
+        return self
+
+    def first_line(self, timeout: float) -> str:
+        """The first line that it prints. Raises CommandFailed when it ends before, or that takes too long."""
+        child = self._child
+        assert child.stdout is not None
+        said = b""
+        until = time.monotonic() + timeout
+        while not said.endswith(b"\n"):
+            able = ready([child.stdout], until)
+            more = os.read(child.stdout.fileno(), 1) if able else b""
+            if not more:
+                self._end(KILLED if able else 0)
+                raise CommandFailed(self.argv, child.code if able else None, "", decode(child.said()[1]))
+            said += more
+        return decode(said).strip()
+
+    def _end(self, timeout: float) -> None:
+        try:
+            self._child.talk(time.monotonic() + timeout)
+        except Late:
+            self._child.signal(signal.SIGKILL)
+            self._child.wait(time.monotonic() + KILLED)
+        self._child.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._end(30)
 
 
 def run(

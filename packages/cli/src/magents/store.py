@@ -202,6 +202,13 @@ class Store:
         except OSError:
             return path
 
+    def foreign(self, folder: str) -> bool:
+        """Whether an agent's own folder is another store's, which is there: that of another `MAGENTS_STATE` or
+        `HOME`. One whose store is gone is nobody's."""
+        state = os.path.dirname(os.path.dirname(folder))
+        here = os.path.realpath(state) == os.path.realpath(self.folder)
+        return bool(folder) and not here and os.path.exists(Store(state).path)
+
     @contextlib.contextmanager
     def lock(self, id: str, wait: float = 30) -> Iterator[int]:
         """Hold an agent's lock; yields a file descriptor.

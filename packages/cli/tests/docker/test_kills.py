@@ -31,7 +31,7 @@ def status(magents, project, id="one"):
 
 
 def listed(magents, project):
-    """The project's agents; `list` also shows those that others have on the same engine."""
+    """The project's agents; `list` also shows those on the same engine whose store is gone."""
     return [row for row in magents("list", "--json").json() if row["project"] == str(project)]
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from conftest import containers, git, leaked, until, work_of
+from conftest import containers, git, leaked, make_project, until, work_of
 from magents import Fleet, doctor
 
 from .conftest import Box, docker
@@ -64,26 +62,6 @@ def test_one_table_shows_both_modes(agent, magents, unique):
     told = {row["id"]: row for row in magents("list", "--json", "--long").json()}
     assert told[agent.id]["mode"] == "docker"
     assert told[agent.id]["usage"]
-
-
-def test_what_is_used_is_told_while_others_come_and_go(agent, fleet, image, unique):
-    def come_and_go(name: str) -> None:
-        label = json.dumps({"id": name, "uid": str(os.geteuid())})
-        words = ("--name", f"magents-{name}", "--label", f"magents={label}", "--entrypoint", "sleep", image, "0.5")
-        while not ended.is_set():
-            docker("run", "--rm", "--network", "none", *words)
-
-    ended = threading.Event()
-    threads = [threading.Thread(target=come_and_go, args=(f"{n}{unique}",)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        told = [fleet.usage([agent]).get(agent.id, "") for _ in range(3)]
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-    assert all("2048 pids" in usage for usage in told), told
 
 
 def test_a_stop_persists_and_a_start_brings_it_back(agent, magents, fleet, place):
@@ -230,6 +208,23 @@ def test_its_labels_suffice_to_find_it_when_the_store_is_gone(agent, fleet, plac
     assert containers(place) == []
     magents("restore", agent.id)
     assert work_of(again) == before
+
+
+def test_containers_of_another_store_are_its_own_until_that_is_gone(agent, fleet, place, magents):
+    elsewhere = {"MAGENTS_STATE": str(place.top / "elsewhere")}
+    assert agent.id not in magents("list", **elsewhere).out
+    assert agent.id not in magents("doctor", "--fix", code=None, **elsewhere).out
+    second = make_project(place.top / "second")
+    said = magents("create", "feature/y", agent.id, "--docker", *TALK, cwd=second, code=None, **elsewhere)
+    assert said.code and f"Another agent has the container `magents-{agent.id}`: one of {place.state}" in said.err
+    assert states(fleet, agent.id) == ["running"]
+    for name in os.listdir(place.state):
+        if name.startswith("magents.db"):
+            (place.state / name).unlink()
+    assert "orphan" in magents("list", **elsewhere).out
+    assert f"{agent.id}: has a record again" in magents("doctor", "--fix", code=None, **elsewhere).out
+    magents("stop", agent.id, "--remove-worktree", **elsewhere)
+    assert containers(place) == []
 
 
 def test_nothing_survives_a_stop(docker_mode, project, magents, place, unique):

@@ -289,12 +289,28 @@ def test_fifos_and_sockets_in_the_workspace(agent, box, suffer):
     suffer()
 
 
-def test_a_fifo_that_holds_git_up(agent, box, suffer):
-    """The table does not wait for it, and nothing of ours waits on inside."""
-    box.sh("mkdir d; mkfifo d/.gitignore; echo x >d/x")
-    suffer("list", "list --long")
+def test_fifos_that_hold_git_up(agent, box, suffer):
+    """In the place of files that git opens, at any depth: they are empty files to it, and all work is kept."""
+    box.sh("echo done >done.txt; git add done.txt; git commit -qm Done; mkdir -p d/e .git/info; echo x >d/e/x;"
+           "mkfifo d/.gitignore d/e/.gitignore d/.gitattributes .git/info/exclude .git/info/attributes .git/refs/heads/y"
+           " .git/refs/x .git/config.lock .git/shallow .git/logs/refs/heads/z; rm .git/magents/given; mkfifo .git/magents/given")  # fmt: skip
+    said = suffer("list --long", "diff {id}", "collect {id}", "merge {id} --committed-only", "stop {id} --remove-worktree",
+                  "restore {id}", "start {id}", "diff {id} --stat")  # fmt: skip
+    assert {line: done.err for line, done in said.items() if done.code} == {}
+    assert "+x" in said["diff {id}"].out and "+done" in said["diff {id}"].out
+    assert "d/e/x" in said["diff {id} --stat"].out
     assert box.sh("pgrep -x git", code=None) == ""
-    suffer("collect {id}", "logs {id}", "stop {id}")
+
+
+def test_a_fifo_that_somebody_keeps_open(agent, box, suffer):
+    """Git is ended then; without the agent that keeps it open, the removal goes through."""
+    box.sh("echo x >x; mkfifo .git/shallow; setsid sh -c 'exec sleep 300 <>.git/shallow' >/dev/null 2>&1 &")
+    said = suffer(
+        "list --long", "collect {id}", "stop {id}", "stop {id} --remove-worktree", "restore {id}", "diff {id}"
+    )
+    assert ".git/shallow is a fifo, and somebody keeps it open" in said["collect {id}"].err
+    assert said["stop {id} --remove-worktree"].code == 0
+    assert "+x" in said["diff {id}"].out
 
 
 def test_refs_with_strange_names(agent, box, suffer):

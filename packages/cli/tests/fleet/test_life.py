@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import commit, git, leaked, until, work_of
+from conftest import commit, git, leaked, make_project, until, work_of
 from magents import Fleet, doctor
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.model import Agent
@@ -239,6 +239,24 @@ def test_agents_without_a_record_are_shown_and_adopted(fleet, agent, place, proj
     fresh.remove(fresh.find("one"))
     assert leaked(place) == []
     assert work_of(fresh.restore(fresh.find_removed("one"))[0]) == work
+
+
+def test_agents_of_another_store_are_its_own_until_that_is_gone(agent, place, monkeypatch):
+    monkeypatch.setenv("MAGENTS_STATE", str(place.top / "elsewhere"))
+    other = Fleet()
+    assert other.list().views == []
+    assert doctor.fix(other) == []
+    with pytest.raises(NotFound):
+        other.find("one")
+    with pytest.raises(Conflict, match="already has a session `magents-one`"):
+        other.create("y", "one", folder=str(make_project(place.top / "second")), command=SLEEP)
+    for name in os.listdir(place.state):
+        if name.startswith("magents.db"):
+            (place.state / name).unlink()
+    assert [(view.agent.id, view.orphan) for view in other.list().views] == [("one", True)]
+    assert doctor.fix(other) == ["one: has a record again"]
+    assert other.status(other.find("one")).state == "running"
+    other.remove(other.find("one"))
 
 
 def test_the_work_of_a_lost_agent_can_be_removed_and_restored(fleet, agent, tmux):

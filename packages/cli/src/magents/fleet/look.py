@@ -154,13 +154,13 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
 
 
 def orphans(context: Context, agents: Iterable[Agent], seen: Seen) -> list[View]:
-    """Agents that run without a record: the store was lost, or belongs to another home."""
+    """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
     known = {(agent.runtime, context.folder(agent)) for agent in agents}
     return [
         View(adopted(name, sighting), of_orphan(sighting), orphan=True)
         for name, found in seen.sightings.items()
         for sighting in found
-        if (name, sighting.label.get("folder", "")) not in known
+        if (name, folder := sighting.label.get("folder", "")) not in known and not context.store.foreign(folder)
     ]
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from magents.model import Agent
     from magents.runtimes.engine import Container
 
-HELPER = "magents.helper"
-"""The label of a container that is made for one command."""
 GRACE = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
 SCREEN = "terminal.txt"
@@ -151,6 +149,12 @@ class Docker:
 
     def _taken(self, launch: Launch) -> Conflict:
         name = session(launch.agent.id)
+        told = [row.label.get("folder", "") for row in containers(f"name=^/?{name}$")]
+        if "".join(told):
+            return Conflict(
+                f"Another agent has the container `{name}`: one of {os.path.dirname(os.path.dirname(told[0]))}.",
+                "Choose another id: magents create BRANCH ID",
+            )
         return Conflict(
             f"There is a container `{name}` already, which is not this agent's.",
             f"Choose another id, or remove it: docker rm --force {name}",
@@ -210,9 +214,13 @@ class Docker:
 
     def observe(self) -> list[Sighting]:
         """All containers with our label, in one call."""
-        rows = [row for row in containers(f"label={ANY}") if not row.helper]
+        return [self._sighting(row) for row in self._ours()]
+
+    def _ours(self) -> list[Container]:
+        """The containers of this user's agents, and those that no user's name is on."""
         me = str(os.geteuid())  # others may use the same engine
-        return [self._sighting(row) for row in rows if row.label.get("uid", me) == me]
+        rows = containers(f"label={ANY}")
+        return [row for row in rows if not row.helper and row.label.get("uid", me) == me]
 
     def _sighting(self, seen: Container) -> Sighting:
         """What is seen of an agent. A container without our label is a service of somebody's compose file."""
@@ -260,45 +268,25 @@ class Docker:
 
     @contextlib.contextmanager
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """`docker exec` while its container runs; else in a container that is made for it, with no network.
-
-        That one ends by itself after a while, should this process be killed.
-        """
+        """`docker exec` while its container runs; else in one that is made for it, and ends with this process."""
         from magents import image
+        from magents.runtimes.helper import helper
 
         found = self.find(agent, folder)
         if found and found.state == "running":
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        made = docker(
-            "run", "--rm", "--detach", "--pull", "never", "--label", f"{HELPER}=1", "--network", "none",
-            "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "512", "--no-healthcheck",
-            "--stop-timeout", "0",  # Podman would give it ten seconds
-            *container.mounts({"/workspace": agent.workspace}, borrowed), "--entrypoint", "sleep", tag, "900",
-            timeout=120,
-        ).line  # fmt: skip
-        try:
-            yield ("docker", "exec", "--interactive", made)
-        finally:
-            docker("rm", "--force", made, timeout=60)
+        with helper(tag, container.mounts({"/workspace": agent.workspace}, borrowed)) as words:
+            yield words
 
     def usage(self) -> dict[str, str]:
         """Memory, processor and processes of each running container."""
-        form = "{{.Name}}\t{{.MemUsage}}\t{{.CPUPerc}}\t{{.PIDs}}"
-        seen = {session(seen.id): seen for seen in self.observe() if seen.alive and seen.label}
-        if not seen:
-            return {}
-        # Of all there are: asked for one that ends just now, docker would tell nothing of the others.
-        rows = docker("stats", "--no-stream", "--format", form).text.splitlines()
-        found = {}
-        for name, memory, processors, processes in (row.split("\t") for row in rows):
-            if name not in seen or memory.startswith("--"):
-                continue
-            most = seen[name].label
-            cpus, pids = most.get("cpus", "?"), most.get("pids", "?")
-            found[seen[name].id] = f"{memory.replace(' ', '')} {processors} of {cpus} cpu {processes}/{pids} pids"
-        return found
+        from magents.runtimes.usage import usage
+
+        running = [row for row in self._ours() if row.state == "running" and row.label.get("id")]
+        told = usage(running)
+        return {row.label["id"]: told[row.name] for row in running if row.name in told}
 
 
 ORDINARY = 1000

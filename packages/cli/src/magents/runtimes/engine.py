@@ -65,16 +65,21 @@ def docker(
     try:
         return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
-        if any(said in error.stderr for said in DEAD):
-            raise Missing(
-                "The Docker engine does not answer.", "Start it (Linux: systemctl start docker), then try again."
-            ) from error
-        if error.code is None:
-            raise MagentsError(
-                f"The Docker engine did not answer `docker {words[0]}` within {timeout:.0f} s.",
-                "See what it is at: docker info",
-            ) from error
-        raise
+        raise explained(error, timeout) from error
+
+
+def explained(error: CommandFailed, timeout: float) -> MagentsError:
+    """What a failure of docker means: Missing without an engine that answers; else the failure itself."""
+    if any(said in error.stderr for said in DEAD):
+        return Missing(
+            "The Docker engine does not answer.", "Start it (Linux: systemctl start docker), then try again."
+        )
+    if error.code is None:
+        return MagentsError(
+            f"The Docker engine did not answer `docker {error.argv[1]}` within {timeout:.0f} s.",
+            "See what it is at: docker info",
+        )
+    return error
 
 
 def containers(filter: str) -> list[Container]:

@@ -75,7 +75,7 @@ def compare(workspace: str, start: str, *options: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="magents-") as folder:
         index = os.path.join(folder, "index")
         source = os.path.join(git_folder(workspace), "index")
-        if os.path.exists(source):
+        if os.path.isfile(source):
             shutil.copyfile(source, index)
         env = {**LOOK, "GIT_INDEX_FILE": index}
         declare(workspace, untracked(workspace), env)

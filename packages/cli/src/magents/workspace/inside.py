@@ -86,25 +86,9 @@ VERBS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-OPENED = (
-    ".gitattributes", ".gitignore", ".gitmodules", ".git", ".git/HEAD", ".git/config", ".git/config.worktree",
-    ".git/index", ".git/packed-refs", ".git/commondir", ".git/info/exclude", ".git/info/attributes",
-)  # fmt: skip
-"""What git opens whatever it is asked."""
-
-
-def check_readable(top: str) -> None:
-    """Raises MagentsError when git would wait forever: it opens these files, and a fifo nobody may write to."""
-    for name in OPENED:
-        path = os.path.join(top, name)
-        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-            raise MagentsError(f"{path} is not a plain file, and git would wait for it forever.", "Remove it.")
-
-
 def main(top: str, verb: str, arguments: str) -> int:
     """Do one thing in the clone `top`; returns the exit code."""
     try:
-        check_readable(top)
         answer = VERBS[verb](top, **json.loads(arguments))
     except MagentsError as error:
         sys.stderr.write(json.dumps({"message": error.message, "hint": error.hint}))

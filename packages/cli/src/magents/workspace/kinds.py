@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ANSWER = 300.0
 """Seconds that an answer from inside may take."""
 GLANCE = 20
-"""Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a fifo."""
+"""Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a filter."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 

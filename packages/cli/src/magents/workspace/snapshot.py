@@ -27,7 +27,7 @@ import re
 import stat
 import time
 
-from magents import process
+from magents import fifos, process
 from magents.errors import CommandFailed, MagentsError, NotFound
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
@@ -333,8 +333,7 @@ def git_folder(workspace: str) -> str:
     if os.path.isdir(path):
         return path
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.readline().rstrip("\n")
+        text = fifos.read(path).partition("\n")[0]
     except OSError as error:
         raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Nothing was removed.") from error
     return os.path.normpath(os.path.join(workspace, text.removeprefix("gitdir: ")))
@@ -343,8 +342,7 @@ def git_folder(workspace: str) -> str:
 def refs(workspace: str, admin: str) -> list[tuple[str, str]]:
     """The refs of a clone that it was not given, pins aside: object and name."""
     try:
-        with open(os.path.join(admin, GIVEN), encoding="utf-8", errors="surrogateescape") as file:
-            given = set(file.read().splitlines())
+        given = set(fifos.read(os.path.join(admin, GIVEN)).splitlines())
     except OSError:
         given = set()
     rows = git(workspace, "for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
@@ -397,8 +395,8 @@ def reflog(where: str, folder: str, name: str) -> list[tuple[str, str]]:
         said = git(where, "log", "-g", "--format=%H %gs", name, "--", ok=None).text
         return [(oid, subject) for oid, _, subject in (row.partition(" ") for row in said.splitlines())]
     try:
-        with open(os.path.join(folder, "logs", name), encoding="utf-8", errors="surrogateescape") as file:
-            rows = [found for row in file if (found := re.match(MOVE, row))]
+        said = fifos.read(os.path.join(folder, "logs", name))
+        rows = [found for row in said.split("\n") if (found := re.match(MOVE, row))]
     except FileNotFoundError:
         return []
     first = [(row[1], "") for row in rows[:1]]
