@@ -97,12 +97,15 @@ def plan(context: Context, wish: Wish) -> Plan:
     result = Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env, warnings, moved)
     if moved:
         return result
-    if rival := context.store.rival(agent):
-        raise rival
-    project.check_free(wish.branch, branch)
-    if not wish.id and any(other.workspace == agent.workspace for other in context.store.live()):
+    try:
+        if rival := context.store.rival(agent):
+            raise rival
+        project.check_free(wish.branch, branch)
+        worktree.check_absent(agent.workspace)
+    except Conflict:
+        if wish.id or not taken_meanwhile(context, agent):
+            raise
         return plan(context, wish)  # another command has just taken the id that was free: choose the next
-    worktree.check_absent(agent.workspace)
     return result
 
 
