@@ -50,6 +50,8 @@ CASES = {
         facts(signal=ASKS, at=120.0, look=Signal("waiting", "?"), active=125.0), Status("waiting", "Bash: rm x", 120.0)),
     "the screen asks before any event": (
         facts(look=Signal("waiting", "Trust this folder?"), active=105.0), Status("waiting", "Trust this folder?", 105.0)),
+    "only the screen says that its turn is over": (
+        facts(signal=Signal("working"), at=120.0, look=Signal("done"), active=125.0), Status("done", "", 125.0, unsaid=True)),
     "alive although stopped by the user": (facts(phase="stopped", signal=ASKS, at=1.0), Status("waiting", "Bash: rm x", 1.0)),
     # its program has ended
     "ended well": (facts(seen="ended", code=0, ended=140.0), Status("done", "exit code 0", 140.0)),

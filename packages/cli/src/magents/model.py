@@ -45,6 +45,9 @@ class Status(NamedTuple):
     """Unix time of the change to this state, where it is known."""
     turn_failed: bool = False
     """It waits because its turn has failed, for want of an answer from its model, and not for one of the user's."""
+    unsaid: bool = False
+    """It is done by its screen alone, while it has reported that it works: somebody has interrupted it, or the
+    machine is too busy for it to draw what it does."""
 
 
 class Agent(NamedTuple):

@@ -213,7 +213,8 @@ def of_living(facts: Facts) -> Status:
     if report.signal is None and not facts.reports:
         return Status("running", since=report.launched)
     if facts.look is not None and (report.signal is None or facts.look.state != report.signal.state):
-        return Status(facts.look.state, one_line(facts.look.detail), facts.active or None)
+        unsaid = facts.look.state == "done" and report.signal is not None and report.signal.state == "working"
+        return Status(facts.look.state, one_line(facts.look.detail), facts.active or None, unsaid=unsaid)
     if report.signal is None:
         return Status("working", "starting", report.launched)
     return Status(report.signal.state, one_line(report.signal.detail), report.at, report.signal.failed)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +33,13 @@ def docker(
     if code is not None and done.returncode != code:
         pytest.fail(f"docker {words} exited {done.returncode}, not {code}:\n{said}\n{done.stderr.decode()}")
     return said
+
+
+def bridge() -> str:
+    """The address by which containers reach this machine. An engine that was started for the first time may name
+    the subnet alone: then it is the first address there."""
+    told = json.loads(docker("network", "inspect", "bridge", "-f", "{{json (index .IPAM.Config 0)}}"))
+    return str(told.get("Gateway") or ip_network(told["Subnet"])[1])
 
 
 def drop_image(name: str) -> None:

@@ -14,7 +14,7 @@ from magents import events
 from magents.errors import Conflict
 from standin import homes
 
-from .conftest import Box, docker
+from .conftest import Box, bridge
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -23,8 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 def model(image, tmp_path_factory):
     """The stand-in where containers reach it; its address, and the file of what it was asked."""
     log = tmp_path_factory.mktemp("standin") / "requests.jsonl"
-    bridge = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
-    with standin.serve(host=bridge, log=log) as url:
+    with standin.serve(host=bridge(), log=log) as url:
         yield url, log
 
 

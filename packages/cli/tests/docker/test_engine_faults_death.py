@@ -84,9 +84,8 @@ def test_it_dies_and_returns(
     magents("start", agent.id)
     assert state(fleet, agent)[0] == "running"
     assert work_of(agent) == before
-    assert len(containers(place)) == 1
     magents("stop", agent.id, "--remove-worktree")
-    assert containers(place) == []
+    until(lambda: containers(place) == [], 60, shown=lambda: own.docker("ps", "--all"))
     assert git("log", "-1", "--format=%s", agent.branch, cwd=project) == "Kept"
 
 
@@ -129,11 +128,15 @@ def test_it_dies_in_the_middle_of_a_creation(
             assert ("could not be taken back yet" in said) == left, said
             assert ("Nothing was left behind." in said) != left, said
         own.start()
-        magents("doctor", "--fix", code=None)
-        if child.returncode == 0:
+        fixed = magents("doctor", "--fix", code=None).out
+        if (
+            child.returncode == 0 or f"{id}: its creation was cut short, but it runs" in fixed
+        ):  # its program had begun
             whole.append(id)
         nothing_made(place, project, *whole)
-        assert len(containers(place)) == len(whole)
+        # One made for a single command, to collect what a stopped agent has, may be there for a moment.
+        made = len(whole)
+        until(lambda made=made: len(containers(place)) == made, 60, shown=lambda: own.docker("ps", "--all"))
     assert len(whole) < 4  # else the engine died too late
 
 

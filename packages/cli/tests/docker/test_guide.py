@@ -14,7 +14,7 @@ import pytest
 import standin
 from conftest import containers, run, until
 
-from .conftest import Box, docker, drop_image
+from .conftest import Box, bridge, docker, drop_image
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -102,9 +102,8 @@ def shell(docker_mode, place, project, monkeypatch) -> Iterator[Shell]:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.delenv("MAGENTS_DOCKER_IMAGE")
     (place.home / ".magents-config").write_text(f"DOCKER_IMAGE={docker_mode}\nAPI_KEYS=ANTHROPIC_BASE_URL\n")
-    bridge = docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
     try:
-        with standin.serve(host=bridge) as url:
+        with standin.serve(host=bridge()) as url:
             monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
             yield Shell(project, place.top / "exported")
     finally:

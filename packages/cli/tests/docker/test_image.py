@@ -20,7 +20,7 @@ from magents import image as images
 from magents.errors import MagentsError, Missing, UsageError
 from standin import homes
 
-from .conftest import Box, docker
+from .conftest import Box, bridge, docker
 
 ROOT = Path(__file__).parents[4]
 
@@ -104,9 +104,10 @@ def test_sudo_gives_the_workspace_back_and_no_more(box):
         assert running.sh(f"sudo -n {words} 2>/dev/null", code=1) == "", words
 
 
-def test_the_home_is_prepared_once(box):
+def test_the_home_is_prepared_once(box, until):
     running = box("-e", "MAGENTS_GIT_NAME=Ada L", "-e", "MAGENTS_GIT_EMAIL=ada@example.org",
                   "-e", "ANTHROPIC_API_KEY=sk-123456789012345678901234")  # fmt: skip
+    until(lambda: running.sh("readlink ~/.gemini/GEMINI.md", code=None), 30, "the last of it")
     assert running.sh("git config user.name; git config user.email") == "Ada L\nada@example.org\n"
     assert running.sh("readlink ~/.taskmaster").strip() == "/shared/.taskmaster"
     state = json.loads(running.sh("cat ~/.claude.json"))
@@ -251,8 +252,7 @@ def test_task_master_serves_all_agents(image, box):
 
 
 def test_claude_asks_nothing(box, until):
-    bridge = docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", box().name).strip()
-    with standin.serve(host=bridge) as url:
+    with standin.serve(host=bridge()) as url:
         running = box("-e", "AGENT_ID=web", "-e", f"ANTHROPIC_BASE_URL={url}",
                       "-e", f"ANTHROPIC_API_KEY={homes.KEY}")  # fmt: skip
         until(lambda: "bypass permissions on" in running.screen("web"), 30, "claude's input",

@@ -17,7 +17,7 @@ from mcp_client import Client
 from standin import homes
 from tasks.lab import put, tagged, task
 
-from .conftest import docker
+from .conftest import bridge, docker
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -98,15 +98,14 @@ def asked(name: str, url: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize("name", HARNESSES)
-def test_each_harness_tells_its_model(box, start, name, tmp_path, folder):
+def test_each_harness_tells_its_model(start, name, tmp_path, folder):
     """The guide is in what the model is told, and so are the tools. Where the stand-in can call one, it changes the
     list that all share."""
     options, program = there(name)
     log = tmp_path / "requests.jsonl"
-    bridge = docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", box().name).strip()
     calls = name in ("claude", "gemini")
     prompt = 'call set_task_status: {"id": "1", "status": "review"}' if calls else "say hello"
-    with standin.serve(host=bridge, log=log) as url:
+    with standin.serve(host=bridge(), log=log) as url:
         env, words = asked(name, url)
         running = start(*options, *(word for line in env for word in ("-e", line)))
         said = running.sh(f"timeout 240 {program} {words} '{prompt}' </dev/null 2>&1", code=None, seconds=300)
@@ -161,6 +160,12 @@ def test_what_is_changed_there_counts_from_the_next_start(start, folder):
     os.mkfifo(folder / ".mcp.json")  # keeps nobody waiting
     assert set(servers()) == {"mine"}
     assert running.sh("ls -A /workspace") == ""
+
+
+def test_npx_means_the_same_server(start):
+    """As a project's own .mcp.json has it that Task Master has written."""
+    with Client("docker", "exec", "-i", start().name, "npx", "--offline", "-y", "task-master-ai") as agent:
+        assert agent.greeting["serverInfo"]["name"] == "task-master-ai"  # the real one calls itself otherwise
 
 
 def test_it_serves_at_once_and_many(start, folder):

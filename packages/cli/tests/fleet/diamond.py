@@ -115,7 +115,12 @@ def watching(project: Path, *options: str) -> subprocess.Popen[str]:
 
 def told(child: subprocess.Popen[str], seconds: float) -> list[dict[str, str]]:
     """What a command has told when it has ended, or was killed."""
-    out, err = child.communicate(timeout=seconds)
+    try:
+        out, err = child.communicate(timeout=seconds)
+    except BaseException:
+        child.kill()  # or it would go on, whatever becomes of the test
+        child.wait()
+        raise
     assert "Traceback" not in err, err  # that something was mended is told there
     return [json.loads(line) for line in out.splitlines() if line.endswith("}")]
 

@@ -32,6 +32,8 @@ CASES = {
     "its terminal is gone": (Status("lost", "its terminal is gone"), 0.0, "it has ended: its terminal is gone"),
     "its turn failed": (Status("waiting", "its turn failed: 500", NOW, True), RECENT, "its turn failed: 500"),
     "silent": (Status("working"), LONG_AGO, "no sign of it for 901 s"),
+    "interrupted": (Status("done", "", unsaid=True), RECENT, ""),
+    "interrupted, and nobody goes on": (Status("done", "", unsaid=True), LONG_AGO, "no sign of it for 901 s"),
     "at work": (Status("working"), RECENT, ""),
     "asks, for however long": (Status("waiting", "Bash: rm x"), LONG_AGO, ""),
     "done": (Status("done"), LONG_AGO, ""),
@@ -123,6 +125,20 @@ def test_a_failed_turn_is_none_that_is_done(fleet, project, model, tmux):
     for _ in range(20):
         assert fleet.status(agent).state == "waiting"
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_turn_that_a_person_interrupts_is_none_that_is_done(fleet, project, model, tmux):
+    put(project, tagged(task(1, description=f"{DO}; sleep 100")))
+    commit(project, "Plan")
+    ((_, view),) = fleet.task_agents(Request(str(project))).started
+    until(lambda: git("log", "--format=%s", "-1", view.agent.branch, cwd=project) == "Work", 60)
+    time.sleep(2)
+    tmux("send-keys", "-t", f"=magents-{view.agent.id}:agent", "Escape")
+    until(lambda: fleet.status(view.agent).unsaid, 30, shown=lambda: str(fleet.status(view.agent)))
+    assert fleet.status(view.agent).state == "done"
+    fleet.tasks(str(project))
+    assert statuses(project) == ["in-progress"]
 
 
 @pytest.mark.slow

@@ -268,11 +268,12 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
     for _ in range(15):
         for id in ("2", "3"):
             for status in ("in-progress", "pending"):
-                set_status(listed, id, status)
+                # Task Master takes 4 s for a call, and ten times that on a busy machine.
+                set_status(listed, id, status, wait=300)
     for agent in adds:
         until(
             lambda agent=agent: fleet.status(agent).state == "done",
-            90,
+            300,
             shown=lambda: "\n".join(fleet.logs(adds[0])),
         )
     found = file.read(str(listed)).tasks

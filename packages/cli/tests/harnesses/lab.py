@@ -112,7 +112,7 @@ class Lab:
 
         return self.wait_for(seen, f"a screen that shows {state}")
 
-    def wait_for(self, true: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    def wait_for(self, true: Callable[[], Any], what: str, seconds: float = 180) -> Any:
         end = time.monotonic() + seconds
         while not (value := true()):
             if time.monotonic() > end:

@@ -60,7 +60,7 @@ def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     for task in order(board.tasks.every().values()):
         hand = board.hands.get(task.id)
         over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not tasks.left(context, hand.agent):
+        if over and hand and not (hand.status and hand.status.unsaid) and not tasks.left(context, hand.agent):
             yield task, hand.agent
 
 

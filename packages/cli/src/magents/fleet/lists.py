@@ -29,12 +29,12 @@ def same(context: Context, project: str, wait: float = 20.0) -> bool:
     shared = context.shared(project)
     if not (file.exists(project) and os.path.isdir(shared)):
         return False
-    before, base = recall(context, project)
-    if before == signs(project, shared):
+    if recall(context, project)[0] == signs(project, shared):
         return False
     with contextlib.suppress(OSError):  # an agent can have removed it
         os.makedirs(os.path.dirname(file.path_of(shared)), exist_ok=True)
     with file.locked(project, wait), file.locked(shared, wait):
+        _, base = recall(context, project)  # once more: another command may just have brought them together
         ours = file.load(project)
         theirs = file.load(shared) if file.exists(shared) else {}
         merged = merging.merge(base, ours, theirs)

@@ -48,7 +48,7 @@ def why(hand: Hand, now: float, silence: float) -> str:
         return f"it has ended: {state.detail}"
     if state.turn_failed:
         return state.detail
-    if state.state == "working" and hand.stirred and now - hand.stirred > silence:
+    if (state.state == "working" or state.unsaid) and hand.stirred and now - hand.stirred > silence:
         return f"no sign of it for {now - hand.stirred:.0f} s"
     return ""
 

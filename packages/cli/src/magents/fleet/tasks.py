@@ -154,7 +154,7 @@ def due(status: str, hand: Hand) -> str:
         # One that is being created can still be undone, and then nothing would be in progress.
         return "in-progress" if state and state not in ("stopped", "lost", "creating") else ""
     if status == "in-progress":
-        return "review" if state == "done" else ""
+        return "review" if hand.status and state == "done" and not hand.status.unsaid else ""
     if status in ("done", "completed"):
         return "review" if state and hand.ahead else ""
     return ""

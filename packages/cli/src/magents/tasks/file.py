@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
 
 from magents import guarded
@@ -152,21 +151,41 @@ def locked(root: str, wait: float = WAIT) -> Iterator[None]:
             raise linked(path_of(root)) from error
         raise NotFound(f"There is no folder {path}.", "Make one: task-master init") from error
     try:
-        until = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Conflict(
-                        f"Somebody has been writing {path_of(root)} for more than {wait:g} s.",
-                        "Wait for task-master to end there, or end it, and try again.",
-                    ) from None
-                time.sleep(0.02)
+        if not (at_once(handle) or in_line(handle, wait)):
+            raise Conflict(
+                f"Somebody has been writing {path_of(root)} for more than {wait:g} s.",
+                "Wait for task-master to end there, or end it, and try again.",
+            )
         yield
     finally:
         os.close(handle)
+
+
+def at_once(handle: int) -> bool:
+    """Take the lock if nobody has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def in_line(handle: int, seconds: float) -> bool:
+    """Wait for the lock, as others do: whoever only tries now and then does not get it while they are waiting.
+
+    The thread of one that was late ends when it gets the lock, which its closed file then lets go of.
+    """
+    from threading import Event, Thread
+
+    taken = Event()
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            taken.set()
+
+    Thread(target=wait, daemon=True).start()
+    return taken.wait(seconds)
 
 
 def save(root: str, data: Mapping[str, Any]) -> None:
