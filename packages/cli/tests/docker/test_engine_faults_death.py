@@ -23,7 +23,7 @@ from .engines import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-SLEEP = ("--", "sleep", "300")
+SLEEP = ("--", "sh", "-c", "exec sleep 300")
 VERBS = [
     "stop ID", "send ID hello", "logs ID", "stop ID --remove-worktree", "start ID", "diff ID", "merge ID", "collect ID",
     "create y other --docker -- sleep 300",

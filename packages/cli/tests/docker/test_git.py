@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -66,6 +67,16 @@ def test_git_works_inside(agent, box, project, magents):
     assert git("branch", "--list", "--format=%(refname:short)", cwd=project).split() == [BRANCH, "main"]
     git("fsck", "--strict", cwd=project)
     assert git("stash", "list", cwd=project) == ""
+
+
+def test_several_bring_commits_home_at_once(agent, box, project):
+    argv = [sys.executable, "-m", "magents", "collect", agent.id]
+    for number in range(3):
+        made = work(box, f"Work{number}")
+        at_once = [subprocess.Popen(argv, cwd=project, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        said = [child.communicate(timeout=120)[1] for child in at_once]
+        assert [child.returncode for child in at_once] == [0] * 4, said
+        assert at(project) == made
 
 
 def test_commits_come_home_at_the_end_of_a_turn(box, project):

@@ -16,6 +16,7 @@ In the project, an agent's refs are below `refs/magents/<id>/`:
 from __future__ import annotations
 
 import os
+import time
 
 from magents.errors import CommandFailed, MagentsError
 from magents.process import Running
@@ -35,6 +36,8 @@ SERVE = "/usr/local/lib/magents/serve"
 """The script in the image that git serves the clone by."""
 PATIENCE = 60.0
 """Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
+LOOKS = 5
+"""How often a collection looks at refs that others move meanwhile."""
 DEEPEST = 5
 """How many repositories git follows that each borrow from the next (gitrepository-layout(5))."""
 
@@ -162,6 +165,22 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
     left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
     what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
     """
+    looks = LOOKS
+    while True:
+        looks -= 1
+        try:
+            return collected(project, id, branch, commit, words)
+        except CommandFailed as error:
+            if not (looks and "cannot lock ref" in error.stderr):
+                raise MagentsError(
+                    f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
+                    "Nothing was changed. They are still in its workspace.",
+                ) from error
+        time.sleep(0.1)  # another command, or the user, has just moved one of the refs
+
+
+def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+    """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
     known = refs(project, ref, f"refs/heads/{branch}")
     last = known.get(ref, (commit, ""))[0]
@@ -171,10 +190,7 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
     except CommandFailed as error:
         if "couldn't find remote ref" in error.stderr:
             return Collected(before, before, f"{id} has no branch {branch} any more")
-        raise MagentsError(
-            f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
-            "Nothing was changed. They are still in its workspace.",
-        ) from error
+        raise
     after = git(project, "rev-parse", ref).line
     if after == before:
         return Collected(before, after)
@@ -183,7 +199,8 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
         return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
     if before not in ("", last) and not is_ancestor(project, before, after):
         return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
-    git(project, "update-ref", "-m", f"magents: collect {id}", f"refs/heads/{branch}", after, before or "0" * 40)
+    move = ("update-ref", "-m", f"magents: collect {id}", f"refs/heads/{branch}", after, before or "0" * 40)
+    git(project, *move, env={"LC_ALL": "C"})
     return Collected(before, after)
 
 
