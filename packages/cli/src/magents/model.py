@@ -1,22 +1,27 @@
 """The nouns of Magents. Immutable, without behaviour beyond what follows from their own fields.
 
 They are named tuples rather than dataclasses because importing `dataclasses` and building a dozen of
-them costs as much time as everything else `magents list` does (docs/adr/0002-named-tuples.md). Their
-annotations are real, not strings: a named tuple compiles each string when it is made.
+them costs as much time as everything else `magents list` does (docs/adr/0002-named-tuples.md).
 """
 
-from typing import Literal, NamedTuple
+from __future__ import annotations
 
-Phase = Literal["creating", "active", "stopped", "removing", "removed", "restoring"]
+from magents.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Phase: TypeAlias = "Literal['creating', 'active', 'stopped', 'removing', 'removed', 'restoring']"
 """What was asked for, as stored: the user's intent, never what is really running.
 
 `creating`, `removing` and `restoring` mean that a command is (or, if it was killed, was) at it.
 """
 
-State = Literal[
-    "working", "waiting", "done", "running", "failed", "stopped", "lost",
-    "creating", "removing", "restoring",
-]  # fmt: skip
+State: TypeAlias = (
+    "Literal['working', 'waiting', 'done', 'running', 'failed', 'stopped', 'lost',"
+    " 'creating', 'removing', 'restoring']"
+)
 """What an agent is doing, computed at each look.
 
 working    its harness is busy with a prompt

@@ -10,16 +10,17 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
-import threading
 import time
-from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 
 from magents import fifos
+from magents.child import Child, Late, TooMuch, ready
 from magents.errors import CommandFailed, MagentsError, Missing
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import IO, BinaryIO, NoReturn
 
 INSTALL = {
     "git": "apt-get install git   (macOS: brew install git)",
@@ -34,14 +35,22 @@ GIT_LOCAL = frozenset({
     "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS", "GIT_REPLACE_REF_BASE", "GIT_PREFIX",
     "GIT_INTERNAL_SUPER_PREFIX", "GIT_SHALLOW_FILE", "GIT_COMMON_DIR",
 })  # fmt: skip
+FED = 600
+"""Seconds in which a command must take what it is given."""
 MOST = 512 * 1024 * 1024
 """Bytes that a command may print, more or less."""
 LOOK = 0.1
 """Seconds after which that is looked at, again and again."""
+AHEAD = 1 << 16
+"""Bytes that are written to a command in one go."""
+KILLED = 60
+"""Seconds in which one that was killed must end; a full disk or a dead network drive can hold it up."""
+IN_FOLDER = 'CDPATH= cd -- "$1" && shift && exec "$@"'
 STOOD = 10
 """How many fifos an error names at most."""
 NESTED = frozenset({"TMUX", "TMUX_PANE"})
 """With them, tmux would talk to the server it was called in, and agents made there be lost elsewhere."""
+ELSEWHERE = GIT_LOCAL | NESTED
 
 
 class Result(NamedTuple):
@@ -79,37 +88,18 @@ class Running:
         self._result: Result | None = None
         self._stood: list[str] = []
         """The fifos that a git of ours was kept waiting by; see `fifos`."""
-        try:
-            self._child = subprocess.Popen(
-                self.argv,
-                cwd=cwd,
-                env=environment(env),
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if merge_output else subprocess.PIPE,
-                pass_fds=keep,
-            )
-        except FileNotFoundError as error:
-            if cwd is not None and not os.path.isdir(cwd):
-                raise Missing(f"The folder {cwd} does not exist.") from error
-            raise missing(self.argv[0]) from error
-        except PermissionError as error:
-            raise Missing(f"`{self.argv[0]}` may not be run: {error.strerror}.") from error
+        self._child = start(
+            self.argv, env, cwd=cwd, stdin=stdin is not None, stdout=True, stderr=not merge_output,
+            merge=merge_output, keep=keep,
+        )  # fmt: skip
         if stdin is not None:
-            self._type(stdin)
-
-    def _type(self, stdin: bytes) -> None:
-        """Write its input beside: a `communicate` that was interrupted to look at the output does not go on
-        writing (subprocess.Popen._communicate, Python 3.11)."""
-        pipe, self._child.stdin = self._child.stdin, None
-        assert pipe is not None
-        threading.Thread(target=write_all, args=(pipe, stdin), daemon=True).start()
+            self._child.give(stdin)
 
     def __enter__(self) -> Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._child.returncode is None:
+        if self._child.code is None:
             self._end()
 
     def result(self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "") -> Result:
@@ -121,63 +111,85 @@ class Running:
         return result
 
     def _wait(self, timeout: float, hint: str) -> Result:
+        child = self._child
         try:
-            output, stderr = self._communicate(timeout)
-        except subprocess.TimeoutExpired:
+            attend(child, self.argv, lambda until: child.talk(until, MOST), timeout, self._stood)
+        except Late:
             output, stderr = self._end()
             raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
+        except TooMuch:
+            self._end()
+            raise MagentsError(
+                f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
+                "Nothing of it was used.",
+            ) from None
         except BaseException:
             self._end()
             raise
-        return Result(self._child.returncode, output, self._said(stderr))
+        output, stderr = child.said()
+        return Result(child.code or 0, output, self._said(stderr))
 
-    def _said(self, stderr: bytes | None) -> str:
+    def _said(self, stderr: bytes) -> str:
         """Its errors; with what it stood at where it has failed, which may well be why."""
-        stood = dict.fromkeys(self._stood) if self._child.returncode else ()
+        stood = dict.fromkeys(self._stood) if self._child.code else ()
         return decode(stderr) + "".join(f"{line}\n" for line in stood)
-
-    def _communicate(self, timeout: float) -> tuple[bytes, bytes]:
-        """What it prints, looked at meanwhile: what runs where an agent is may print without end."""
-        until = time.monotonic() + timeout
-        look = LOOK
-        while True:
-            rest = until - time.monotonic()
-            try:
-                return self._child.communicate(timeout=max(0.0, min(rest, look)))
-            except subprocess.TimeoutExpired as late:
-                if max(len(late.output or b""), len(late.stderr or b"")) > MOST:
-                    raise MagentsError(
-                        f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
-                        "Nothing of it was used.",
-                    ) from None
-                if rest <= look:
-                    raise
-                stood = fifos.release(self._child.pid) if self.argv[0] == "git" else []
-                self._stood += stood[: STOOD - len(self._stood)]
-                look = fifos.AGAIN if stood else LOOK
 
     def _end(self) -> tuple[bytes, bytes]:
         """End it; what it has printed. What it has started itself can live on with its pipes open, for as
         long as it likes: that is not waited for."""
-        self._child.terminate()
+        child = self._child
+        child.signal(signal.SIGTERM)
         try:
-            self._child.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        try:
-            return self._child.communicate(timeout=0.2)
-        except subprocess.TimeoutExpired as late:
-            for pipe in (self._child.stdout, self._child.stderr):
-                if pipe:
-                    pipe.close()
-            return late.output or b"", late.stderr or b""
+            child.wait(time.monotonic() + 5)
+        except Late:
+            child.signal(signal.SIGKILL)
+            child.wait(time.monotonic() + KILLED)
+        with contextlib.suppress(Late):
+            child.talk(time.monotonic() + 0.2)
+        child.close()
+        return child.said()
 
 
-def write_all(pipe: IO[bytes], data: bytes) -> None:
-    """Write and close; whoever reads may stop reading when it likes."""
-    with contextlib.suppress(BrokenPipeError), pipe:
-        pipe.write(data)
+def start(
+    argv: Sequence[str], env: Mapping[str, str] | None, *, cwd: str | None = None, stdin: bool = False,
+    stdout: bool = False, stderr: bool = False, merge: bool = False, keep: Sequence[int] = (),
+) -> Child:  # fmt: skip
+    """Start a program; `env` is added to this process's environment. Raises Missing."""
+    words = argv
+    if cwd is not None:
+        if not os.path.isdir(cwd):
+            raise Missing(f"The folder {cwd} does not exist.")
+        if not find(argv[0]):
+            raise missing(argv[0])
+        words = ["sh", "-c", IN_FOLDER, "sh", cwd, *argv]
+    try:
+        return Child(words, environment(env), stdin=stdin, stdout=stdout, stderr=stderr, merge=merge, keep=keep)
+    except FileNotFoundError as error:
+        raise missing(argv[0]) from error
+    except PermissionError as error:
+        raise Missing(f"`{argv[0]}` may not be run: {error.strerror}.") from error
+
+
+def attend(
+    child: Child, argv: Sequence[str], step: Callable[[float], None], timeout: float, stood: list[str]
+) -> None:
+    """Do a step that raises Late at the time it is given, and again, for `timeout` seconds; then let it raise.
+
+    Meanwhile a git of ours is helped on where it stands at a fifo; `stood` gets a line for each, for people.
+    """
+    until, look = time.monotonic() + timeout, fifos.LOOK
+    while True:
+        end = min(until, time.monotonic() + look)
+        try:
+            step(end)
+        except Late:
+            if end == until:
+                raise
+        else:
+            return
+        told = fifos.release(child.pid) if argv[0] == "git" else []
+        stood += told[: STOOD - len(stood)]
+        look = fifos.AGAIN if told else fifos.LOOK
 
 
 class Feeding:
@@ -185,23 +197,8 @@ class Feeding:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.argv = tuple(argv)
-        try:
-            self._child = subprocess.Popen(
-                self.argv,
-                env=environment(None),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except FileNotFoundError as error:
-            raise missing(self.argv[0]) from error
-        threading.Thread(target=self._attend, daemon=True).start()
-
-    def _attend(self) -> None:
-        """A git that waits for a fifo takes no more input, and whoever feeds it waits as well."""
-        while self._child.poll() is None:
-            time.sleep(fifos.LOOK)
-            fifos.release(self._child.pid)
+        self._ahead = bytearray()
+        self._child = start(self.argv, None, stdin=True, stderr=True)
 
     def __enter__(self) -> Feeding:
         return self
@@ -216,28 +213,44 @@ class Feeding:
 
     def write(self, data: bytes) -> None:
         """Give it more. Raises CommandFailed when it has ended already."""
-        assert self._child.stdin is not None
+        self._ahead += data
+        if len(self._ahead) > AHEAD:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._child.give(bytes(self._ahead))
+        self._ahead.clear()
         try:
-            self._child.stdin.write(data)
-        except BrokenPipeError:
-            _, said = self._child.communicate()
-            raise CommandFailed(self.argv, self._child.returncode, "", decode(said)) from None
+            attend(self._child, self.argv, self._child.feed, FED, [])
+        except (BrokenPipeError, Late):
+            self._wait(KILLED)
+            raise self._failed() from None
 
     def finish(self, timeout: float = 600) -> None:
         """Close its input and wait for its end. Raises CommandFailed as `Running.result` does."""
+        self._flush()
+        self._wait(timeout)
+        if self._child.code:
+            raise self._failed()
+
+    def _wait(self, timeout: float) -> None:
         try:
-            _, said = self._child.communicate(timeout=timeout)
+            attend(self._child, self.argv, self._child.talk, timeout, [])
+        except Late:
+            self.stop()
+            raise self._failed() from None
         except BaseException:
             self.stop()
             raise
-        if self._child.returncode:
-            raise CommandFailed(self.argv, self._child.returncode, "", decode(said))
+
+    def _failed(self) -> CommandFailed:
+        return CommandFailed(self.argv, self._child.code, "", decode(self._child.said()[1]))
 
     def stop(self) -> None:
         """End it before its time, if it has not ended."""
-        if self._child.returncode is None:
-            self._child.kill()
-            self._child.communicate()
+        self._child.signal(signal.SIGKILL)
+        self._child.wait(time.monotonic() + KILLED)
+        self._child.close()
 
 
 class Attended:
@@ -246,42 +259,36 @@ class Attended:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self.argv = tuple(argv)
-        try:
-            self._child = subprocess.Popen(
-                self.argv,
-                env=environment(None),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        except FileNotFoundError as error:
-            raise missing(argv[0]) from error
+        self._child = start(self.argv, None, stdin=True, stdout=True, stderr=True)
 
     def __enter__(self) -> Attended:
         return self
 
     def first_line(self, timeout: float) -> str:
         """The first line that it prints. Raises CommandFailed when it ends before, or that takes too long."""
-        assert self._child.stdout is not None
+        child = self._child
+        assert child.stdout is not None
         said = b""
         until = time.monotonic() + timeout
         while not said.endswith(b"\n"):
-            ready = select.select([self._child.stdout], [], [], max(0.0, until - time.monotonic()))[0]
-            more = os.read(self._child.stdout.fileno(), 1) if ready else b""
+            able = ready([child.stdout], until)
+            more = os.read(child.stdout.fileno(), 1) if able else b""
             if not more:
-                if not ready:
-                    self._child.kill()
-                _, errors = self._child.communicate()
-                raise CommandFailed(self.argv, self._child.returncode if ready else None, "", decode(errors))
+                self._end(KILLED if able else 0)
+                raise CommandFailed(self.argv, child.code if able else None, "", decode(child.said()[1]))
             said += more
         return decode(said).strip()
 
-    def __exit__(self, *_: object) -> None:
+    def _end(self, timeout: float) -> None:
         try:
-            self._child.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.communicate()
+            self._child.talk(time.monotonic() + timeout)
+        except Late:
+            self._child.signal(signal.SIGKILL)
+            self._child.wait(time.monotonic() + KILLED)
+        self._child.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._end(30)
 
 
 def run(
@@ -308,6 +315,8 @@ def run(
 
 def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:
     """Run a command whose output goes to a file as it comes. Raises CommandFailed like `run`."""
+    import subprocess
+
     done = subprocess.run(
         argv, env=environment(None), input=stdin, stdout=target, stderr=subprocess.PIPE, timeout=timeout,
         check=False,
@@ -324,26 +333,29 @@ def follow(
 
     Raises as `run` does; the error has the last lines. Whatever interrupts it, the command is ended first.
     """
+    from threading import Event, Timer
+
     last: list[str] = []
     running = Running(argv, env=env, merge_output=True)
-    with running:
-        late = threading.Event()
+    child = running._child
+    assert child.stdout is not None
+    with running, open(child.stdout.fileno(), "rb", closefd=False) as printed:
+        late = Event()
 
         def end() -> None:
             late.set()
-            running._child.terminate()
+            child.signal(signal.SIGTERM)
 
-        timer = threading.Timer(timeout, end)
+        timer = Timer(timeout, end)
         timer.daemon = True
         timer.start()
         try:
-            assert running._child.stdout is not None
-            with running._child.stdout as printed:
-                for raw in printed:
-                    line = decode(raw).rstrip("\r\n")
-                    last = [*last[-39:], line]
-                    each(line)
-            code = running._child.wait()
+            for raw in printed:
+                line = decode(raw).rstrip("\r\n")
+                last = [*last[-39:], line]
+                each(line)
+            code = child.wait(time.monotonic() + timeout)
+            child.close()
         finally:
             timer.cancel()
         if code or late.is_set():
@@ -381,6 +393,8 @@ def take(printed: IO[bytes], kept: bytearray, most: int) -> bool:
 
 def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = None) -> None:
     """Run a command that shows its input on the user's terminal, a pager; its exit code means nothing."""
+    import subprocess
+
     try:
         subprocess.run(argv, env=environment(env), input=stdin, check=False)
     except FileNotFoundError as error:
@@ -389,6 +403,8 @@ def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = N
 
 def interact(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
     """Run a command that talks to the user's terminal itself; returns its exit code."""
+    import subprocess
+
     try:
         return subprocess.run(argv, env=environment(env), check=False).returncode
     except FileNotFoundError as error:
@@ -414,9 +430,18 @@ def detach(argv: Sequence[str]) -> None:
     run(["sh", "-c", BACKGROUND, "sh", *argv], timeout=30)
 
 
+_left: list[Child] = []
+
+
+def leave(argv: Sequence[str]) -> None:
+    """Start a command that says nothing, and go on. When this process ends just now, it may not have got far."""
+    _left[:] = [child for child in _left if child.poll() is None]  # else they would stay as zombies
+    _left.append(start(argv, None))
+
+
 def environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """This process's environment without what ties git and tmux to where we were called, plus `extra`."""
-    kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL | NESTED}
+    kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     kept.update(extra or {})
     return kept
 

@@ -7,11 +7,12 @@ Where both leave the matter open, `doubtful` says so, and the caller looks at th
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents.model import Agent, Event, Signal, Status
 from magents.text import one_line
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -8,12 +8,13 @@ carries `@magents_agent`, because users rename windows and open more of them.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.names import session
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -59,9 +60,21 @@ class Terminal:
     def __init__(self, words: Sequence[str] = ()) -> None:
         self.words = tuple(words)
 
-    def run(self, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> process.Result:
-        """Run a tmux command; `-u` because without a UTF-8 locale tmux prints `_` for what it cannot."""
-        return process.run([*self.words, "tmux", "-u", *args], stdin=stdin, ok=ok, timeout=30)
+    def run(
+        self,
+        *args: str,
+        stdin: bytes | None = None,
+        ok: Sequence[int] = (0,),
+        meanwhile: Callable[[], None] | None = None,
+    ) -> process.Result:
+        """Run a tmux command, and call `meanwhile` while that runs.
+
+        `-u` because without a UTF-8 locale tmux prints `_` for what it cannot.
+        """
+        with process.Running([*self.words, "tmux", "-u", *args], stdin=stdin) as running:
+            if meanwhile:
+                meanwhile()
+            return running.result(ok=ok, timeout=30)
 
     def open(
         self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str, more: Sequence[str] = ()
@@ -101,8 +114,10 @@ class Terminal:
         """Run a program anew in the agent's window, whose last one has ended."""
         self.run("respawn-pane", "-k", "-t", f"={session(id)}:agent", "-c", literal(folder), *argv)
 
-    def close(self, id: str, folder: str) -> Closed:
+    def close(self, id: str, folder: str, meanwhile: Callable[[], None] | None = None) -> Closed:
         """End the session of the agent whose own folder this is; nothing to do where there is none.
+
+        `meanwhile` is called once, while tmux is at it.
 
         One call asks whether the session is that agent's, keeps what it shows, ends it, and names the
         server: a session of the same name that is somebody else's is left alone.
@@ -111,11 +126,12 @@ class Terminal:
         ours = f"#{{==:#{{@magents_folder}},{in_format(folder)}}}"
         show = f"capture-pane -p -e -J -S - -t {target}agent"
         for _ in range(50):
+            aside, meanwhile = meanwhile, None
             try:
                 said = self.run(
                     "display-message", "-p", "#{pid}", ";",
                     "if-shell", "-F", "-t", target, ours, show, ";",
-                    "if-shell", "-F", "-t", target, ours, f"kill-session -t {target}",
+                    "if-shell", "-F", "-t", target, ours, f"kill-session -t {target}", meanwhile=aside,
                 )  # fmt: skip
             except CommandFailed as error:
                 if "can't find" in error.stderr:  # its window has been closed; the rest was done
@@ -240,7 +256,7 @@ def by_session(panes: Iterable[Pane]) -> list[Pane]:
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
     """Poll until it is true; False after `seconds`. It begins with short pauses: most is true soon."""
     until = time.monotonic() + seconds
-    short = pause / 16
+    short = pause / 64
     while not for_what():
         if time.monotonic() > until:
             return False

@@ -6,10 +6,10 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from magents.errors import MagentsError, remedy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

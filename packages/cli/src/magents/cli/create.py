@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from magents import config
 from magents.cli import common
@@ -13,6 +12,7 @@ from magents.errors import MagentsError, UsageError
 from magents.text import one_line
 from magents.workspace import project
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
 from magents.cli.render import count, show_json, warn
 from magents.errors import Conflict, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from magents.fleet import Fleet
     from magents.model import Agent

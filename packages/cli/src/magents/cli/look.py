@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
 
 from magents import process
 from magents.cli import common
@@ -13,9 +12,11 @@ from magents.cli.render import agent_table, as_json, show_json, terminal_width, 
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from magents.fleet import Fleet
     from magents.fleet.look import Look, View

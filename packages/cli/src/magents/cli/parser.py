@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import __version__
+from magents.cli.arguments import argparse
 from magents.errors import MagentsError
 from magents.text import one_line
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# argparse looks for a translation of each of its words, of which Python brings none: that imports `locale`
-# and searches the disk, 2 ms at every command.
-vars(argparse)["_"] = str
 
 
 class Command(NamedTuple):

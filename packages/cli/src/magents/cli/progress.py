@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
 
 from magents.cli.render import cut, paint, terminal_width
 from magents.text import one_line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.fleet import Fleet
     from magents.fleet.assign import Request

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
 
 from magents.text import one_line, plain
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, TextIO
 
     from magents.errors import MagentsError
     from magents.fleet.look import View
@@ -84,9 +85,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | Non
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
     """The terminal's columns; None where the output goes elsewhere."""
-    import shutil
+    from magents.cli.parser import columns
 
-    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+    return columns() if (stream or sys.stdout).isatty() else None
 
 
 def count(number: int, noun: str) -> str:

@@ -6,11 +6,11 @@ Each group of them is a module of its own; `Fleet` is the one door to all.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from magents.fleet.context import Context
 from magents.store import Store
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
 from magents import config, process
 from magents.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
@@ -14,6 +13,7 @@ from magents.text import one_line
 from magents.workspace import include, worktree
 from magents.workspace.git import git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

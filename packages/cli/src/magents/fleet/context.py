@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from magents.harnesses import harness
 from magents.runtimes import runtime
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -52,11 +52,13 @@ class Context:
 
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
-        from magents.workspace import clone, kinds
-
         runtime, folder = self.runtime(agent), self.folder(agent)
         if not runtime.private:
-            return kinds.Worktree(agent)
+            from magents.workspace.worktree import Worktree
+
+            return Worktree(agent)
+        from magents.workspace import clone, kinds
+
         return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
 
     def shared(self, project: str) -> str:

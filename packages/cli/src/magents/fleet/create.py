@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, names, process, runtimes
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
@@ -13,8 +12,10 @@ from magents.fleet.context import CLAIMED, Context
 from magents.harnesses import TABLE, harness
 from magents.model import Agent
 from magents.text import one_line
+from magents.tuples import NamedTuple
 from magents.workspace import project, worktree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import events, process
 from magents.errors import CommandFailed, MagentsError, NotFound, remedy
@@ -14,7 +13,9 @@ from magents.fleet.context import Context, boot
 from magents.model import Start
 from magents.runtimes.base import Launch
 from magents.status import PROMPTED
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

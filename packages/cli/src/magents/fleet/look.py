@@ -6,14 +6,15 @@ import contextlib
 import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import events, harnesses, runtimes, status
 from magents.errors import MagentsError, NotFound
 from magents.fleet.context import Context, boot
 from magents.model import Agent, Signal, Status
 from magents.store import pick
+from magents.tuples import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
@@ -14,6 +13,7 @@ from magents.model import Agent
 from magents.text import one_line
 from magents.workspace import project, snapshot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.fleet.look import View

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
-from magents.workspace import snapshot, worktree
+from magents.tuples import NamedTuple
+from magents.workspace import worktree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from magents.process import Feeding
     from magents.workspace.restore import Restored
 
 
@@ -35,8 +39,11 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
+def end(
+    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
+) -> Agent:
     """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
+    `meanwhile` may be called while its terminal is being closed.
 
     Raises MagentsError when it could not be stopped, and it is not called so then.
     """
@@ -48,7 +55,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
         bring_home(context, agent)
     agent = context.store.update(agent, phase="stopped")
     try:
-        shown = runtime.stop(agent, context.folder(agent))
+        shown = runtime.stop(agent, context.folder(agent), meanwhile)
     except MagentsError:
         context.store.update(agent, phase=was)
         raise
@@ -89,20 +96,27 @@ def remove(context: Context, agent: Agent) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
+            from magents.workspace import snapshot
+
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        agent = end(context, agent, collect=False)  # the pin brings everything home
-        context.progress(f"keeping the work of {agent.id}")
-        agent = context.store.update(agent, phase="removing", pin="")
-        absent = not os.path.isdir(agent.workspace)
-        try:
-            ref, uncommitted = workspace.pin()
-            agent = context.store.update(agent, pin=ref)
-        except BaseException:
-            context.store.update(agent, phase="stopped")
-            raise
+        with contextlib.ExitStack() as stack:
+            begun: list[Feeding | None] = []
+            agent = end(
+                context, agent, collect=False,  # the pin brings everything home
+                meanwhile=lambda: begun.append(stack.enter_context(workspace.begin_pin())),
+            )  # fmt: skip
+            context.progress(f"keeping the work of {agent.id}")
+            agent = context.store.update(agent, phase="removing", pin="")
+            absent = not os.path.isdir(agent.workspace)
+            try:
+                ref, uncommitted = workspace.pin(*begun)
+                agent = context.store.update(agent, pin=ref)
+            except BaseException:
+                context.store.update(agent, phase="stopped")
+                raise
         return Removed(finish_removal(context, agent), ref, uncommitted, absent)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from magents.errors import NotFound
 from magents.text import one_line
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.runtimes.base import Runtime
 

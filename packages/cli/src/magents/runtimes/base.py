@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-import shlex
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from magents.tuples import NamedTuple
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import Protocol
 
     from magents.model import Agent, Problem, Program
+else:
+    Protocol = object
 
 
 class Desk(NamedTuple):
@@ -97,8 +101,11 @@ class Runtime(Protocol):
     def start(self, launch: Launch) -> None:
         """Start an agent; returns once its program runs in its terminal. On failure nothing is left."""
 
-    def stop(self, agent: Agent, folder: str) -> str:
-        """End an agent with all it has started; returns what its terminal showed. Idempotent."""
+    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+        """End an agent with all it has started; returns what its terminal showed. Idempotent.
+
+        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
+        """
 
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
@@ -125,6 +132,8 @@ def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
 
     `unset` stands in the program, too: whoever starts it may hold these variables.
     """
+    import shlex
+
     unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
     kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
     exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from typing import TYPE_CHECKING
 
 from magents.names import session
 from magents.runtimes.base import label
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

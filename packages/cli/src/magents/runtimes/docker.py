@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from magents import config, events, guarded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing
@@ -22,8 +21,9 @@ from magents.runtimes.container import SHARE
 from magents.runtimes.engine import ANY, containers, docker, explained, unix_time
 from magents.terminal import Terminal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from magents.model import Agent
     from magents.runtimes.engine import Container
@@ -197,7 +197,7 @@ class Docker:
                 raise explained(error) from error
             raise
 
-    def stop(self, agent: Agent, folder: str) -> str:
+    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
         """Stop the container: its init ends the agent, and leaves its screen on the desk."""
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
 
 from magents import guarded, paths, process
 from magents.errors import CommandFailed, Missing
@@ -14,8 +13,9 @@ from magents.model import Problem
 from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
 from magents.terminal import MARK, Terminal, wait
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from magents.model import Agent
     from magents.terminal import Pane
@@ -96,13 +96,13 @@ class Tmux:
             self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
         self.terminal.open(agent.id, argv, agent.workspace, folder, text)
 
-    def stop(self, agent: Agent, folder: str) -> str:
+    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
         """End the session, then whatever has survived it: a server in the background, a `nohup`.
 
         A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
         the mark, too, where the agent's own shell has started it.
         """
-        closed = self.terminal.close(agent.id, folder)
+        closed = self.terminal.close(agent.id, folder, meanwhile)
         end_marked(f"{MARK}={folder}", spared=closed.server)
         return closed.shown
 

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CommandFailed, MagentsError
 from magents.process import Running
 from magents.text import plain
+from magents.tuples import NamedTuple
 from magents.workspace.git import command, git, working_tree
 from magents.workspace.snapshot import GIVEN, prefix
 from magents.workspace.worktree import common_folder
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

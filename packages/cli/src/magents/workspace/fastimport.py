@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import MagentsError
 from magents.workspace.git import command
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType

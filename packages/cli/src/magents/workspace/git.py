@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from magents import process
 from magents.errors import CommandFailed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any, BinaryIO
 
 STUMBLES = 50
 """How often git is asked again where it stumbles."""

@@ -2,18 +2,22 @@
 
 A worktree shares the user's repository, and git may work in it. A clone's git obeys the agent, so what is to
 be known of it is asked where the agent is: `inside.py`, reached by the words that lead there.
+
+The worktree is in `worktree.py`, so that it is not paid for the clone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line, plain
+from magents.tuples import NamedTuple
 from magents.workspace import clone, snapshot, worktree
 from magents.workspace.git import git
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from magents.model import Agent
-    from magents.process import Running
+    from magents.process import Feeding, Running
     from magents.workspace.changes import Change, Summary
     from magents.workspace.restore import Restored
 
@@ -70,7 +74,10 @@ class Workspace(Protocol):
     def check_removable(self) -> None:
         """Raises Conflict when the user has locked it."""
 
-    def pin(self) -> tuple[str, int]:
+    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
+        """Begin what `pin` can be spared, before it may look at the workspace. Left without a pin, nothing is."""
+
+    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
 
     def remove(self) -> None:
@@ -78,95 +85,6 @@ class Workspace(Protocol):
 
     def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
         """Bring it back from a pin into its folder, which is empty."""
-
-
-class Worktree(NamedTuple):
-    """A git worktree of the project."""
-
-    agent: Agent
-
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
-        """`git worktree add`."""
-        agent = self.agent
-        return worktree.add(
-            agent.project, agent.workspace, agent.branch, agent.base_commit,
-            new=new, track=track, workers=workers, keep=keep,
-        )  # fmt: skip
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait, and try again where git stumbled over another worktree."""
-        agent = self.agent
-        worktree.finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
-
-    def hand_over(self, owner: tuple[int, int] | None) -> None:
-        """Nothing: the agent runs as the user."""
-
-    def collect(self) -> str:
-        """Nothing: its commits are in the project."""
-        return ""
-
-    def renew(self) -> None:
-        """Nothing: it is the project's own branch."""
-
-    def diff(self, *options: str) -> bytes:
-        """Asked of git right there."""
-        from magents.workspace import changes
-
-        return changes.diff(self.agent.workspace, self.agent.base, self.agent.base_commit, *options)
-
-    def files(self) -> list[Change]:
-        """Asked of git right there."""
-        from magents.workspace import changes
-
-        return changes.files(self.agent.workspace, self.agent.base, self.agent.base_commit)
-
-    def summary(self) -> Summary:
-        """Asked of git right there."""
-        from magents.workspace import changes
-
-        return changes.summary(self.agent.workspace, self.agent.base, self.agent.base_commit)
-
-    def uncommitted(self) -> list[str]:
-        """Asked of git right there."""
-        from magents.workspace import changes
-
-        return changes.uncommitted(self.agent.workspace)
-
-    def commit(self, message: str) -> None:
-        """`git commit`, with the user's hooks."""
-        from magents.workspace import changes
-
-        changes.commit_all(self.agent.workspace, message)
-
-    def check_removable(self) -> None:
-        """`git worktree lock` keeps it."""
-        worktree.check_unlocked(self.agent.project, self.agent.workspace)
-
-    def pin(self) -> tuple[str, int]:
-        """Everything in it, or what git still knows of one that is gone."""
-        agent = self.agent
-        if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
-        extra = []
-        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
-            from magents.workspace import include
-
-            extra = include.changed(agent.project, agent.workspace)
-        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra)
-        return ref, meta.uncommitted
-
-    def remove(self) -> None:
-        """Its folder and git's record of it."""
-        worktree.remove(self.agent.project, self.agent.workspace)
-
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
-        """A worktree again, on its branch where that still is what it was."""
-        from magents.workspace import include, restore
-
-        agent = self.agent
-        back = restore.bring_back(agent.project, pin, agent.workspace, keep=keep)
-        include.copy(agent.project, agent.workspace)
-        return back
 
 
 class Clone(NamedTuple):
@@ -266,7 +184,11 @@ class Clone(NamedTuple):
     def check_removable(self) -> None:
         """Nobody can lock it."""
 
-    def pin(self) -> tuple[str, int]:
+    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
+        """Nothing: it is pinned inside."""
+        return contextlib.nullcontext()
+
+    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):

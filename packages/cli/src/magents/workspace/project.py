@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from magents.errors import CommandFailed, Conflict, NotFound
 from magents.names import check_branch
 from magents.process import Running
 from magents.text import one_line
+from magents.tuples import NamedTuple
 from magents.workspace.git import command, git, run, stumbled, working_tree
 
 

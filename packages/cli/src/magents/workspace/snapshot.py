@@ -26,24 +26,25 @@ import os
 import re
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from magents import fifos, process
 from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.tuples import NamedTuple
 from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
 from magents.workspace.git import LOOK, command, git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from magents.process import Feeding
 
-OID = rb"\b[0-9a-f]{7,64}\b"
+OID = re.compile(rb"\b[0-9a-f]{7,64}\b")
 """An object's name; the plan of a series of cherry-picks has abbreviated ones."""
 STAMP = r"\d{8}T\d{6}\.\d{3}Z"
 """What a pin's name ends in."""
-MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
+MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
 """A line of a reflog: where from, where to, why."""
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
 OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
@@ -98,13 +99,15 @@ def prefix(id: str) -> str:
     return f"refs/magents/{id}/"
 
 
-def take(project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
+def take(
+    project: str, workspace: str, id: str, extra: Sequence[str] = (), begun: Feeding | None = None
+) -> tuple[str, Meta]:
     """Pin everything in a workspace; returns the ref and what it holds.
 
-    `extra` are ignored files to keep as well. Raises MagentsError, with nothing pinned, when anything
-    cannot be read: then the workspace must not be removed.
+    `extra` are ignored files to keep as well. `begun`: `fastimport.begin`, where that was done earlier. Raises
+    MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
     """
-    with begin(project) as writing:
+    with begun or begin(project) as writing:
         try:
             return pin(writing, project, workspace, id, extra)
         except CommandFailed as error:
@@ -127,8 +130,8 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
     asked = [
         process.Running(command(workspace, *args), env={**LOOK, "LC_ALL": "C"})
         for args in (
-            ("status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames",
-             "--ignore-submodules=none"),
+            ("status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind",
+             "--untracked-files=all", "--no-renames", "--ignore-submodules=none"),
             ("ls-files", "-v", "--stage", "-z"),
         )
     ]  # fmt: skip

@@ -5,16 +5,120 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from typing import TYPE_CHECKING
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError, remedy
 from magents.process import Running
 from magents.text import one_line
+from magents.tuples import NamedTuple
 from magents.workspace.git import STUMBLES, command, git, stumbled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from magents.model import Agent
+    from magents.process import Feeding
+    from magents.workspace.changes import Change, Summary
+    from magents.workspace.restore import Restored
+
+
+class Worktree(NamedTuple):
+    """A git worktree of the project."""
+
+    agent: Agent
+
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+        """`git worktree add`."""
+        agent = self.agent
+        return add(
+            agent.project, agent.workspace, agent.branch, agent.base_commit,
+            new=new, track=track, workers=workers, keep=keep,
+        )  # fmt: skip
+
+    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
+        """Wait, and try again where git stumbled over another worktree."""
+        agent = self.agent
+        finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
+
+    def hand_over(self, owner: tuple[int, int] | None) -> None:
+        """Nothing: the agent runs as the user."""
+
+    def collect(self) -> str:
+        """Nothing: its commits are in the project."""
+        return ""
+
+    def renew(self) -> None:
+        """Nothing: it is the project's own branch."""
+
+    def diff(self, *options: str) -> bytes:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.diff(self.agent.workspace, self.agent.base, self.agent.base_commit, *options)
+
+    def files(self) -> list[Change]:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.files(self.agent.workspace, self.agent.base, self.agent.base_commit)
+
+    def summary(self) -> Summary:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.summary(self.agent.workspace, self.agent.base, self.agent.base_commit)
+
+    def uncommitted(self) -> list[str]:
+        """Asked of git right there."""
+        from magents.workspace import changes
+
+        return changes.uncommitted(self.agent.workspace)
+
+    def commit(self, message: str) -> None:
+        """`git commit`, with the user's hooks."""
+        from magents.workspace import changes
+
+        changes.commit_all(self.agent.workspace, message)
+
+    def check_removable(self) -> None:
+        """`git worktree lock` keeps it."""
+        check_unlocked(self.agent.project, self.agent.workspace)
+
+    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
+        """The git that is going to write it comes up."""
+        from magents.workspace import fastimport, snapshot  # noqa: F401 - `pin` has it then
+
+        return fastimport.begin(self.agent.project)
+
+    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+        """Everything in it, or what git still knows of one that is gone."""
+        from magents.workspace import snapshot
+
+        agent = self.agent
+        if not os.path.isdir(agent.workspace):
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+        extra = []
+        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
+            from magents.workspace import include
+
+            extra = include.changed(agent.project, agent.workspace)
+        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra, begun)
+        return ref, meta.uncommitted
+
+    def remove(self) -> None:
+        """Its folder and git's record of it."""
+        remove(self.agent.project, self.agent.workspace)
+
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
+        """A worktree again, on its branch where that still is what it was."""
+        from magents.workspace import include, restore
+
+        agent = self.agent
+        back = restore.bring_back(agent.project, pin, agent.workspace, keep=keep)
+        include.copy(agent.project, agent.workspace)
+        return back
 
 
 def check_absent(path: str) -> None:
@@ -150,15 +254,14 @@ SWEPT = 5.0
 """Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
 FORGOTTEN = "magents-trash-"
 TRASH = ".magents-trash-"
-SWEEP = """(trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac) \
-</dev/null >/dev/null 2>&1 &"""
+SWEEP = """trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac"""
 
 
 def sweep(parent: str) -> None:
     """Let a process of its own delete what was moved aside in a folder of workspaces, and that folder too
     when nothing is left in it. What a killed one has left, the next one takes."""
     if os.path.isdir(parent):
-        process.run(["sh", "-c", SWEEP, "sh", parent], timeout=30)
+        process.leave(["sh", "-c", SWEEP, "sh", parent])
 
 
 def discard(folder: str) -> None:

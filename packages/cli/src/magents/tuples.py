@@ -1,0 +1,59 @@
+"""Named tuples as `typing.NamedTuple` makes them, in a tenth of the time (docs/adr/0002-named-tuples.md).
+
+That compiles a constructor for each class, and each annotation that is a string: a tenth of a millisecond and
+more, and each command needs some thirty. To type checkers they are the same.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+    from typing import NamedTuple as NamedTuple
+else:
+    from _collections import _tuplegetter as getter
+
+    class _Making(type):
+        """What turns the annotations of a class into the fields of a tuple."""
+
+        def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
+            fields = tuple(space.get("__annotations__", ()))
+            made = {
+                "_fields": fields, "_defaults": {name: space[name] for name in fields if name in space},
+                **space, "__slots__": (), "__match_args__": fields,
+                **{name: getter(at, "") for at, name in enumerate(fields)},
+            }  # fmt: skip
+            return super().__new__(cls, name, bases, made)
+
+    class NamedTuple(tuple, metaclass=_Making):
+        """The base of a named tuple. Its module says `from __future__ import annotations`."""
+
+        def __new__(cls, /, *values: Any, **named: Any) -> NamedTuple:
+            """One of these: fields in order, by name, by default. Raises TypeError."""
+            if named or len(values) != len(cls._fields):
+                values += tuple(cls._value(name, named) for name in cls._fields[len(values) :])
+                if named or len(values) > len(cls._fields):
+                    raise TypeError(f"{cls.__name__}() got more than its fields: {', '.join(cls._fields)}")
+            return tuple.__new__(cls, values)
+
+        @classmethod
+        def _value(cls, name: str, named: dict[str, Any]) -> Any:
+            if name not in named and name not in cls._defaults:
+                raise TypeError(f"{cls.__name__}() is missing `{name}`")
+            return named.pop(name) if name in named else cls._defaults[name]
+
+        def __repr__(self) -> str:
+            """As it would be made."""
+            return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._asdict().items())})"
+
+        def __getnewargs__(self) -> tuple[Any, ...]:
+            """For `copy` and `pickle`."""
+            return tuple(self)
+
+        def _asdict(self) -> dict[str, Any]:
+            """Its fields by name."""
+            return dict(zip(self._fields, self, strict=True))
+
+        def _replace(self, /, **changes: Any) -> NamedTuple:
+            """The same but for these fields. Raises TypeError when it has no such field."""
+            return type(self)(**{**self._asdict(), **changes})

@@ -1,0 +1,28 @@
+"""What commands do not import: what takes milliseconds, and is needed by few of them or by none."""
+
+from __future__ import annotations
+
+import sys
+
+from conftest import run
+
+HEAVY = {
+    "typing", "subprocess", "selectors", "threading", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
+    "dataclasses", "inspect", "logging", "asyncio", "pathlib", "urllib", "socket", "argcomplete", "questionary",
+}  # fmt: skip
+BESIDE = {"threading", "datetime"}
+"""What `list` has where there is an engine to ask, too."""
+
+
+def imported(*words: str, cwd, program: str = "from magents.cli import run; run()") -> set[str]:
+    """The modules that a command imports, by name."""
+    said = run(sys.executable, "-X", "importtime", "-c", program, *words, cwd=cwd).err
+    return {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+
+
+def test_commands_import_nothing_heavy(place, project):
+    heavy = HEAVY - imported(cwd=project, program="pass")  # what somebody has put into the environment
+    assert heavy & imported("--help", cwd=project) == set()
+    assert heavy & imported("create", "one", "--", "sleep", "300", cwd=project) == set()
+    assert heavy & imported("list", cwd=project) <= BESIDE
+    assert heavy & imported("stop", "one", "--remove-worktree", cwd=project) == set()
