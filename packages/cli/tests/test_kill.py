@@ -18,7 +18,7 @@ from magents.model import Agent
 
 pytestmark = pytest.mark.slow
 
-KILLS = 45
+KILLS = 35
 SLEEP = ("sleep", "300")
 
 

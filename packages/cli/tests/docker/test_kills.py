@@ -45,7 +45,7 @@ def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, ma
         kill.measure(f"warm{number}", "--docker", *SLEEP)
         magents("stop", f"warm{number}", "--remove-worktree")
     whole = 0
-    for number in range(16):
+    for number in range(9):
         id, branch = f"one{number}", f"work{number}"
         kill(branch, id, "--docker", *SLEEP)
         until(lambda: settled(magents, project))
@@ -60,7 +60,7 @@ def test_kills_of_create_leave_nothing_half_made(place, project, docker_mode, ma
         assert listed(magents, project) == []
         assert containers(place) == []
         assert not (place.top / "project-agents").exists() or not os.listdir(place.top / "project-agents")
-    assert kill.kills and whole < 16, kill.story()  # else the kills come too late
+    assert kill.kills and whole < 9, kill.story()  # else the kills come too late
 
 
 @pytest.mark.parametrize("verb", ["stop", "restore"])
@@ -75,7 +75,7 @@ def test_kills_of_removal_and_restore_lose_nothing(place, project, docker_mode, 
     kill.measure("one")
     if verb == "stop":
         magents("restore", "one")
-    for _ in range(10):
+    for _ in range(5):
         if verb == "restore":
             magents("stop", "one", "--remove-worktree")
         kill("one")

@@ -153,7 +153,7 @@ def test_a_base_that_is_in_the_way_is_the_users(fleet, project):
 def test_kill_9_at_any_moment_and_each_work_is_there_once(project):
     begin(project, *EIGHT)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    later_and_later(lambda: subprocess.Popen(words(program=MENDS), cwd=project, **quiet), 0.1, 60)
+    later_and_later(lambda: subprocess.Popen(words(program=MENDS), cwd=project, **quiet), 0.25, 60)
     assert statuses(project) == ["done"] * 8
     assert did(project) == [f"Did {n}" for n in range(1, 9)]
     assert sorted((project / "shared.txt").read_text().split()) == list("12345678")

@@ -265,7 +265,7 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
         ))
         for n in range(3)
     ]  # fmt: skip
-    for _ in range(15):
+    for _ in range(5):
         for id in ("2", "3"):
             for status in ("in-progress", "pending"):
                 # Task Master takes 4 s for a call, and ten times that on a busy machine.

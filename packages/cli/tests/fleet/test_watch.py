@@ -73,7 +73,7 @@ def test_the_list_is_worked_off_as_a_person_merges(fleet, project, watching):
 def test_kill_9_at_any_moment_and_the_same_command_goes_on(fleet, project, watching):
     put(project, tagged(*DIAMOND, task(5, "Tail", 4), task(6, "Alone")))
     commit(project, "Plan")
-    later_and_later(lambda: watching(*WORK), 0.11, 40, between=lambda: merge_what_is_done(fleet, project))
+    later_and_later(lambda: watching(*WORK), 0.25, 40, between=lambda: merge_what_is_done(fleet, project))
     assert statuses(project) == ["done"] * 6
     titles = git("log", "--no-merges", "--format=%s", cwd=project).splitlines()
     assert sorted(titles) == ["Begin", *(f"Did {n}" for n in range(1, 7)), "Plan"], "each task's work exactly once"
