@@ -21,12 +21,14 @@ SHIM = """#!/bin/sh
 export CONTAINERS_CONF={top}/containers.conf
 exec podman --root {top}/root --runroot {top}/run --storage-driver overlay "$@"
 """
-# No network is made on this machine, and no limit raised that root may not raise in a container.
+# No network is made on this machine, and no limit raised that root may not raise in a container. crun cannot do with
+# both versions of cgroups side by side; runc, which came with the engine, can.
 CONF = """[containers]
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 log_driver = "k8s-file"
 netns = "none"
 [engine]
+runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
@@ -35,7 +37,7 @@ events_logger = "file"
 @pytest.fixture
 def podman(slim: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`docker` is Podman, with the image of agents."""
-    engines.needed("podman")
+    engines.needed("podman", "runc")
     with engines.disk(place.top / "podman", "1500m") as top:  # in memory, where its kind of layers always works
         (top / "bin").mkdir()
         shim = top / "bin" / "docker"
