@@ -53,13 +53,8 @@ class Killer:
         return f"seed {self.seed}: {self.kills} kills within {self.duration:.2f} s, the last at {self.moments[-1:]}"
 
 
-def later_and_later(
-    start: Callable[[], subprocess.Popen[Any]], step: float, times: int, between: Callable[[], object] = int
-) -> None:
-    """Start a command and kill it, each time `step` seconds later, until it ends sooner; the last one is let be.
-
-    `between` is done after each that was killed.
-    """
+def later_and_later(start: Callable[[], subprocess.Popen[Any]], step: float, times: int) -> None:
+    """Start a command and kill it, each time `step` seconds later, until it ends sooner; the last one is let be."""
     for number in range(times):
         child = start()
         try:
@@ -68,5 +63,4 @@ def later_and_later(
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-        between()
     start().wait(120)

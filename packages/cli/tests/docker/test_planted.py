@@ -35,6 +35,12 @@ COMMANDS = (
     "create {branch} {id}t --tmux -- sleep 300", "diff {id}t", "stop {id}t --remove-worktree", "doctor --json",
 )  # fmt: skip
 """Every command that comes near an agent's workspace, desk or terminal, through a whole life and over to tmux."""
+OF_GIT = (
+    "list --long", "diff {id}", "merge {id} --committed-only", "stop {id}", "start {id}",
+    "stop {id} --remove-worktree", "restore {id}", "stop {id} --remove-worktree",
+    "create {branch} {id}t --tmux -- sleep 300", "diff {id}t", "stop {id}t --remove-worktree", "doctor --fix",
+)  # fmt: skip
+"""Those of them that git has a part in, once each."""
 
 
 class Host(NamedTuple):
@@ -271,7 +277,7 @@ GIT_FOLDERS = {
 def test_what_becomes_of_its_git_folder(agent, box, host, suffer, what):
     places = {"vault": host.repository, "top": host.top, "file": host.file, "canary": host.canary}
     box.sh(GIT_FOLDERS[what].format(**places), code=None)
-    suffer()
+    suffer(*OF_GIT)
 
 
 def test_links_out_of_the_workspace(agent, box, host, suffer):

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import commit, git, until
+from conftest import commit, until
 from fleet.test_tasks import DIAMOND, SLEEP, WORK, statuses
-from kills import later_and_later
 from magents import Fleet
 from magents.fleet.assign import Request
 from magents.fleet.automerge import Auto
@@ -67,17 +66,6 @@ def test_the_list_is_worked_off_as_a_person_merges(fleet, project, watching):
     for id in "1234":
         assert [e["text"] for e in told if e["event"] == "status" and e["task"] == id][-1] == "done"
     assert told[-1]["event"] == "end" and told[-1]["text"] == "done"
-
-
-@pytest.mark.slow
-def test_kill_9_at_any_moment_and_the_same_command_goes_on(fleet, project, watching):
-    put(project, tagged(*DIAMOND, task(5, "Tail", 4), task(6, "Alone")))
-    commit(project, "Plan")
-    later_and_later(lambda: watching(*WORK), 0.25, 40, between=lambda: merge_what_is_done(fleet, project))
-    assert statuses(project) == ["done"] * 6
-    titles = git("log", "--no-merges", "--format=%s", cwd=project).splitlines()
-    assert sorted(titles) == ["Begin", *(f"Did {n}" for n in range(1, 7)), "Plan"], "each task's work exactly once"
-    assert len(fleet.list().views) == 6
 
 
 def test_what_fails_again_and_again_is_left(fleet, project, watching):
