@@ -43,9 +43,8 @@ def release(pid: int) -> list[str]:
 
 def settle(pid: int, task: str) -> str:
     """What one thread stood at; '' where that is no fifo. Raises OSError, ValueError."""
-    call = text(
-        f"{task}/syscall"
-    ).split()  # number, arguments; `running` is all there is of one that stands nowhere
+    # Its number and arguments; `running` is all there is of one that stands nowhere.
+    call = text(f"{task}/syscall").split()
     if len(call) < 4 or not call[0].isdigit():
         return ""
     number, (first, second, third) = int(call[0]), (int(word, 16) for word in call[1:4])

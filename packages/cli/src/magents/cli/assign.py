@@ -101,12 +101,7 @@ examples:
         "-w", "--watch", action="store_true", help="go on as tasks are merged, until all is worked off"
     )
     parser.add_argument("--auto-merge", action="store_true", help="with --watch: merge what is finished")
-    parser.add_argument(
-        "--check",
-        metavar="COMMAND",
-        type=common.shell_command,
-        help="with --auto-merge: what must succeed on the merge's result",
-    )
+    common.add_check(parser, "with --auto-merge: what must succeed on the merge's result")
     parser.add_argument(
         "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
     )

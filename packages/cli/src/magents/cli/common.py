@@ -56,6 +56,11 @@ def shell_command(text: str) -> str:
     return text
 
 
+def add_check(parser: argparse.ArgumentParser, help: str) -> None:
+    """`--check`: a command that must succeed on what a merge gives."""
+    parser.add_argument("--check", metavar="COMMAND", type=shell_command, help=help)
+
+
 def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
     """The agents of these ids, each once; `running`: and what runs without a record.
 

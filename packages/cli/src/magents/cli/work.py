@@ -101,12 +101,7 @@ examples:
     open_work = parser.add_mutually_exclusive_group()
     open_work.add_argument("--commit", metavar="MESSAGE", default="", help="commit what is uncommitted first")
     open_work.add_argument("--committed-only", action="store_true", help="leave uncommitted work out")
-    parser.add_argument(
-        "--check",
-        metavar="COMMAND",
-        type=common.shell_command,
-        help="merge only if this shell command passes on the result",
-    )
+    common.add_check(parser, "merge only if this shell command passes on the result")
     common.add_json(parser)
     parser.set_defaults(run=run_merge)
 
