@@ -6,8 +6,10 @@ home, agents or tmux is seen or touched, and a process of an agent that outlives
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,34 +39,53 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("patient")  # a machine that is busy is no defect
 
-TOGETHER = "engine"
-"""Tests with this marker run one after the other in one process, for all of them share one engine."""
+SHARED = "engine"
+"""Tests with this marker share one engine."""
+GROUP = re.compile("@[a-z]+$")
+"""What pytest-xdist puts behind the name of a test that is in a group."""
+
+
+def group_of(item: pytest.Item) -> str:
+    """Tests of one group run one after the other in one process; "" for a test of none. Those of an engine are in
+    one group unless they name another: `agents`, which make agents and nothing else there, or `own`, which have
+    an engine of their own.
+    """
+    named = item.get_closest_marker("xdist_group")
+    return named.args[0] if named else SHARED if item.get_closest_marker(SHARED) else ""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are processors, for half of the time tests wait for what they have started."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep those tests together. A worker knows them by another name, by which --last-failed has to find them."""
-    for item in items:
-        if item.get_closest_marker(TOGETHER):
-            item.add_marker(pytest.mark.xdist_group(TOGETHER))
+    """Let groups be known, also to --last-failed, for which a worker has other names; slow tests begin first."""
+    if not config.getoption("loadgroup", False):
+        return
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     last = config.pluginmanager.get_plugin("lfplugin")
-    if last and config.getoption("loadgroup", False):
-        last.lastfailed |= {f"{name}@{TOGETHER}": True for name in last.lastfailed}
+    for item in items:
+        if group := group_of(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+            if last and item.nodeid in last.lastfailed:
+                last.lastfailed[f"{item.nodeid}@{group}"] = True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fail if they are not kept together: with pytest 9.2, pytest-xdist 3.8 cannot give them their other name."""
     if session.config.getoption("loadgroup", False):
         for item in session.items:
-            if item.get_closest_marker(TOGETHER) and not item.nodeid.endswith(f"@{TOGETHER}"):
-                raise RuntimeError(f"pytest-xdist would not keep the tests marked {TOGETHER} together")
+            if not item.nodeid.endswith(f"@{group}" if (group := group_of(item)) else ""):
+                raise RuntimeError(f"pytest-xdist would not keep the tests of {group} together")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tell a test by its own name, once it has come back from its worker."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        report.nodeid = report.nodeid.removesuffix(f"@{TOGETHER}")
+        report.nodeid = GROUP.sub("", report.nodeid)
 
 
 class Place(NamedTuple):
@@ -343,7 +364,8 @@ def engine() -> None:
 @pytest.fixture(scope="session")
 def image(engine: None) -> str:
     """The real image, built from this very checkout; once, as long as its sources stay the same."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, open(__file__, "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may need it as well
         use_engine(patch)
         for found in images.images():
             if found.current and "claude" in found.holds and found.tags and "agent-user" not in found.tags[0]:

@@ -138,6 +138,7 @@ def test_events_are_stable(project, place):
     compare("events.txt", section("task-agents --watch --auto-merge --retries 1 --yes --json", shown, place))
 
 
+@pytest.mark.slow
 def test_each_event_is_documented(project):
     put(project, tagged(task(1)))
     lines = follow(project, program=("/no/such/program",), seen=lambda event: None)

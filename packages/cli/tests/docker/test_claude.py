@@ -16,7 +16,7 @@ from standin import homes
 
 from .conftest import Box, bridge
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("agents")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from magents import Fleet
 from . import engines
 from .conftest import Box, nothing_made, state
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("own")]
 
 SLEEP = ("--", "sh", "-c", "echo shown on its screen; exec sleep 300")
 MODES = ("tmux", "docker")

@@ -12,7 +12,7 @@ from magents import Fleet
 from .conftest import Box, docker, state
 from .engines import Engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("own")]
 
 SERVER = "python3 -I -S /usr/local/lib/magents/health"
 

@@ -19,7 +19,7 @@ from magents import Fleet
 from .conftest import nothing_made
 from .engines import Engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("own")]
 
 SLEEP = ("--", "sleep", "300")
 DELAY = 1.0

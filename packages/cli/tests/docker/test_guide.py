@@ -16,7 +16,7 @@ from conftest import containers, run, until
 
 from .conftest import Box, bridge, docker, drop_image
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("agents")]
 
 GUIDE = Path(__file__).parents[4] / "docs/docker.md"
 LATEST = "magents/agent:latest"

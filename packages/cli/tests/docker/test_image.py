@@ -234,16 +234,14 @@ def test_task_master_serves_all_agents(image, box):
         def add(running, title):
             running.sh(f"task-master add-task --title={title} --description=x")
 
-        adding = [threading.Thread(target=add, args=(running, f"{running.name[-4:]}-{number}"))
-                  for running in (first, second) for number in (1, 2)]  # fmt: skip
+        adding = [threading.Thread(target=add, args=(running, running.name[-4:])) for running in (first, second)]
         for thread in adding:
             thread.start()
         for thread in adding:
             thread.join()
         listed = first.sh("task-master list")
-        assert all(f"{running.name[-4:]}-{number}" in listed for running in (first, second) for number in (1, 2))
+        assert all(running.name[-4:] in listed for running in (first, second))
         second.sh("task-master set-status --id=1 --status=done")
-        assert "done" in first.sh("task-master show 1")
         assert "#2" in first.sh("task-master next")
         assert first.sh("git -C /workspace status --porcelain") == ""
     finally:

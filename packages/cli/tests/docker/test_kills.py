@@ -10,7 +10,7 @@ from conftest import containers, run, until
 from kills import Killer
 from magents import Fleet
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("agents")]
 
 SLEEP = ("--", "sh", "-c", "sleep 300")
 

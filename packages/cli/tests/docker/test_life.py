@@ -17,6 +17,9 @@ from .conftest import Box, docker
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
+# `doctor --fix` takes such an agent, and other tests run it as well: never at the same time.
+abandons = pytest.mark.xdist_group("agents")
+
 TALK = ("--", "sh", "-c", "echo run >>runs; echo hello from $MAGENTS_ID; exec sleep 300")
 SOON = 8
 """Seconds within which a container has ended; 0.3 on a quiet machine. Docker would kill it after 10."""
@@ -189,6 +192,7 @@ def test_twenty_at_once(docker_mode, project, magents, fleet, place, unique):
     assert states(fleet, *ids) == [""] * 20
 
 
+@abandons
 def test_its_labels_suffice_to_find_it_when_the_store_is_gone(agent, fleet, place, magents):
     make_work(agent.id)
     before = work_of(agent)
@@ -210,6 +214,7 @@ def test_its_labels_suffice_to_find_it_when_the_store_is_gone(agent, fleet, plac
     assert work_of(again) == before
 
 
+@abandons
 def test_containers_of_another_store_are_its_own_until_that_is_gone(agent, fleet, place, magents):
     elsewhere = {"MAGENTS_STATE": str(place.top / "elsewhere")}
     assert agent.id not in magents("list", **elsewhere).out

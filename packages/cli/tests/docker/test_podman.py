@@ -15,7 +15,7 @@ from magents import Fleet
 from . import engines
 from .conftest import Box, state
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("own")]
 
 SHIM = """#!/bin/sh
 export CONTAINERS_CONF={top}/containers.conf

@@ -72,6 +72,7 @@ def test_all_is_worked_off_by_itself(project):
     assert told[-1]["text"] == "done"
 
 
+@pytest.mark.slow
 def test_a_conflict_goes_back_to_its_agent(fleet, project):
     begin(project, *DIAMOND)
     told = auto(project, program=MENDS)
@@ -139,6 +140,7 @@ def test_what_is_not_whole_goes_back(project, program, said):
     assert statuses(project) == ["review"]
 
 
+@pytest.mark.slow
 def test_a_base_that_is_in_the_way_is_the_users(fleet, project):
     begin(project, task(1))
     (project / "README.md").write_text("open work\n")

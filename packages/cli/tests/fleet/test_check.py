@@ -132,6 +132,7 @@ def test_what_was_committed_for_it_is_told(fleet, project, agent):
         fleet.merge(agent, commit="more", check="test -f more.txt && exit 1")
 
 
+@pytest.mark.slow
 def test_it_takes_too_long(fleet, project, agent, monkeypatch, place):
     """Nor does anything that it has started stay."""
     monkeypatch.setenv("MAGENTS_CHECK_TIMEOUT", "1")

@@ -58,8 +58,6 @@ def test_a_diamond_whoever_is_killed(fleet, place, project, claude):
 
     diamond.whole(project, place.top)
     assert diamond.known(diamond.task_master(project, "list", "--json")) == ["done"] * 8
-    back = diamond.sent_back(fleet, project)
-    assert "change the same lines" in back and "`sh check.sh` failed" in back
     history = [entry.what for entry in fleet.context.store.history(fleet.find("task-4"))]
     assert any(what.startswith("was stuck: it has ended: exit code 137") for what in history)
 

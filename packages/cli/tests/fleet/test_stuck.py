@@ -61,6 +61,7 @@ def test_a_start_that_was_cut_short_is_none():
     assert presence(seen, Report()) == "alive"
 
 
+@pytest.mark.slow
 def test_a_person_who_takes_over_is_not_overruled(fleet, project):
     """What was left stays at review, also while its agent works again."""
     put(project, tagged(task(1)))

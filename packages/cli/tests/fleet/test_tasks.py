@@ -263,7 +263,7 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
         fleet.create(f"add-{n}", folder=str(listed), command=(
             "sh", "-c", f"task-master add-task --title=new-{n} --description=x && task-master set-status --id=1 --status=review",
         ))
-        for n in range(3)
+        for n in range(2)
     ]  # fmt: skip
     for _ in range(5):
         for id in ("2", "3"):
@@ -278,7 +278,7 @@ def test_many_writers_in_tmux_lose_nothing(fleet, listed):
         )
     found = file.read(str(listed)).tasks
     assert [t.title for t in found[:4]] == ["Base", "Left", "Right", "Join"]
-    assert sorted(t.title for t in found[4:]) == ["new-0", "new-1", "new-2"]
+    assert sorted(t.title for t in found[4:]) == ["new-0", "new-1"]
     assert [t.status for t in found[:4]] == ["review", "pending", "pending", "pending"]
     assert sorted(os.listdir(listed / ".taskmaster" / "tasks")) == ["tasks.json"]
     for agent in adds:

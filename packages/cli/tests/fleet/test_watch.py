@@ -55,6 +55,7 @@ def merge_what_is_done(fleet: Fleet, project: Path) -> bool:
     return set(statuses(project)) == {"done"}
 
 
+@pytest.mark.slow
 def test_the_list_is_worked_off_as_a_person_merges(fleet, project, watching):
     put(project, tagged(*DIAMOND))
     commit(project, "Plan")
@@ -68,6 +69,7 @@ def test_the_list_is_worked_off_as_a_person_merges(fleet, project, watching):
     assert told[-1]["event"] == "end" and told[-1]["text"] == "done"
 
 
+@pytest.mark.slow
 def test_what_fails_again_and_again_is_left(fleet, project, watching):
     put(project, tagged(task(1), task(2, "", 1), task(3, status="deferred")))
     child = watching("sh", "-c", "exit 3")
@@ -103,6 +105,7 @@ def test_a_creation_that_was_killed_is_taken_up_again(fleet, project, watching, 
     assert fleet.status(fleet.find("task-1")).state == "running"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_started_is_told_and_left(fleet, project, watching):
     put(project, tagged(task(1)))
     child = watching("/no/such/program")
@@ -155,6 +158,7 @@ def test_a_bar_on_a_terminal(fleet, project, tmux, until):
     assert os.path.isdir(fleet.find("task-2").workspace)
 
 
+@pytest.mark.slow
 def test_what_is_given_up_takes_nobodys_place(fleet, project):
     put(project, tagged(task(1, priority="high"), task(2)))
     commit(project, "Plan")

@@ -142,7 +142,7 @@ def test_a_server_that_dies_is_told_of_and_started_anew(env, project):
         agent.call("set_task_status", id="1", status="done")
         [server] = children(agent.child.pid, "node")
         os.kill(server, signal.SIGKILL)  # this one with nothing to do
-        until(lambda: not lives(server), 10)
+        until(lambda: not Path("/proc", str(server)).exists(), 10, "the relay to know that")
         agent.call("set_task_status", id="2", status="done")
     assert [t.status for t in file.read(str(project)).tasks] == ["done", "done"]
 

@@ -25,6 +25,7 @@ def claude(home: Path, url: str, *folders: Path) -> dict[str, str]:
     return {
         "HOME": str(home), "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": KEY,
         "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",  # a quarter of what its start takes
     }  # fmt: skip
 
 

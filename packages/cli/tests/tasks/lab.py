@@ -24,9 +24,10 @@ def tagged(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def put(root: Path, data: Any) -> Path:
-    """Write a project's list; the file."""
+    """Write a project's list; the file. Task Master is not to report to its makers: a third of what a call takes."""
     path = root / ".taskmaster" / "tasks" / "tasks.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    (root / ".taskmaster" / "config.json").write_text('{"global": {"anonymousTelemetry": false}}\n')
     path.write_text(data if isinstance(data, str) else json.dumps(data, indent=2))
     return path
 
