@@ -324,8 +324,9 @@ def to_column(value: object) -> object:
 
 def from_row(row: tuple[Any, ...]) -> Agent:
     """An agent from its row."""
-    fields = dict(zip(COLUMNS, row, strict=True))
-    fields["command"] = words(fields["command"])
-    fields["made_branch"] = bool(fields["made_branch"])
-    fields["unattended"] = bool(fields["unattended"])
-    return Agent(**fields)
+    agent = Agent(*row)
+    return agent._replace(
+        command=words(row[COLUMNS.index("command")]),
+        made_branch=bool(agent.made_branch),
+        unattended=bool(agent.unattended),
+    )

@@ -18,29 +18,29 @@ else:
 
         def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
             fields = tuple(space.get("__annotations__", ()))
+            defaults = {name: space[name] for name in fields if name in space}
             made = {
-                "_fields": fields, "_defaults": {name: space[name] for name in fields if name in space},
-                **space, "__slots__": (), "__match_args__": fields,
+                "_fields": fields, "_defaults": defaults, **space, "__slots__": (), "__match_args__": fields,
                 **{name: getter(at, "") for at, name in enumerate(fields)},
             }  # fmt: skip
             return super().__new__(cls, name, bases, made)
 
     class NamedTuple(tuple, metaclass=_Making):
-        """The base of a named tuple. Its module says `from __future__ import annotations`."""
+        """The base of a named tuple. Its module says `from __future__ import annotations`, and fields with a
+        default come last."""
 
         def __new__(cls, /, *values: Any, **named: Any) -> NamedTuple:
             """One of these: fields in order, by name, by default. Raises TypeError."""
-            if named or len(values) != len(cls._fields):
-                values += tuple(cls._value(name, named) for name in cls._fields[len(values) :])
-                if named or len(values) > len(cls._fields):
-                    raise TypeError(f"{cls.__name__}() got more than its fields: {', '.join(cls._fields)}")
+            lacking = cls._fields[len(values) :]
+            if lacking:
+                given = {**cls._defaults, **named} if named else cls._defaults
+                try:
+                    values += tuple(map(given.__getitem__, lacking))
+                except KeyError as error:
+                    raise TypeError(f"{cls.__name__}() is missing {error}") from None
+            if len(values) > len(cls._fields) or (named and not named.keys() <= set(lacking)):
+                raise TypeError(f"{cls.__name__}() got more than its fields: {', '.join(cls._fields)}")
             return tuple.__new__(cls, values)
-
-        @classmethod
-        def _value(cls, name: str, named: dict[str, Any]) -> Any:
-            if name not in named and name not in cls._defaults:
-                raise TypeError(f"{cls.__name__}() is missing `{name}`")
-            return named.pop(name) if name in named else cls._defaults[name]
 
         def __repr__(self) -> str:
             """As it would be made."""
@@ -56,4 +56,7 @@ else:
 
         def _replace(self, /, **changes: Any) -> NamedTuple:
             """The same but for these fields. Raises TypeError when it has no such field."""
-            return type(self)(**{**self._asdict(), **changes})
+            values = [changes.pop(name, value) for name, value in zip(self._fields, self, strict=True)]
+            if changes:
+                raise TypeError(f"{type(self).__name__} has no field {', '.join(changes)}")
+            return tuple.__new__(type(self), values)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from magents.runtimes.base import Sighting
 
+    Places = dict[tuple[str, str], Agent]
+    """Agents by the name of their runtime and their own folder."""
 
 STARTS = 60.0
 """Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
@@ -56,10 +58,11 @@ def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
     """What these agents do; by default all living ones, and whatever runs without a record."""
     chosen = context.store.live() if agents is None else agents
     seen = observe(chosen)
-    facts = with_screens(context, gather(context, chosen, seen))
+    places = placed(context, chosen)
+    facts = with_screens(context, gather(context, places, seen))
     views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
-        views += orphans(context, chosen, seen)
+        views += orphans(context, places, seen)
     return Look(views, seen.problems)
 
 
@@ -100,7 +103,12 @@ def at_once(jobs: Sequence[Callable[[], None]]) -> None:
         thread.join()
 
 
-def gather(context: Context, agents: Iterable[Agent], seen: Seen) -> list[status.Facts]:
+def placed(context: Context, agents: Iterable[Agent]) -> Places:
+    """Each agent by where it is."""
+    return {(agent.runtime, context.folder(agent)): agent for agent in agents}
+
+
+def gather(context: Context, places: Places, seen: Seen) -> list[status.Facts]:
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
         (name, sighting.label.get("folder", "")): sighting
@@ -109,11 +117,10 @@ def gather(context: Context, agents: Iterable[Agent], seen: Seen) -> list[status
     }
     machine = boot()
     facts = []
-    for agent in agents:
-        folder = context.folder(agent)
+    for (name, folder), agent in places.items():
         kind = context.harness(agent)
-        sighting = by_folder.get((agent.runtime, folder))
-        report = status.read(events.read(context.desk(agent).here), kind)
+        sighting = by_folder.get((name, folder))
+        report = status.read(events.read(context.runtime(agent).desk(folder).here), kind)
         facts.append(
             status.Facts(
                 agent,
@@ -161,9 +168,8 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
     return fact._replace(look=Signal("working")) if stirs else fact
 
 
-def orphans(context: Context, agents: Iterable[Agent], seen: Seen) -> list[View]:
+def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
     """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
-    known = {(agent.runtime, context.folder(agent)) for agent in agents}
     return [
         View(adopted(name, sighting), of_orphan(sighting), orphan=True)
         for name, found in seen.sightings.items()
@@ -226,14 +232,14 @@ def find(context: Context, id: str) -> Agent:
         return context.store.find(id)
     except NotFound:
         agents = context.store.live()
-        views = orphans(context, agents, observe(agents))
+        views = orphans(context, placed(context, agents), observe(agents))
         return pick(id, [view.agent for view in views], "magents list")
 
 
 def one(context: Context, agent: Agent) -> Status:
     """What one agent does; `agent` may be an older record of it, or an orphan."""
     if not agent.key:
-        views = orphans(context, [], observe([agent]))
+        views = orphans(context, {}, observe([agent]))
         return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
     return look(context, [context.store.get(agent.key)]).views[0].status
 
