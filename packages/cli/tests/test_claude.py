@@ -171,6 +171,25 @@ def test_it_resumes_its_conversation(agent, fleet, standin):
     assert any("4711" in said and "and now" in said for said in prompts(standin, before))
 
 
+def test_a_stop_waits_until_a_turn_is_written_down(claude_env, fleet, project, place, standin):
+    """It tells of a turn's end before it has written it down, and on a busy machine long before: here it is frozen."""
+    frozen, thawed = place.top / "frozen", place.top / "thawed"
+    once = f"mkdir {frozen} || exit 0; sleep 0.1; kill -STOP $PPID; sleep 1.5; touch {thawed}; kill -CONT $PPID"
+    settings = {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": once}]}]}}
+    (place.home / ".claude").mkdir(exist_ok=True)
+    (place.home / ".claude" / "settings.json").write_text(json.dumps(settings))
+    agent = fleet.create("work", folder=str(project), prompt="say remember the number 4711")
+    reaches(fleet, agent, "done")
+    fleet.stop(agent)
+    assert frozen.exists() and thawed.exists()
+    assert fleet.start(agent)
+    reaches(fleet, agent, "done", look=True)
+    before = len(standin.requests())
+    fleet.send(agent, "say and now")
+    reaches(fleet, agent, "done")
+    assert any("4711" in said and "and now" in said for said in prompts(standin, before))
+
+
 def test_a_start_before_anything_was_said(agent, fleet):
     fleet.stop(agent)
     assert fleet.start(agent)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 
+from magents import events, terminal
 from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
@@ -82,10 +83,14 @@ def bring_home(context: Context, agent: Agent) -> None:
 
 def let_it_save(context: Context, agent: Agent) -> None:
     """Wait until its harness has written down the turn that has just ended; else it would not resume it."""
-    saves = context.harness(agent).saves
-    if saves:
-        rest = (context.report(agent).at or 0) + saves - time.time()
-        time.sleep(rest if 0 < rest <= saves else 0)
+    harness = context.harness(agent)
+    if not harness.saves:
+        return
+    log = events.read(context.desk(agent).here)
+    last = next((event for event in reversed(log) if event.by == harness.name), None)
+    rest = last.at + harness.saves - time.time() if last else 0
+    if last and 0 < rest <= harness.saves:
+        terminal.wait(lambda: harness.saved(last), rest)
 
 
 def remove(context: Context, agent: Agent) -> Removed:

@@ -28,7 +28,7 @@ class Harness:
     erase: tuple[str, ...] = ()
     """Keys that delete a line of its input, for as long as it holds text; empty where that is not known."""
     saves: float = 0.0
-    """Seconds from the event that ends a turn until it has written the turn down, to resume from it later."""
+    """Seconds within which it has written a turn down, to resume from it later, after the event that ends it."""
 
     def __init__(self, private: bool = False) -> None:
         self.private = private
@@ -51,6 +51,10 @@ class Harness:
     def session(self, event: Event) -> str | None:
         """The harness's own name for the conversation, if this event tells it. Never raises."""
         return None
+
+    def saved(self, event: Event) -> bool:
+        """Whether the turn that this event ends has been written down. Never raises."""
+        return True
 
     def forgets(self, event: Event) -> bool:
         """Whether this event, as the first of a run, means that the conversation to go on with is not there."""

@@ -8,9 +8,12 @@ moments `look` reads the screen.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import time
 
+from magents import guarded
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line
 from magents.model import Event, Program, Signal, Start
@@ -19,6 +22,10 @@ WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionD
 WAITING = {"PermissionRequest", "Elicitation"}
 DONE = {"Stop", "StopFailure"}
 HOOKS = ("SessionStart", *sorted(WORKING), *sorted(WAITING), *sorted(DONE), "SessionEnd")
+UNSEEN = 0.4
+"""Seconds that it gets to write a turn down where that cannot be seen."""
+LONGEST_TURN = 4 << 20
+"""Bytes of a conversation's end in which its last turn is looked for."""
 
 CHOICE = re.compile(r"^\W*❯\s*\d+\. ", re.MULTILINE)
 DIM = re.compile(r"\x1b\[(?:0;)?2m")
@@ -34,7 +41,7 @@ class Claude(Harness):
     keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     takes_prompt = frozenset({"UserPromptSubmit"})
     erase = ("C-u",)
-    saves = 0.3  # seen: 0.06 to 0.13, and lost when it is ended before
+    saves = 3.0  # seen: 0.03 to 0.4, more on a busy machine, and lost when it is ended before
 
     def start(self, start: Start) -> Program:
         """`claude`, its hooks in a settings file of the agent's own folder."""
@@ -80,6 +87,22 @@ class Claude(Harness):
             found = field(event.data, "session_id")
             return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
         return None
+
+    def saved(self, event: Event) -> bool:
+        """It writes to the conversation's file when its hooks have run, of a first turn first the least part. In a
+        container nobody sees that file."""
+        if event.name not in DONE:
+            return True
+        if self.private:
+            return time.time() - event.at > UNSEEN
+        path = field(event.data, "transcript_path", 4096) or ""
+        try:
+            written = os.stat(path).st_mtime > event.at
+        except (OSError, ValueError):
+            return False
+        prompt = f'"promptId":"{field(event.data, "prompt_id")}"'.encode()
+        _, found, after = guarded.read(path, LONGEST_TURN).rpartition(prompt)
+        return written and bool(found) and b'"type":"assistant"' in after
 
     def forgets(self, event: Event) -> bool:
         """Asked to resume what it has not written down, it ends at once, and that is all it tells."""
