@@ -208,7 +208,7 @@ def test_a_tmux_that_does_not_answer_delays_nobody(box):
 
 def test_events_are_in_the_log(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1")
-    assert "the container of web is up" in running.logs()
+    until(lambda: "the container of web is up" in running.logs(), 30, "its start", shown=running.logs)
     open_terminal(running, "web", "exit 5")
     until(lambda: '"name":"exit"' in running.logs(), 30, "the event", shown=running.logs)
 

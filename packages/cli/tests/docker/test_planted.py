@@ -198,7 +198,7 @@ HOOKS = (
 
 def test_hooks(agent, box, host, suffer):
     box.sh(planted(host) + f"mkdir -p .git/hooks; for name in {HOOKS}; do cp .git/trap .git/hooks/$name; done;"
-           "echo new >new.txt; git add new.txt; git commit -qm New; echo more >>README.md")  # fmt: skip
+           "echo new >new.txt; git add new.txt; git commit -qm New; echo more >>README.md; touch src/app.py")  # fmt: skip
     armed(agent, host, "status")
     failed = {line: done.err for line, done in suffer().items() if done.code and "doctor" not in line}
     assert failed == {}, "what is planted keeps nobody from anything"
