@@ -146,15 +146,19 @@ class Terminal:
                 return Closed(shown, int(pid or 0))
         return Closed("", 0)
 
-    def panes(self) -> list[Pane]:
-        """Every agent's terminal, in one look. Empty where no server runs; raises if it cannot be asked."""
+    def panes(self, meanwhile: Callable[[], None] | None = None) -> list[Pane]:
+        """Every agent's terminal, in one look. Empty where no server runs; raises if it cannot be asked.
+
+        `meanwhile` is called once, while tmux is at it.
+        """
         form = "\t".join((
             "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
             "#{@magents_agent}", "#{@magents}",
         ))  # fmt: skip
         for _ in range(50):
+            aside, meanwhile = meanwhile, None
             try:
-                listed = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", form)
+                listed = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", form, meanwhile=aside)
             except CommandFailed as error:
                 if not silent(error):
                     raise

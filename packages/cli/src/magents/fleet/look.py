@@ -57,24 +57,28 @@ class Seen(NamedTuple):
 def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
     """What these agents do; by default all living ones, and whatever runs without a record."""
     chosen = context.store.live() if agents is None else agents
-    seen = observe(chosen)
     places = placed(context, chosen)
-    facts = with_screens(context, gather(context, places, seen))
+    logs = Logs(context)
+    seen = observe(chosen, lambda: logs.read(places))
+    facts = with_screens(context, gather(context, places, seen, logs))
     views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
         views += orphans(context, places, seen)
     return Look(views, seen.problems)
 
 
-def observe(agents: Iterable[Agent]) -> Seen:
-    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
+def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
+    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans.
+
+    `meanwhile` may be called while they are asked.
+    """
     used = {agent.runtime for agent in agents}
     names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
     answers: dict[str, list[Sighting] | MagentsError] = {}
 
     def ask(name: str) -> None:
         try:
-            answers[name] = runtimes.runtime(name).observe()
+            answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
         except MagentsError as error:
             answers[name] = error
 
@@ -108,7 +112,29 @@ def placed(context: Context, agents: Iterable[Agent]) -> Places:
     return {(agent.runtime, context.folder(agent)): agent for agent in agents}
 
 
-def gather(context: Context, places: Places, seen: Seen) -> list[status.Facts]:
+class Logs:
+    """What the agents' logs say."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reports: dict[tuple[str, str], status.Report] = {}
+
+    def read(self, places: Places) -> None:
+        """Read those of all of them."""
+        for (name, folder), agent in places.items():
+            log = events.read(runtimes.runtime(name).desk(folder).here)
+            self._reports[name, folder] = status.read(log, self._context.harness(agent))
+
+    def report(self, name: str, folder: str, agent: Agent, alive: bool) -> status.Report:
+        """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
+        (again): the wrapper tells of it before it can be seen."""
+        found = self._reports.get((name, folder))
+        if found is None or not (alive or found.ended):
+            self.read({(name, folder): agent})
+        return self._reports[name, folder]
+
+
+def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[status.Facts]:
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
         (name, sighting.label.get("folder", "")): sighting
@@ -120,7 +146,7 @@ def gather(context: Context, places: Places, seen: Seen) -> list[status.Facts]:
     for (name, folder), agent in places.items():
         kind = context.harness(agent)
         sighting = by_folder.get((name, folder))
-        report = status.read(events.read(context.runtime(agent).desk(folder).here), kind)
+        report = logs.report(name, folder, agent, bool(sighting and sighting.alive))
         facts.append(
             status.Facts(
                 agent,

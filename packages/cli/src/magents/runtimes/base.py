@@ -113,8 +113,11 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self) -> list[Sighting]:
-        """Every agent of ours, in one look. Raises if it cannot look."""
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+        """Every agent of ours, in one look. Raises if it cannot look.
+
+        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
+        """
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,

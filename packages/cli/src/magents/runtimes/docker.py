@@ -224,7 +224,7 @@ class Docker:
         named = "DOCKER_HOST" in os.environ or "DOCKER_CONTEXT" in os.environ
         return named or any(map(os.path.exists, (*places, elsewhere)))
 
-    def observe(self) -> list[Sighting]:
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
         """All containers with our label, in one call."""
         return [self._sighting(row) for row in self._ours()]
 

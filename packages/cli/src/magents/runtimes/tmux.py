@@ -114,9 +114,10 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self) -> list[Sighting]:
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
         """All panes with our label, in one call."""
-        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in self.terminal.panes()]
+        panes = self.terminal.panes(meanwhile)
+        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """All of them, in one call."""
@@ -153,7 +154,10 @@ def end_marked(line: str, spared: int) -> None:
     """End every process with that line in its environment but the process `spared`, firmly if need be."""
 
     def gone() -> bool:
-        found[:] = [pid for pid in process.marked(line) if pid != spared]
+        # Those that were found before come first: to look at all processes takes far longer.
+        found[:] = [pid for pid in found if process.carries(pid, line)]
+        if not found:
+            found[:] = [pid for pid in process.marked(line) if pid != spared]
         return not found
 
     found: list[int] = []
