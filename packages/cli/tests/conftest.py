@@ -35,8 +35,9 @@ ENGINE = os.environ.get("DOCKER_HOST", "")
 
 
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=100 if os.environ.get("CI") == "true" else 25,
+)  # fmt: skip
 hypothesis.settings.load_profile("patient")  # a machine that is busy is no defect
 
 SHARED = "engine"
@@ -54,9 +55,10 @@ def group_of(item: pytest.Item) -> str:
     return named.args[0] if named else SHARED if item.get_closest_marker(SHARED) else ""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """More than there are processors, for half of the time tests wait for what they have started."""
-    return 2 * (os.cpu_count() or 1)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many as there are processors; twice that with slow tests, which for half of their time wait for what they
+    have started, and three of which have an engine's groups to themselves."""
+    return (1 if "not slow" in config.option.markexpr else 2) * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
