@@ -16,13 +16,21 @@ from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 HISTORY = 50_000
 """Lines of scroll-back an agent's terminal keeps."""
 
 MARK = "MAGENTS_FOLDER"
 """The environment variable by which all that an agent has started is known; its value is its folder."""
+
+PREFIX = "magents-"
+"""What the names of agents' sessions begin with."""
+FORM = "\t".join((
+    "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
+    "#{@magents_agent}", "#{@magents}",
+))  # fmt: skip
+"""A line for each pane; see `parse`."""
 
 NO_SERVER = ("no server running", "No such file or directory")
 # A server that is just ending or has just ended says one of these; asking again tells the truth.
@@ -151,14 +159,18 @@ class Terminal:
 
         `meanwhile` is called once, while tmux is at it.
         """
-        form = "\t".join((
-            "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
-            "#{@magents_agent}", "#{@magents}",
-        ))  # fmt: skip
+        agents = ("list-panes", "-a", "-f", "#{@magents_agent}", "-F", FORM)
+        sessions = ("list-sessions", "-f", "#{@magents}", "-F", "#{session_name}")
         for _ in range(50):
             aside, meanwhile = meanwhile, None
             try:
-                listed = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", form, meanwhile=aside)
+                rows = self.run(*agents, ";", *sessions, meanwhile=aside).text.splitlines()
+                found = {pane.id: pane for row in rows if (pane := parse(row))}
+                # Of a session that is without its agent's pane all else is asked only now, since it is rare.
+                names = (row.removeprefix(PREFIX) for row in rows if row.startswith(PREFIX) and "\t" not in row)
+                if any(name not in found for name in names):
+                    rows = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", FORM).text.splitlines()
+                    found = {pane.id: pane for row in rows if (pane := parse(row))} | found
             except CommandFailed as error:
                 if not silent(error):
                     raise
@@ -166,7 +178,7 @@ class Terminal:
                     return []
                 time.sleep(0.02)
             else:
-                return by_session(pane for row in listed.text.splitlines() if (pane := parse(row)))
+                return list(found.values())
         raise MagentsError("tmux does not answer: its server seems to be ending.", "Try again.")
 
     def screen(self, id: str, *, history: int = 0, styled: bool = False) -> str:
@@ -237,24 +249,15 @@ def silent(error: CommandFailed) -> bool:
 
 
 def parse(row: str) -> Pane | None:
-    """A pane from its line."""
+    """A pane from its line, as `FORM` has it; None for anything else."""
     fields = row.split("\t", 7)
-    if len(fields) != 8 or not fields[0].startswith("magents-"):
+    if len(fields) != 8 or not fields[0].startswith(PREFIX) or not fields[7]:
         return None
     name, pane, pid, dead, active, server, agent, label = fields
-    id = name.removeprefix("magents-")
+    id = name.removeprefix(PREFIX)
     if not agent:
         return Pane(id, "", 0, True, 0.0, label, int(server))
     return Pane(id, pane, int(pid or 0), dead == "1", float(active or 0), label, int(server))
-
-
-def by_session(panes: Iterable[Pane]) -> list[Pane]:
-    """One pane for each session: its agent's, or one that says that this has been closed."""
-    found: dict[str, Pane] = {}
-    for pane in panes:
-        if pane.pane or pane.id not in found:
-            found[pane.id] = pane
-    return list(found.values())
 
 
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:

@@ -181,6 +181,19 @@ def test_a_killed_session(fleet, agent, tmux, place):
     becomes(fleet, agent, "running")
 
 
+def test_a_closed_window(fleet, agent, tmux, place, project):
+    """Its session is still there, with windows of the user's own."""
+    other = fleet.create("two", folder=str(project), command=("sleep", "300"))
+    tmux("new-window", "-d", "-t", "=magents-one:", "sleep 300")
+    tmux("kill-window", "-t", "=magents-one:agent")
+    becomes(fleet, agent, "failed")
+    becomes(fleet, other, "running")
+    assert [view.orphan for view in fleet.list().views] == [False, False]
+    assert fleet.start(agent) is True
+    becomes(fleet, agent, "running")
+    assert fleet.list().problems == []
+
+
 def test_a_killed_program(fleet, agent, place):
     pid = next(pid for pid, command in leaked(place) if command.startswith("sleep 300"))
     os.kill(pid, signal.SIGKILL)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 
-from magents import events, terminal
 from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
@@ -86,6 +85,8 @@ def let_it_save(context: Context, agent: Agent) -> None:
     harness = context.harness(agent)
     if not harness.saves:
         return
+    from magents import events, terminal
+
     log = events.read(context.desk(agent).here)
     last = next((event for event in reversed(log) if event.by == harness.name), None)
     rest = last.at + harness.saves - time.time() if last else 0
