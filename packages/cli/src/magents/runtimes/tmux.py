@@ -102,8 +102,15 @@ class Tmux:
         A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
         the mark, too, where the agent's own shell has started it.
         """
-        closed = self.terminal.close(agent.id, folder, meanwhile)
-        end_marked(f"{MARK}={folder}", spared=closed.server)
+        mark, seen = f"{MARK}={folder}", list[int]()
+
+        def aside() -> None:
+            if meanwhile:
+                meanwhile()
+            seen.extend(process.marked(mark))
+
+        closed = self.terminal.close(agent.id, folder, aside)
+        end_marked(mark, seen, spared=closed.server)
         return closed.shown
 
     def remove(self, agent: Agent, folder: str) -> str:
@@ -150,17 +157,20 @@ def owned(pane: Pane, agent: Agent, folder: str) -> bool:
     return pane.id == agent.id and parse(pane.label).get("folder") == folder
 
 
-def end_marked(line: str, spared: int) -> None:
-    """End every process with that line in its environment but the process `spared`, firmly if need be."""
+def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
+    """End every process with that line in its environment but the process `spared`, firmly if need be.
+
+    `seen`: those that had it a moment ago.
+    """
+    found = list(seen)
 
     def gone() -> bool:
         # Those that were found before come first: to look at all processes takes far longer.
-        found[:] = [pid for pid in found if process.carries(pid, line)]
+        found[:] = [pid for pid in found if pid != spared and process.carries(pid, line)]
         if not found:
             found[:] = [pid for pid in process.marked(line) if pid != spared]
         return not found
 
-    found: list[int] = []
     for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if number:
             for pid in found:
