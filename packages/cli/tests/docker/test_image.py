@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import standin
+from magents import events
 from magents import image as images
 from magents.errors import MagentsError, Missing, UsageError
 from standin import homes
@@ -211,6 +212,17 @@ def test_events_are_in_the_log(box, until):
     until(lambda: "the container of web is up" in running.logs(), 30, "its start", shown=running.logs)
     open_terminal(running, "web", "exit 5")
     until(lambda: '"name":"exit"' in running.logs(), 30, "the event", shown=running.logs)
+
+
+def test_a_launch_that_was_told_before_it_looked_is_in_the_log(box, until, tmp_path):
+    """The host tells of it as soon as the container runs; what was told of earlier ones is not told again."""
+    tmp_path.chmod(0o777)
+    events.write(str(tmp_path), "launch", "an earlier one")
+    events.write(str(tmp_path), "launch", "this one")
+    (tmp_path / "events.jsonl").chmod(0o666)
+    running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-v", f"{tmp_path}:/agent")
+    until(lambda: "this one" in running.logs(), 30, "the launch", shown=running.logs)
+    assert "earlier" not in running.logs()
 
 
 def test_start_sh_runs_and_its_crash_is_told(box, until, tmp_path):
