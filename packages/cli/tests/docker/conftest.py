@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from conftest import Place, git, use_engine
+from conftest import Place, git, until, use_engine
 from magents import Fleet
 from magents import image as images
 from magents.model import Agent
@@ -62,8 +62,9 @@ class Box(NamedTuple):
         return docker(*words, code=code, timeout=seconds)
 
     def health(self) -> dict[str, Any]:
-        """What /health says, whatever the code."""
-        return dict(json.loads(self.sh("curl -sS http://localhost:3000/health")))
+        """What /health says, whatever the code; it answers soon after the start."""
+        asked = "curl -sS http://localhost:3000/health 2>/dev/null"
+        return dict(json.loads(until(lambda: self.sh(asked, code=None), 30, "an answer", shown=self.logs)))
 
     def logs(self) -> str:
         return subprocess.run(
