@@ -180,8 +180,10 @@ def test_a_stop_waits_until_a_turn_is_written_down(claude_env, fleet, project, p
     (place.home / ".claude" / "settings.json").write_text(json.dumps(settings))
     agent = fleet.create("work", folder=str(project), prompt="say remember the number 4711")
     reaches(fleet, agent, "done")
+    last = events.read(fleet.context.desk(agent).here)[-1]
+    early = fleet.context.harness(agent).saved(last)  # it can be quicker than the hook that freezes it
     fleet.stop(agent)
-    assert frozen.exists() and thawed.exists()
+    assert frozen.exists() and (early or thawed.exists())
     assert fleet.start(agent)
     reaches(fleet, agent, "done", look=True)
     before = len(standin.requests())

@@ -230,6 +230,7 @@ def test_start_sh_is_its_loop_and_its_crash_is_told(new, magents, tmp_path):
     (tmp_path / "start.sh").write_text(
         "while [ ! -e /workspace/crash ]; do echo round $((n = n + 1)); sleep 0.2; done\nexit 7\n"
     )
+    until(lambda: "tail -f /dev/null" in box.sh("ps -eo args"), what="its first start, without one, to be over")
     docker("cp", tmp_path / "start.sh", f"{box.name}:/agent/start.sh")
     magents("stop", id)
     magents("start", id)
