@@ -96,6 +96,15 @@ def free(wanted: str, taken: Container[str]) -> str:
         number += 1
 
 
+PREFIX = "magents-"
+"""What the names of agents' sessions and containers begin with."""
+
+
 def session(id: str) -> str:
     """What an agent's tmux session is called, and its container."""
-    return f"magents-{id}"
+    return PREFIX + id
+
+
+def of_session(name: str) -> str | None:
+    """The id of the agent whose session or container is called so; None for anything else's."""
+    return name.removeprefix(PREFIX) if name.startswith(PREFIX) else None

@@ -499,7 +499,7 @@ def proc_ids() -> list[int]:
 
 def carries(pid: int, mark: str) -> bool:
     """Whether a process started with the environment line `mark`; a zombie does not count."""
-    said = b""
+    line, said = os.fsencode(mark), b""
     try:
         handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)  # half of what a file object takes
         try:
@@ -509,4 +509,4 @@ def carries(pid: int, mark: str) -> bool:
             os.close(handle)
     except OSError:
         return False
-    return os.fsencode(mark) in said and os.fsencode(mark) in said.split(b"\0")
+    return line in said and line in said.split(b"\0")

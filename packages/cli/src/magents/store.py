@@ -326,7 +326,7 @@ def from_row(row: tuple[Any, ...]) -> Agent:
     """An agent from its row."""
     agent = Agent(*row)
     return agent._replace(
-        command=words(row[COLUMNS.index("command")]),
+        command=words(str(agent.command)),  # a tuple only from here on
         made_branch=bool(agent.made_branch),
         unattended=bool(agent.unattended),
     )

@@ -11,7 +11,7 @@ import time
 
 from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
-from magents.names import session
+from magents.names import of_session, session
 from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -24,8 +24,6 @@ HISTORY = 50_000
 MARK = "MAGENTS_FOLDER"
 """The environment variable by which all that an agent has started is known; its value is its folder."""
 
-PREFIX = "magents-"
-"""What the names of agents' sessions begin with."""
 FORM = "\t".join((
     "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
     "#{@magents_agent}", "#{@magents}",
@@ -159,27 +157,28 @@ class Terminal:
 
         `meanwhile` is called once, while tmux is at it.
         """
-        agents = ("list-panes", "-a", "-f", "#{@magents_agent}", "-F", FORM)
-        sessions = ("list-sessions", "-f", "#{@magents}", "-F", "#{session_name}")
         for _ in range(50):
             aside, meanwhile = meanwhile, None
             try:
-                rows = self.run(*agents, ";", *sessions, meanwhile=aside).text.splitlines()
-                found = {pane.id: pane for row in rows if (pane := parse(row))}
-                # Of a session that is without its agent's pane all else is asked only now, since it is rare.
-                names = (row.removeprefix(PREFIX) for row in rows if row.startswith(PREFIX) and "\t" not in row)
-                if any(name not in found for name in names):
-                    rows = self.run("list-panes", "-a", "-f", "#{@magents}", "-F", FORM).text.splitlines()
-                    found = {pane.id: pane for row in rows if (pane := parse(row))} | found
+                return list(self._panes(aside).values())
             except CommandFailed as error:
                 if not silent(error):
                     raise
                 if not any(word in error.stderr for word in ENDING):
                     return []
                 time.sleep(0.02)
-            else:
-                return list(found.values())
         raise MagentsError("tmux does not answer: its server seems to be ending.", "Try again.")
+
+    def _panes(self, meanwhile: Callable[[], None] | None) -> dict[str, Pane]:
+        """One pane for each session, by the agent's id: its agent's, or one that says that this has been closed."""
+        panes = ("list-panes", "-a", "-F", FORM, "-f")
+        sessions = ("list-sessions", "-F", "#{session_name}", "-f", "#{@magents}")
+        rows = self.run(*panes, "#{@magents_agent}", ";", *sessions, meanwhile=meanwhile).text.splitlines()
+        found = by_id(rows)
+        if all(id in found for row in rows if (id := of_session(row)) and "\t" not in row):
+            return found
+        # A session without its agent's pane is rare, so that only now all of them are asked for.
+        return by_id(self.run(*panes, "#{@magents}").text.splitlines()) | found
 
     def screen(self, id: str, *, history: int = 0, styled: bool = False) -> str:
         """What the agent's terminal shows, with up to `history` lines of what has scrolled away."""
@@ -204,8 +203,8 @@ class Terminal:
 
     def paste(self, id: str, text: str) -> None:
         """Put text into the program's input as a paste, so that its newlines do not send it."""
-        target = f"={session(id)}:agent"
-        name = f"magents-{id}"
+        name = session(id)
+        target = f"={name}:agent"
         self.run("load-buffer", "-b", name, "-", stdin=text.encode("utf-8", "surrogateescape"))
         self.run("paste-buffer", "-d", "-p", "-r", "-b", name, "-t", target)
 
@@ -251,13 +250,18 @@ def silent(error: CommandFailed) -> bool:
 def parse(row: str) -> Pane | None:
     """A pane from its line, as `FORM` has it; None for anything else."""
     fields = row.split("\t", 7)
-    if len(fields) != 8 or not fields[0].startswith(PREFIX) or not fields[7]:
+    id = of_session(fields[0])
+    if len(fields) != 8 or not id or not fields[7]:
         return None
-    name, pane, pid, dead, active, server, agent, label = fields
-    id = name.removeprefix(PREFIX)
+    _, pane, pid, dead, active, server, agent, label = fields
     if not agent:
         return Pane(id, "", 0, True, 0.0, label, int(server))
     return Pane(id, pane, int(pid or 0), dead == "1", float(active or 0), label, int(server))
+
+
+def by_id(rows: Sequence[str]) -> dict[str, Pane]:
+    """The panes on these lines, the last one of each session."""
+    return {pane.id: pane for row in rows if (pane := parse(row))}
 
 
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:

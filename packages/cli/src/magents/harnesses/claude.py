@@ -97,12 +97,13 @@ class Claude(Harness):
             return time.time() - event.at > UNSEEN
         path = field(event.data, "transcript_path", 4096) or ""
         try:
-            written = os.stat(path).st_mtime > event.at
+            if os.stat(path).st_mtime <= event.at:
+                return False
         except (OSError, ValueError):
             return False
         prompt = f'"promptId":"{field(event.data, "prompt_id")}"'.encode()
         _, found, after = guarded.read(path, LONGEST_TURN).rpartition(prompt)
-        return written and bool(found) and b'"type":"assistant"' in after
+        return bool(found) and b'"type":"assistant"' in after
 
     def forgets(self, event: Event) -> bool:
         """Asked to resume what it has not written down, it ends at once, and that is all it tells."""

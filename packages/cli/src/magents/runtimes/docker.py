@@ -14,7 +14,7 @@ import time
 from magents import config, events, guarded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.model import Problem
-from magents.names import session
+from magents.names import of_session, session
 from magents.runtimes import container, still
 from magents.runtimes.base import Desk, Launch, Sighting, files
 from magents.runtimes.container import SHARE
@@ -236,7 +236,7 @@ class Docker:
 
     def _sighting(self, seen: Container) -> Sighting:
         """What is seen of an agent. A container without our label is a service of somebody's compose file."""
-        id = seen.label.get("id") or seen.name.removeprefix("magents-")
+        id = seen.label.get("id") or of_session(seen.name) or seen.name
         if seen.state in ("running", "paused"):
             note = "its container is paused" if seen.state == "paused" else ""
             note = "its container is unhealthy" if "(unhealthy)" in seen.status else note
