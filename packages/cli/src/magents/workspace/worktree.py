@@ -254,7 +254,15 @@ SWEPT = 5.0
 """Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
 FORGOTTEN = "magents-trash-"
 TRASH = ".magents-trash-"
-SWEEP = """trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac"""
+SWEEP = r"""
+trap '' HUP INT
+rm -rf -- "$1"/.magents-trash-* || {
+    find "$1"/.magents-trash-* -type d ! -perm -700 -exec chmod u+rwx {} \;
+    rm -rf -- "$1"/.magents-trash-*
+}
+case $1 in *-agents) rmdir -- "$1" ;; esac
+"""
+"""Folders that may not be written, such as those of Go's modules, are made so first; most have none."""
 
 
 def sweep(parent: str) -> None:
@@ -265,8 +273,28 @@ def sweep(parent: str) -> None:
 
 
 def discard(folder: str) -> None:
-    """Delete a folder with all that is in it, following no link. Raises OSError. For small ones; another
-    command may be deleting it at the same time."""
+    """Delete a folder with all that is in it, also what may not be written, following no link. Raises OSError.
+    For small ones; another command may be deleting it at the same time."""
+    try:
+        delete(folder)
+    except OSError:
+        unlock(folder)
+        delete(folder)
+
+
+def unlock(folder: str) -> None:
+    """Let what is in a folder be read and deleted, as far as that is for us to say."""
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
+    for place, folders, _ in os.walk(folder):
+        for full in (os.path.join(place, name) for name in folders):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(full):
+                    os.chmod(full, 0o700)
+
+
+def delete(folder: str) -> None:
+    """`discard`, where that is allowed."""
     for place, folders, files in os.walk(folder, topdown=False):
         for name in [*files, *folders]:
             full = os.path.join(place, name)
