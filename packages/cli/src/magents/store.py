@@ -54,8 +54,19 @@ class Entry(NamedTuple):
     what: str
 
 
+class Connection(sqlite3.Connection):
+    """SQLite's own, which closes itself when nothing refers to it any more; since Python 3.13 that is warned of."""
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except sqlite3.ProgrammingError:  # it could not be opened
+            pass
+
+
 class Store:
-    """The records of all agents of this user. Opens its file at the first use; safe between processes."""
+    """The records of all agents of this user. Opens its file at the first use, and closes it when the store is
+    not referred to any more; safe between processes."""
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = folder or paths.state()
@@ -81,7 +92,9 @@ class Store:
 
     def _open(self) -> sqlite3.Connection:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        file = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        file = sqlite3.connect(
+            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=Connection
+        )  # fmt: skip
         if (version := version_of(file)) < VERSION:
             if version == 0:
                 to_wal(file)
