@@ -108,14 +108,15 @@ def files(workspace: str, base: str, base_commit: str) -> list[Change]:
 
 
 def numbered(raw: bytes) -> list[Change]:
-    """The files of a diff that was made with the options `NUMBERS`."""
-    rows = (row.split("\t", 2) for row in os.fsdecode(raw).split("\0") if row)
-    return [Change(path, number(added), number(deleted)) for added, deleted, path in rows]
+    """The files of a diff that was made with the options `NUMBERS`. A row that is none is passed over: an agent can
+    have written it."""
+    rows = (row.split("\t", 2) for row in os.fsdecode(raw).split("\0"))
+    return [Change(row[2], number(row[0]), number(row[1])) for row in rows if len(row) == 3]
 
 
 def number(text: str) -> int | None:
     """A count of `git diff --numstat`, which has `-` for binary files."""
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def summary(workspace: str, base: str, base_commit: str) -> Summary:

@@ -15,7 +15,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from magents import process
+from magents import bounded, process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
@@ -35,6 +35,8 @@ ANSWER = 300.0
 """Seconds that an answer from inside may take."""
 GLANCE = 20
 """Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a filter."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""How long an answer in JSON may be: it can name every file of a large project."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -263,7 +265,7 @@ class Clone(NamedTuple):
     def _json(self, words: Sequence[str], verb: str, **arguments: object) -> Any:
         """What was answered inside; None where that is no JSON."""
         try:
-            return json.loads(self._ask(words, verb, **arguments))
+            return bounded.loads(self._ask(words, verb, **arguments), MAX_ANSWER_BYTES)
         except ValueError:
             return None
 
@@ -278,7 +280,7 @@ class Clone(NamedTuple):
 def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
     """The error that was told from inside, or one that shows what was said instead."""
     try:
-        told = json.loads(done.stderr)
+        told = bounded.loads(done.stderr)
         message, hint = plain(str(told["message"]))[:4000], one_line(str(told["hint"]), 400)
     except (ValueError, TypeError, KeyError):
         last = plain(done.stderr).strip()[-2000:]
@@ -289,4 +291,4 @@ def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
 def whole(said: object, name: str) -> int:
     """A number in an answer; 0 where there is none."""
     found = said.get(name) if isinstance(said, dict) else None
-    return found if isinstance(found, int) and found >= 0 else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else 0
