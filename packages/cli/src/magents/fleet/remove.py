@@ -152,8 +152,10 @@ def forget(context: Context, agent: Agent) -> None:
 
 
 def finish_removal(context: Context, agent: Agent) -> Agent:
-    """Remove what is pinned. Where a killed command did not get to pin it, that comes first."""
+    """Remove what is pinned. Where a killed command did not get to pin it, that comes first; nothing of the agent
+    runs then that could hold it up."""
     if not agent.pin:
+        context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
         agent = context.store.update(agent, pin=context.workspace(agent).pin()[0])
     if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
         context.runtime(agent).remove(agent, context.folder(agent))

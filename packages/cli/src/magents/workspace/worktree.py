@@ -288,6 +288,8 @@ def discard(folder: str) -> None:
     try:
         delete(folder)
     except OSError:
+        if os.path.islink(folder):  # its rights are those of where it leads
+            raise
         unlock(folder)
         delete(folder)
 
