@@ -36,9 +36,11 @@ def git(
     timeout: float = 600,
     keep: Sequence[int] = (),
     hint: str = "",
+    target: BinaryIO | None = None,
 ) -> process.Result:
     """Run git in the folder `where`. Raises as `process.run` does."""
-    return run(command(where, *args), env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint)
+    words = command(where, *args)
+    return run(words, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
 
 
 def run(words: Sequence[str], **options: Any) -> process.Result:

@@ -25,6 +25,7 @@ from magents.workspace.git import git
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from magents.model import Agent
     from magents.process import Feeding, Running
@@ -59,8 +60,8 @@ class Workspace(Protocol):
     def renew(self) -> None:
         """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
 
-    def diff(self, *options: str) -> bytes:
-        """`git diff` of all that it changed since its base, untracked files too."""
+    def diff(self, target: BinaryIO, *options: str) -> None:
+        """Write to an empty file: `git diff` of all that it changed since its base, untracked files too."""
 
     def files(self) -> list[Change]:
         """The changed files with their numbers of lines."""
@@ -152,17 +153,18 @@ class Clone(NamedTuple):
             with self.reach() as words:
                 self._ask(words, "renew", name=name, commit=commit)
 
-    def diff(self, *options: str) -> bytes:
+    def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked inside, after its commits were brought home."""
         with self.reach() as words:
             self._bring_home(words)
-            return self._ask(words, "diff", start=self._start(), options=list(options))
+            self._ask(words, "diff", target=target, start=self._start(), options=list(options))
 
     def files(self) -> list[Change]:
         """Asked inside."""
         from magents.workspace import changes
 
-        return changes.numbered(self.diff(*changes.NUMBERS))
+        raw = changes.held(lambda target: self.diff(target, *changes.NUMBERS), changes.MOST_NUMBERS)
+        return changes.numbered(raw)
 
     def summary(self) -> Summary:
         """Commits as of the last collection, files asked inside."""
@@ -262,16 +264,18 @@ class Clone(NamedTuple):
             self._ask(words, "fill", pin=oid)
         return restore.Restored(meta, "")
 
-    def _json(self, words: Sequence[str], verb: str, **arguments: object) -> Any:
+    def _json(self, words: Sequence[str], verb: str, **arguments: Any) -> Any:
         """What was answered inside; None where that is no JSON."""
         try:
             return bounded.loads(self._ask(words, verb, **arguments), MAX_ANSWER_BYTES)
         except ValueError:
             return None
 
-    def _ask(self, words: Sequence[str], verb: str, **arguments: object) -> bytes:
-        """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
-        done = process.run([*words, INSIDE, verb, json.dumps(arguments)], timeout=ANSWER, ok=None)
+    def _ask(self, words: Sequence[str], verb: str, *, target: BinaryIO | None = None, **arguments: Any) -> bytes:
+        """Run a verb of `inside.py` where the agent is; its answer, which goes to `target` if given. Raises
+        MagentsError."""
+        argv = [*words, INSIDE, verb, json.dumps(arguments)]
+        done = process.run(argv, timeout=ANSWER, ok=None, target=target)
         if done.code == 0:
             return done.raw
         raise refusal(self.agent.id, verb, done)

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from magents.model import Agent
     from magents.process import Feeding
@@ -60,11 +61,13 @@ class Worktree(NamedTuple):
     def renew(self) -> None:
         """Nothing: it is the project's own branch."""
 
-    def diff(self, *options: str) -> bytes:
+    def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked of git right there."""
         from magents.workspace import changes
 
-        return changes.diff(self.agent.workspace, self.agent.base, self.agent.base_commit, *options)
+        agent = self.agent
+        start = changes.fork(agent.workspace, agent.base, agent.base_commit)
+        changes.since(target, agent.workspace, start, *options)
 
     def files(self) -> list[Change]:
         """Asked of git right there."""
