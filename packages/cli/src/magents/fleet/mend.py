@@ -8,7 +8,7 @@ import time
 
 from magents import config, names, process, runtimes
 from magents.errors import Conflict, NotFound
-from magents.fleet import recover
+from magents.fleet import create, recover
 from magents.model import Agent
 from magents.store import UNSETTLED
 from magents.text import one_line
