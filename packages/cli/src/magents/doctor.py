@@ -56,7 +56,7 @@ def fix(fleet: Fleet) -> list[str]:
     Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
     find a worktree again that was moved together with its project.
     """
-    done = list(fleet.mend())
+    done = list(fleet.mend(again=True))
     for view in fleet.list().views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue

@@ -200,6 +200,12 @@ class Store:
         rows = self._sql("SELECT at, what FROM history WHERE agent = ? ORDER BY rowid", agent.key)
         return [Entry(*row) for row in rows]
 
+    def makers(self, project: str, pin: str) -> set[str]:
+        """The modes of the agents whose history tells that this pin was made of them."""
+        joined = "agents JOIN history ON history.agent = agents.key"
+        rows = self._sql(f"SELECT runtime FROM {joined} WHERE project = ? AND what = ?", project, removal(pin))
+        return {str(name) for (name,) in rows}
+
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong with the file."""
         return str(self._sql("PRAGMA quick_check(1)")[0][0])
@@ -262,6 +268,11 @@ class Store:
             return os.open(os.path.join(folder, id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise MagentsError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def removal(pin: str) -> str:
+    """What an agent's history says of its removal."""
+    return f"workspace removed, kept as {pin}"
 
 
 def version_of(file: sqlite3.Connection) -> int:

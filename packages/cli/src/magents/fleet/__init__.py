@@ -13,6 +13,7 @@ from magents.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
@@ -140,39 +141,42 @@ class Fleet:
         """Start it again, its conversation resumed; False when it runs already."""
         from magents.fleet import launch
 
-        self.mend()
+        self.mend(agent)
         return launch.start(self.context, agent, prompt)
 
     def stop(self, agent: Agent) -> None:
         """End its terminal and all that runs in it; its workspace stays. Idempotent."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         remove.stop(self.context, agent)
 
     def remove(self, agent: Agent) -> Removed:
         """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         return remove.remove(self.context, agent)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         remove.forget(self.context, agent)
 
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
         """Bring the workspace of a removed agent back, exactly; it is stopped then."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         return remove.restore_workspace(self.context, agent)
 
-    def mend(self) -> Sequence[str]:
-        """Complete or undo what killed commands have left half-made; returns a line for each."""
+    def mend(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
+        """Complete or undo what killed commands have left half-made; returns a line for each.
+
+        What was tried in vain before is left alone, unless it is of this `agent`, or all is to be tried `again`.
+        """
         said = []
         if os.path.isdir(self.context.checks):
             from magents.fleet import check
@@ -182,7 +186,7 @@ class Fleet:
             from magents.fleet import mend
 
             self.context.mended = True
-            said += mend.mend(self.context)
+            said += mend.mend(self.context, agent, again=again)
         return said
 
     def adopt(self, view: View) -> Agent:
@@ -223,9 +227,15 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
+        from magents.workspace import changes
+
+        return changes.held(lambda target: self.write_diff(agent, target, *options))
+
+    def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
+        """The same, written to an empty file as it comes: it need not fit in memory."""
         from magents.fleet import work
 
-        return work.diff(self.context, agent, *options)
+        work.diff(self.context, agent, target, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
@@ -255,7 +265,7 @@ class Fleet:
         """
         from magents.fleet import work
 
-        self.mend()
+        self.mend(agent)
         done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
             from magents.fleet import tasks
