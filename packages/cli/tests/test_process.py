@@ -32,6 +32,8 @@ def test_a_command_that_prints_without_end_is_ended(monkeypatch, given):
     monkeypatch.setattr(process, "MOST", 1 << 20)
     with pytest.raises(MagentsError, match="printed more than 1 MiB, and was ended"):
         process.run(["yes"], stdin=given)
+    with pytest.raises(MagentsError, match="printed more than 2 MiB, and was ended"):
+        process.run(["yes"], stdin=given, max_output_bytes=2 << 20)
 
 
 def test_a_slow_reader_gets_all_its_input():

@@ -102,25 +102,29 @@ class Running:
         if self._child.code is None:
             self._end()
 
-    def result(self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "") -> Result:
+    def result(
+        self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "",
+        max_output_bytes: int | None = None,
+    ) -> Result:  # fmt: skip
         """Wait for the end. Raises CommandFailed for an exit code not in `ok` (None: any will do) or
-        after `timeout` seconds; whatever else interrupts the wait, the child is ended first."""
-        result = self._result = self._result or self._wait(timeout, hint)
+        after `timeout` seconds, and MagentsError when more than `max_output_bytes` (by default `MOST`) were
+        printed; whatever interrupts the wait, the child is ended first."""
+        result = self._result = self._result or self._wait(timeout, hint, max_output_bytes or MOST)
         if ok is not None and result.code not in ok:
             raise CommandFailed(self.argv, result.code, result.text, result.stderr, hint)
         return result
 
-    def _wait(self, timeout: float, hint: str) -> Result:
+    def _wait(self, timeout: float, hint: str, most: int) -> Result:
         child = self._child
         try:
-            attend(child, self.argv, lambda until: child.talk(until, MOST), timeout, self._stood)
+            attend(child, self.argv, lambda until: child.talk(until, most), timeout, self._stood)
         except Late:
             output, stderr = self._end()
             raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
         except TooMuch:
             self._end()
             raise MagentsError(
-                f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
+                f"`{' '.join(self.argv)[:200]}` printed more than {most >> 20} MiB, and was ended.",
                 "Nothing of it was used.",
             ) from None
         except BaseException:
@@ -302,15 +306,15 @@ def run(
     keep: Sequence[int] = (),
     merge_output: bool = False,
     hint: str = "",
+    max_output_bytes: int | None = None,
 ) -> Result:
     """Run a command to its end.
 
     `env` is added to this process's environment, `stdin` is what it reads (nothing by default), `keep`
-    are file descriptors it inherits. Raises Missing when the program is not there and CommandFailed as
-    `Running.result` does.
+    are file descriptors it inherits. Raises Missing when the program is not there, and as `Running.result` does.
     """
     running = Running(argv, cwd=cwd, env=env, stdin=stdin, keep=keep, merge_output=merge_output)
-    return running.result(timeout=timeout, ok=ok, hint=hint)
+    return running.result(timeout=timeout, ok=ok, hint=hint, max_output_bytes=max_output_bytes)
 
 
 def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:

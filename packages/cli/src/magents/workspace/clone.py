@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import time
 
-from magents.errors import CommandFailed, MagentsError
+from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
 from magents.text import plain
 from magents.tuples import NamedTuple
@@ -158,19 +158,24 @@ def kept(id: str) -> str:
     return f"{prefix(id)}branch"
 
 
-def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def collect(
+    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE
+) -> Collected:
     """Bring the agent's branch home.
 
     The branch in the project follows if it is where the last collection, or the beginning at `commit`, has
     left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
-    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
+    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError; NoAnswer when
+    the fetch takes longer than `seconds`.
     """
     looks = LOOKS
     while True:
         looks -= 1
         try:
-            return collected(project, id, branch, commit, words)
+            return collected(project, id, branch, commit, words, seconds)
         except CommandFailed as error:
+            if error.code is None:
+                raise NoAnswer(id, seconds) from error
             if not (looks and "cannot lock ref" in error.stderr):
                 raise MagentsError(
                     f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
@@ -179,14 +184,14 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
         time.sleep(0.1)  # another command, or the user, has just moved one of the refs
 
 
-def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
     known = refs(project, ref, f"refs/heads/{branch}")
     last = known.get(ref, (commit, ""))[0]
     before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
     try:
-        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], PATIENCE)
+        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], seconds)
     except CommandFailed as error:
         if "couldn't find remote ref" in error.stderr:
             return Collected(before, before, f"{id} has no branch {branch} any more")
