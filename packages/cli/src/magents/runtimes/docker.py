@@ -292,7 +292,8 @@ class Docker:
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        with helper(tag, container.mounts({"/workspace": agent.workspace}, borrowed)) as words:
+        mounts = container.mounts({"/workspace": agent.workspace}, borrowed)
+        with helper(tag, mounts, container.walls(config.load())) as words:
             yield words
 
     def usage(self) -> dict[str, str]:

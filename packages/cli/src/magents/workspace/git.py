@@ -7,6 +7,7 @@ import time
 
 from magents import process
 from magents.errors import CommandFailed
+from magents.names import STILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 
 def command(where: str, *args: str) -> list[str]:
     """The words of a git command that works in the folder `where`."""
+    if STILL in os.environ:
+        from magents.workspace import still
+
+        return ["git", *still.options(where), "-C", where, *still.arguments(args)]
     return ["git", "-C", where, *args]
 
 
