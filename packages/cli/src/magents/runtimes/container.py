@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 
+from magents import paths
 from magents.names import session
 from magents.runtimes.base import label
 
@@ -88,9 +89,9 @@ CONFINING = frozenset({
 
 
 def mounts(writable: Mapping[str, str], borrowed: Sequence[str]) -> list[str]:
-    """The options that mount folders: inner path → path here, and those that are read at the same path."""
+    """The options that mount folders: inner path → path here, and those that objects are borrowed from."""
     pairs = [(there, here, "") for there, here in writable.items()]
-    pairs += [(path, path, ",readonly") for path in borrowed]
+    pairs += [(paths.borrowed(path), path, ",readonly") for path in borrowed]
     # The value is a line of CSV: a field with a comma or a quote in it is quoted.
     return [
         word

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import time
 
+from magents import paths
 from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
 from magents.text import plain
@@ -108,11 +109,11 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
     announce(project, id, start, refs.get("".join(base), ""))
     making.result()
-    furnish(
-        path, refs | {f"refs/heads/{start.branch}": start.commit}, os.path.join(common_folder(project), "objects")
-    )
+    objects = borrowed(project)
+    furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    return Running(command(path, *parallel, "reset", "--hard", "--quiet"))
+    here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
+    return Running(command(path, *parallel, "reset", "--hard", "--quiet"), env=here)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:
@@ -127,10 +128,18 @@ def announce(project: str, id: str, start: Beginning, onto: str) -> None:
     git(project, "update-ref", "-m", f"magents: create {id}", "--stdin", stdin="\n".join(lines).encode() + b"\n")
 
 
-def furnish(path: str, refs: dict[str, str], objects: str) -> None:
-    """Write a new repository's refs, and where it borrows from."""
+def are_elsewhere(objects: Sequence[str]) -> bool:
+    """Whether a container finds any of these folders at another path than it has here."""
+    return any(paths.borrowed(folder) != folder for folder in objects)
+
+
+def furnish(path: str, refs: dict[str, str], objects: Sequence[str]) -> None:
+    """Write a new repository's refs, and where its container finds the objects that it borrows. The first of these
+    folders names the others itself, by their paths here."""
+    folders = [paths.borrowed(folder) for folder in (objects if are_elsewhere(objects) else objects[:1])]
+    alternates = "".join(f"{folder}\n" for folder in folders)
     rows = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
-    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": f"{objects}\n"}.items():
+    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": alternates}.items():
         full = os.path.join(path, ".git", name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
