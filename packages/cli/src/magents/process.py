@@ -317,6 +317,24 @@ def run(
     return running.result(timeout=timeout, ok=ok, hint=hint, max_output_bytes=max_output_bytes)
 
 
+def run_there(
+    words: Sequence[str], argv: Sequence[str], *, timeout: float, ok: Sequence[int] | None = (0,),
+    max_output_bytes: int | None = None,
+) -> Result:  # fmt: skip
+    """`run` in another place, to which `words` lead.
+
+    What is late is ended there too, where that place is on this machine: it would go on when only its caller gives
+    it up, and whoever has stopped it keeps it from ending by itself.
+    """
+    mark = f"MAGENTS_ASKED={os.urandom(8).hex()}"
+    try:
+        return run([*words, "env", mark, *argv], timeout=timeout, ok=ok, max_output_bytes=max_output_bytes)
+    except CommandFailed as error:
+        for pid in marked(mark) if error.code is None else ():
+            end(pid, signal.SIGKILL)
+        raise
+
+
 def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:
     """Run a command whose output goes to a file as it comes. Raises CommandFailed like `run`."""
     import subprocess

@@ -79,7 +79,6 @@ class Terminal:
         stdin: bytes | None = None,
         ok: Sequence[int] = (0,),
         meanwhile: Callable[[], None] | None = None,
-        timeout: float = ANSWER_S,
     ) -> process.Result:
         """Run a tmux command, and call `meanwhile` while that runs.
 
@@ -88,7 +87,7 @@ class Terminal:
         with process.Running([*self.words, "tmux", "-u", *args], stdin=stdin) as running:
             if meanwhile:
                 meanwhile()
-            return running.result(ok=ok, timeout=timeout, max_output_bytes=MAX_SCREEN_BYTES)
+            return running.result(ok=ok, timeout=ANSWER_S, max_output_bytes=MAX_SCREEN_BYTES)
 
     def open(
         self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str, more: Sequence[str] = ()
@@ -195,9 +194,9 @@ class Terminal:
         """
         style = ["-e"] if styled else []
         start = ["-S", str(-history)] if history else []
-        words = ("capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
+        words = ("tmux", "-u", "capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
         try:
-            return self.run(*words, timeout=SCREEN_S).text
+            return process.run_there(self.words, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, SCREEN_S) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Done, Magents, git, until
+from conftest import Done, Magents, git, run, until
 from magents import Fleet
 from magents.model import Agent
 from magents.runtimes import docker as runtime
@@ -24,13 +24,13 @@ while True:
         try:
             before, _, after = open(f"/proc/{name}/stat").read().rpartition(")")
             started = after.split()[1] == "0" and "runc" not in before
-            if (started or "tmux: server" in before) and int(name) not in (1, os.getpid()):
+            if (started or "tmux: server" in before or "(init" in before) and int(name) not in (1, os.getpid()):
                 os.kill(int(name), signal.SIGSTOP)
         except OSError:
             pass
 """
 """Stops what `docker exec` starts, whose parent is no process of the container's; not the engine's own `runc`. And
-the server that shows the terminal."""
+the server that shows the terminal, and what ends the agent when the container is stopped."""
 
 
 @pytest.fixture
@@ -77,16 +77,19 @@ def test_the_others_are_shown_and_its_work_comes_home(good, bad, magents, projec
     assert "hello" in logs.out
     assert f"{bad.id} did not answer within" in logs.err
     assert logs.code == 1
-    stopped = timed(30, magents, "stop", bad.id)
+    left = docker("top", f"magents-{bad.id}")
+    assert "capture-pane" not in left and "inside summary" not in left
+    stopped = timed(45, magents, "stop", bad.id)
     assert stopped.code == 0
     assert git("log", "-1", "--format=%s", "feature/bad", cwd=project) == "Work"
     assert "+more" in magents("diff", bad.id).out
+    assert f"magents-{bad.id}" not in run("ps", "-eo", "args").out
     assert fleet.status(bad).state == "stopped"
     assert fleet.status(good).state == "running"
 
 
 def test_its_removal_keeps_everything(bad, magents):
-    timed(30, magents, "stop", bad.id, "--remove-worktree")
+    timed(45, magents, "stop", bad.id, "--remove-worktree")
     magents("restore", bad.id)
     assert Path(bad.workspace, "more.txt").read_text() == "more\n"
 

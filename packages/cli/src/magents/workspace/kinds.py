@@ -280,11 +280,10 @@ class Clone(NamedTuple):
         **arguments: object,
     ) -> bytes:  # fmt: skip
         """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
-        # It is ended inside, where it would go on if only its caller gave it up. The agent can keep that from
-        # happening: then it is given up, and what is left of it counts among the agent's own processes.
+        # It is ended inside, which is all that can be done where that is another machine.
         timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
         try:
-            done = process.run([*words, *timed], timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most)
+            done = process.run_there(words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most)
         except CommandFailed as error:
             raise NoAnswer(self.agent.id, seconds) from error
         if done.code == TIMED_OUT:
