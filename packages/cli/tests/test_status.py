@@ -6,7 +6,7 @@ import pytest
 
 from magents.harnesses import harness
 from magents.model import Agent, Event, Signal, Status
-from magents.status import HELD, QUIET, READY, Facts, Report, doubtful, read, status
+from magents.status import HELD, QUIET, READY, Facts, Report, doubtful, exit_code, read, status
 
 AGENT = Agent(
     1,
@@ -30,8 +30,8 @@ ASKS = Signal("waiting", "Bash: rm x")
 
 
 def facts(*, phase="active", seen="alive", reports=True, tells=True, workspace=True, boot="boot-1", busy=False, active=0.0, look=None,
-          signal=None, at=None, launched=100.0, code=None, ended=None, agent=AGENT):  # fmt: skip
-    report = Report(launched=launched, signal=signal, at=at, code=code, ended=ended)
+          signal=None, at=None, launched=100.0, code=None, ended=None, agent=AGENT, unread=""):  # fmt: skip
+    report = Report(launched=launched, signal=signal, at=at, code=code, ended=ended, unread=unread)
     return Facts(agent._replace(phase=phase), report, reports, tells, seen, active, workspace, boot, busy, look)
 
 
@@ -57,6 +57,10 @@ CASES = {
     "ended well": (facts(seen="ended", code=0, ended=140.0), Status("done", "exit code 0", 140.0)),
     "ended badly": (facts(seen="ended", code=3, ended=140.0), Status("failed", "exit code 3", 140.0)),
     "killed": (facts(seen="ended", code=137, ended=140.0), Status("failed", "exit code 137 (signal 9)", 140.0)),
+    "its log cannot be read, it runs": (
+        facts(signal=ASKS, unread="its log can't be read: too\nlong"), Status("running", "its log can't be read: too long")),
+    "its log cannot be read, it has ended": (
+        facts(seen="ended", unread="x"), Status("failed", "its program ended, nobody knows how")),
     "ended, nobody knows how": (facts(seen="ended"), Status("failed", "its program ended, nobody knows how")),
     "ended beats what it last said": (
         facts(seen="ended", code=1, ended=140.0, signal=ASKS, at=120.0), Status("failed", "exit code 1", 140.0)),
@@ -185,3 +189,15 @@ DOUBTS = {
 def test_doubtful(case):
     given, expected = DOUBTS[case]
     assert doubtful(given, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ('{"code":0}', 0), ('{"code":255}', 255), ('{"code":256}', None), ('{"code":-1}', None), ('{"code":true}', None),
+        ('{"code":1.5}', None), ('{"code":' + "9" * 18 + "}", None), ('{"code":' + "9" * 4000 + "}", None),
+        ('{"code":' + "9" * 9000 + "}", None), ("[" * 30_000, None), ("", None), ("[]", None), ('{"code":"1"}', None),
+    ],
+)  # fmt: skip
+def test_an_exit_code_that_no_program_ends_with_is_none(data, code):
+    assert exit_code(data) == code

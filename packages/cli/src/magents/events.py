@@ -13,7 +13,7 @@ import os
 import stat
 import time
 
-from magents import guarded
+from magents import bounded, guarded
 from magents.errors import MagentsError, remedy
 from magents.model import Event
 
@@ -52,9 +52,9 @@ def parse(line: bytes) -> Event | None:
     # A full disk can have cut the one before short, without its newline. Within an event quotes are escaped.
     line = line[max(0, line.rfind(BEGINNING)) :]
     try:
-        found = json.loads(line.decode("utf-8", "replace"))
+        found = bounded.loads(line)
         at, by, name, data = found["at"], found["by"], found["name"], found["data"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     if not (isinstance(at, (int, float)) and isinstance(by, str) and isinstance(name, str)):
         return None

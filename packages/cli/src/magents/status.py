@@ -6,8 +6,7 @@ Where both leave the matter open, `doubtful` says so, and the caller looks at th
 
 from __future__ import annotations
 
-import json
-
+from magents import bounded
 from magents.model import Agent, Event, Signal, Status
 from magents.text import one_line
 from magents.tuples import NamedTuple
@@ -29,6 +28,8 @@ RESTARTED = "the machine was restarted"
 UNASKED = "cannot be asked"
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
+MAX_CODE = 255
+"""The largest exit code there is."""
 ENDS = ("exit", "gone", "stopping")
 """What the wrapper, or the init of a container, says when the program has ended or is being ended."""
 
@@ -54,6 +55,8 @@ class Report(NamedTuple):
     """Whether the harness itself has reported anything in this run."""
     run: str | None = None
     """The wrapper's name of this run; '' from one that gives none, None before it has told of its start."""
+    unread: str = ""
+    """Why what it has written cannot be read; then nothing else of this is known."""
 
 
 class Facts(NamedTuple):
@@ -131,12 +134,12 @@ def late(event: Event, report: Report) -> bool:
 
 
 def exit_code(data: str) -> int | None:
-    """The exit code in a wrapper's report; None when there is none."""
+    """The exit code in a wrapper's report; None when there is none, or one that no program ends with."""
     try:
-        code = json.loads(data)["code"]
+        code = bounded.loads(data)["code"]
     except (ValueError, TypeError, KeyError):
         return None
-    return code if isinstance(code, int) else None
+    return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code <= MAX_CODE else None
 
 
 def doubtful(facts: Facts, now: float) -> bool:
@@ -144,6 +147,8 @@ def doubtful(facts: Facts, now: float) -> bool:
     was interrupted, or that the harness asks something before its first event."""
     report = facts.report
     if facts.seen != "alive" or not facts.reports or facts.agent.phase != "active" or not facts.workspace:
+        return False
+    if report.unread:
         return False
     if report.signal is None:
         return now - (report.launched or 0) > READY
@@ -210,6 +215,8 @@ def transitional(facts: Facts) -> Status:
 def of_living(facts: Facts) -> Status:
     """Its program runs."""
     report = facts.report
+    if report.unread:
+        return Status("running", one_line(report.unread))
     if report.signal is None and not facts.reports:
         return Status("running", since=report.launched)
     if facts.look is not None and (report.signal is None or facts.look.state != report.signal.state):

@@ -7,6 +7,7 @@ carries `@magents_agent`, because users rename windows and open more of them.
 
 from __future__ import annotations
 
+import os
 import time
 
 from magents import process
@@ -148,7 +149,7 @@ class Terminal:
                 )  # fmt: skip
             except CommandFailed as error:
                 if "can't find" in error.stderr:  # its window has been closed; the rest was done
-                    return Closed("", int(error.output.split()[0]))
+                    return Closed("", number(error.output.partition("\n")[0]))
                 if not silent(error):
                     raise
                 if not any(word in error.stderr for word in ENDING):
@@ -156,7 +157,7 @@ class Terminal:
                 time.sleep(0.02)
             else:
                 pid, _, shown = said.text.partition("\n")
-                return Closed(shown, int(pid or 0))
+                return Closed(shown, number(pid))
         return Closed("", 0)
 
     def panes(self, meanwhile: Callable[[], None] | None = None) -> list[Pane]:
@@ -204,7 +205,7 @@ class Terminal:
 
     def screens(self, ids: Sequence[str]) -> dict[str, str]:
         """The styled screens of several agents in one call. One that has just gone is left out."""
-        mark = "\x1e"
+        mark = f"magents-{os.urandom(8).hex()}:"  # no agent can print it, and so pass for another
         args: list[str] = []
         for id in ids:
             target = f"={session(id)}:agent"
@@ -214,7 +215,7 @@ class Terminal:
             text = self.run(*args[:-1], ok=(0, 1)).text if args else ""
         except CommandFailed:
             return {}
-        parts = text.replace("\\036", mark).split(mark)[1:]
+        parts = text.split(mark)[1:]
         return {part.partition("\n")[0]: part.partition("\n")[2] for part in parts}
 
     def paste(self, id: str, text: str) -> None:
@@ -271,8 +272,13 @@ def parse(row: str) -> Pane | None:
         return None
     _, pane, pid, dead, active, server, agent, label = fields
     if not agent:
-        return Pane(id, "", 0, True, 0.0, label, int(server))
-    return Pane(id, pane, int(pid or 0), dead == "1", float(active or 0), label, int(server))
+        return Pane(id, "", 0, True, 0.0, label, number(server))
+    return Pane(id, pane, number(pid), dead == "1", float(number(active)), label, number(server))
+
+
+def number(text: str) -> int:
+    """A number that tmux tells; 0 where it tells none. In a container the agent can answer in its place."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
 def by_id(rows: Sequence[str]) -> dict[str, Pane]:

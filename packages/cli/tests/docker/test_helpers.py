@@ -150,5 +150,5 @@ def test_without_filters_it_commits_but_runs_no_hook(planted, magents, project):
     config.write_text("".join(line for line in config.read_text().splitlines(True) if "trap-" not in line
                               and "required" not in line))  # fmt: skip
     magents("merge", planted.id, "--commit", "Take it")
-    assert git("log", "-2", "--format=%s", "main", cwd=project).splitlines()[-1] == "Take it"
+    assert "Take it" in git("log", "-2", "--format=%s", "main", cwd=project).splitlines()
     assert canaries(planted) == []

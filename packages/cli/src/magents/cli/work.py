@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
+import shutil
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from magents import process
@@ -13,8 +17,15 @@ from magents.text import plain
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
     from magents.model import Agent
+
+PIECE_BYTES = 1 << 16
+"""Bytes of a line that are held at once."""
+LONGEST_CONTROL_BYTES = 64
+"""Bytes that a control sequence has which is not to be cut in two."""
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
@@ -41,26 +52,64 @@ def run_diff(options: argparse.Namespace) -> int:
             "files": [change._asdict() for change in fleet.changes(agent)],
         })  # fmt: skip
         return 0
-    raw = fleet.diff(agent, *(["--stat"] if options.stat else []))
-    if options.raw:
-        sys.stdout.buffer.write(raw)
-        return 0
-    text = raw.decode("utf-8", "replace")
-    safe = "\n".join(plain(line.removesuffix("\r")) for line in text.split("\n"))
-    if safe != text.replace("\r\n", "\n"):
+    with tempfile.TemporaryFile() as file:
+        fleet.write_diff(agent, file, *(["--stat"] if options.stat else []))
+        file.seek(0)
+        if options.raw:
+            sys.stdout.flush()
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            return 0
+        shown = Shown(coloured(sys.stdout) and not options.stat, sys.stdout.isatty())
+        long = sys.stdout.isatty() and longer(file, os.get_terminal_size().lines)
+        page(shown.pieces(file), long)
+    if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
-    if not sys.stdout.isatty():
-        # Line ends stay as they are: a patch of a file with CRLF would not apply without them.
-        safe = "\n".join(
-            plain(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "") for line in text.split("\n")
-        )
-    page(colour(safe) if coloured(sys.stdout) and not options.stat else safe)
     return 0
 
 
-def colour(text: str) -> str:
-    """A diff in git's own colours."""
-    return "\n".join(paint(line, colour_of(line)) for line in text.split("\n"))
+class Shown:
+    """A diff as it is shown, without control characters, piece by piece: it need not fit in memory."""
+
+    def __init__(self, colours: bool, terminal: bool) -> None:
+        self.colours = colours
+        self.terminal = terminal
+        """Whether it goes to one. Elsewhere line ends stay as they are: a patch of a file with CRLF would not apply
+        without them."""
+        self.left_out = False
+        """Whether control characters were left out so far."""
+
+    def pieces(self, file: BinaryIO) -> Iterator[str]:
+        """What to print: lines with their ends, long ones in several pieces."""
+        colour, begun = "", False
+        for body, end in parts(file):
+            safe = plain(body)
+            self.left_out |= safe != body
+            if not begun:
+                colour = colour_of(safe) if self.colours else ""
+            begun = not end
+            yield paint(safe, colour if safe else "") + (end.removeprefix("\r") if self.terminal else end)
+
+
+def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Lines of a file, each with its end; of one longer than `PIECE_BYTES` the parts, with no end but the last."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = b""
+    while raw := rest + file.readline(PIECE_BYTES):
+        whole = raw.endswith(b"\n") or len(raw) < PIECE_BYTES
+        begun = None if whole else re.search(rb"[\r\x1b][^\r\x1b]*\Z", raw[-LONGEST_CONTROL_BYTES:])
+        rest = begun[0] if begun else b""  # neither a line's end nor a control sequence is cut in two
+        text = decoder.decode(raw[: len(raw) - len(rest)], final=whole and not raw.endswith(b"\n"))
+        body = text.removesuffix("\n").removesuffix("\r")
+        yield body, text[len(body) :]
+
+
+def longer(file: BinaryIO, lines: int) -> bool:
+    """Whether a file has so many lines or more; it stands at its beginning then."""
+    count = 0
+    while count < lines and (block := file.read(PIECE_BYTES)):
+        count += block.count(b"\n")
+    file.seek(0)
+    return count >= lines
 
 
 def colour_of(line: str) -> str:
@@ -70,13 +119,14 @@ def colour_of(line: str) -> str:
     return {"+": "32", "-": "31", "@": "36"}.get(line[:1], "")
 
 
-def page(text: str) -> None:
-    """Show text through the user's pager if it does not fit on the terminal, as git does."""
-    if not sys.stdout.isatty() or text.count("\n") < os.get_terminal_size().lines:
-        sys.stdout.write(text)
+def page(pieces: Iterable[str], long: bool) -> None:
+    """Show text, through the user's pager if it is too long for the terminal, as git does."""
+    if not long:
+        sys.stdout.writelines(pieces)
         return
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    process.feed(["sh", "-c", pager], text.encode(), env={"LESS": os.environ.get("LESS", "FRX")})
+    encoded = (piece.encode() for piece in pieces)
+    process.feed(["sh", "-c", pager], encoded, env={"LESS": os.environ.get("LESS", "FRX")})
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from magents.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
@@ -226,9 +227,15 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
+        from magents.workspace import changes
+
+        return changes.held(lambda target: self.write_diff(agent, target, *options))
+
+    def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
+        """The same, written to an empty file as it comes: it need not fit in memory."""
         from magents.fleet import work
 
-        return work.diff(self.context, agent, *options)
+        work.diff(self.context, agent, target, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""

@@ -10,6 +10,8 @@ from magents.text import one_line
 from magents.workspace import merge as merging
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from magents.fleet.context import Context
     from magents.model import Agent
     from magents.workspace.changes import Change
@@ -23,10 +25,10 @@ def check_workspace(agent: Agent) -> None:
         raise NotFound(f"The workspace of {agent.id} is not there: {agent.workspace}.", "Bring its disk back.")
 
 
-def diff(context: Context, agent: Agent, *options: str) -> bytes:
-    """The bytes of `git diff` since its base, untracked files included."""
+def diff(context: Context, agent: Agent, target: BinaryIO, *options: str) -> None:
+    """Write to an empty file: the bytes of `git diff` since its base, untracked files included."""
     check_workspace(agent)
-    return context.workspace(agent).diff(*options)
+    context.workspace(agent).diff(target, *options)
 
 
 def files(context: Context, agent: Agent) -> list[Change]:

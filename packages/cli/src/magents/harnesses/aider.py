@@ -28,8 +28,8 @@ _NOTIFY = (
 # aider runs this when it wants the user, be it for an answer or for the next prompt, and does not say
 # which: its screen does, as soon as it has put its question there. ¶ keeps the lines apart.
 
-_ASKS = re.compile(r"([^\n]*)\n([^\n]*?) \(Y\)es/\(N\)o[^\n]*: *$")
-_READY = re.compile(r"(^|\n) *[a-z-]*( multi)?> *$")
+_ASKS = " (Y)es/(N)o"
+_READY = re.compile(r" *[a-z-]*(?: multi)?>(?: (.*))?")
 
 
 class Aider(Harness):
@@ -70,15 +70,22 @@ class Aider(Harness):
 
     def look(self, screen: str) -> Signal | None:
         """Its last line: a question, its prompt, or its spinner."""
-        screen = shown(screen)
-        if asked := _ASKS.search(screen):
-            about, question = asked.groups()
+        about, last = _end(screen)
+        question, asked, choices = last.partition(_ASKS)
+        if asked and choices.endswith(":"):
             return Signal("waiting", line(question if "──" in about else f"{question} {about}"))
-        if _READY.search(screen):
+        ready = _READY.fullmatch(last)
+        if ready and not ready[1]:
             return Signal("done")
-        return Signal("working") if re.search(r"Waiting for \S+$", screen) else None
+        return Signal("working") if re.search(r"Waiting for \S+$", last) else None
 
     def draft(self, screen: str) -> str:
         """What stands unsent behind its prompt."""
-        found = re.search(r"(?:^|\n) *[a-z-]*(?: multi)?> (.*)$", shown(screen))
-        return found[1].strip() if found else ""
+        found = _READY.fullmatch(_end(screen)[1])
+        return (found[1] or "").strip() if found else ""
+
+
+def _end(screen: str) -> tuple[str, str]:
+    """The last two rows of a screen."""
+    about, last = ("\n\n" + shown(screen)).rsplit("\n", 2)[1:]
+    return about, last

@@ -15,7 +15,7 @@ import time
 
 from magents import guarded
 from magents.harnesses.base import Harness
-from magents.harnesses.fields import field, line
+from magents.harnesses.fields import end, field, line
 from magents.model import Event, Program, Signal, Start
 
 WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
@@ -27,7 +27,7 @@ UNSEEN = 0.4
 LONGEST_TURN = 4 << 20
 """Bytes of a conversation's end in which its last turn is looked for."""
 
-CHOICE = re.compile(r"^\W*❯\s*\d+\. ", re.MULTILINE)
+CHOICE = re.compile(r"\W*❯\s*\d+\. ")
 DIM = re.compile(r"\x1b\[(?:0;)?2m")
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
@@ -111,11 +111,11 @@ class Claude(Harness):
 
     def look(self, screen: str) -> Signal | None:
         """A numbered choice is a question; the footer tells whether a turn is on; an empty box is idle."""
-        shown = SGR.sub("", screen).rstrip()
-        end = "\n".join(shown.splitlines()[-30:])
-        if CHOICE.search(end) and re.search(r"Esc to cancel|Enter to (confirm|select)", end):
-            return Signal("waiting", asked_on(end))
-        if "esc to interrupt" in end:
+        rows = SGR.sub("", end(screen)).rstrip().splitlines()[-30:]
+        text = "\n".join(rows)
+        if any(map(CHOICE.match, rows)) and re.search(r"Esc to cancel|Enter to (confirm|select)", text):
+            return Signal("waiting", asked_on(text))
+        if "esc to interrupt" in text:
             return Signal("working")
         return Signal("done") if box(screen) is not None else None
 
@@ -126,12 +126,12 @@ class Claude(Harness):
     def holds(self, draft: str, text: str) -> bool:
         """A paste of several lines, or a long one, shows as a placeholder that tells how many lines came after
         the first."""
-        pasted = re.fullmatch(r"\[Pasted text #\d+(?: \+(\d+) lines?)?\]", draft)
+        pasted = re.fullmatch(r"\[Pasted text #\d+(?: \+(\d{1,9}) lines?)?\]", draft)
         return int(pasted[1] or 0) == text.count("\n") if pasted else super().holds(draft, text)
 
     def queued(self, screen: str) -> bool:
         """It shows that a prompt waits for the end of the turn."""
-        return "edit queued messages" in SGR.sub("", screen)
+        return "edit queued messages" in SGR.sub("", end(screen))
 
 
 def question(data: str) -> str:
@@ -166,7 +166,7 @@ def box(screen: str) -> str | None:
     The box stands between two rules, and a no-break space follows its `❯`, which an earlier prompt in the
     history does not have.
     """
-    lines = screen.rstrip().splitlines()
+    lines = end(screen).splitlines()
     rules = [i for i, text in enumerate(lines) if re.fullmatch(r"─{20,}.*", SGR.sub("", text).strip())]
     if len(rules) < 2:
         return None

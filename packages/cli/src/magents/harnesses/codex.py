@@ -8,7 +8,7 @@ import re
 import shlex
 
 from magents.harnesses.base import Harness
-from magents.harnesses.fields import field, line, shown
+from magents.harnesses.fields import end, field, line, shown
 from magents.model import Event, Program, Signal, Start
 
 EVENTS = {
@@ -95,14 +95,20 @@ class Codex(Harness):
         for words, meaning in _FIRST_QUESTIONS.items():
             if words in screen:
                 return Signal("waiting", meaning)
-        if re.search(r"^[•◦] .*\(.* esc to interrupt\)", screen, re.MULTILINE):
+        if any(map(_works, screen.splitlines())):
             return Signal("working")
         return Signal("done") if re.search(r"^› (?!\d\. )", screen, re.MULTILINE) else None
 
     def draft(self, screen: str) -> str:
         """What stands unsent in its input box. The words of an empty one are dim."""
-        last = [row for row in screen.splitlines() if shown(row).startswith("› ")][-1:]
+        last = [row for row in end(screen).splitlines() if shown(row).startswith("› ")][-1:]
         return shown(_DIM.sub("", last[0]))[2:] if last else ""
+
+
+def _works(row: str) -> bool:
+    """Whether a row tells that it works: `• Working (12s • esc to interrupt)`."""
+    before, found, _ = row.rpartition(" esc to interrupt)")
+    return bool(found) and row.startswith(("• ", "◦ ")) and "(" in before
 
 
 def _command(start: Start, event: str) -> str:

@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 import re
 
+from magents import bounded
 from magents.text import one_line, plain
 
 LENGTH = 200
 """Characters kept of a field: enough for one line of a table, and for any session's name."""
+MAX_SCREEN = 64 * 1024
+"""Characters at a screen's end that are looked at: six times what a terminal of 200 columns and 50 rows has."""
+MAX_ROWS = 200
+MAX_ROW = 2000
+"""How much of that is looked at: the last rows, and of each the first characters."""
+MAX_STYLED_ROW = 16_000
+"""The same of a row with its colours."""
 
 
 def line(text: str, length: int = LENGTH) -> str:
@@ -16,9 +24,16 @@ def line(text: str, length: int = LENGTH) -> str:
     return one_line(text, length)
 
 
+def end(screen: str) -> str:
+    """As much of a captured screen's end as any pattern may see. An agent can put anything there, of any size."""
+    rows = screen[-MAX_SCREEN:].rstrip().splitlines()[-MAX_ROWS:]
+    return "\n".join(row[:MAX_STYLED_ROW] for row in rows)
+
+
 def shown(screen: str) -> str:
-    """The text of a captured screen: no control sequences, no blanks at the ends of lines."""
-    return "\n".join(text.rstrip() for text in plain(screen).rstrip().splitlines())
+    """The text of a captured screen, within bounds: no control sequences, no blanks at the ends of lines."""
+    rows = plain(screen[-MAX_SCREEN:]).rstrip().splitlines()[-MAX_ROWS:]
+    return "\n".join(row[:MAX_ROW].rstrip() for row in rows)
 
 
 def field(data: str, name: str, length: int = LENGTH) -> str | None:
@@ -29,8 +44,8 @@ def field(data: str, name: str, length: int = LENGTH) -> str | None:
     is an empty one. Never raises.
     """
     try:
-        found = _outermost(json.loads(data), name)
-    except (ValueError, RecursionError):  # cut off, not JSON, or nested to exhaust us
+        found = _outermost(bounded.loads(data), name)
+    except ValueError:  # cut off, not JSON, or past the bounds
         found = _torn(data, name)
     return (line(found, length) or None) if found else None
 

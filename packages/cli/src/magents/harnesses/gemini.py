@@ -31,7 +31,6 @@ def settings() -> str:
 
 
 _SETTINGS = "gemini.json"
-_BOX = re.compile(r"^[│╭╰ ]*(.*?)[│╮╯ ]*$", re.MULTILINE)
 _NESTED = ("GEMINI_CLI", "GEMINI_CLI_NO_RELAUNCH", "GEMINI_SESSION_ID")
 # What a gemini gives the commands it runs; one of them may be `magents`.
 
@@ -88,7 +87,7 @@ class Gemini(Harness):
     def look(self, screen: str) -> Signal | None:
         """A box that asks, the spinner's footer, or the empty input."""
         screen = shown(screen)
-        text = _BOX.sub(r"\1", screen)
+        text = "\n".join(row.lstrip("│╭╰ ").rstrip("│╮╯ ") for row in screen.splitlines())
         if asked := _ASKS.search(text):
             command = re.search(r"^\? (.+)$", text, re.MULTILINE)
             return Signal("waiting", line(command[1] if command else asked[1]))

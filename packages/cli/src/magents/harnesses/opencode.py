@@ -137,8 +137,9 @@ class OpenCode(Harness):
         """A box that asks, or the line below its input box."""
         text = re.sub(r"^ *┃ *", "", shown(screen), flags=re.MULTILINE)
         if "△ Permission required" in text:
-            command = re.search(r"Permission required\n(?:.*\n)*?\$ (.+)$", text, re.MULTILINE)
-            return Signal("waiting", line(command[1]) if command else "permission")
+            below = text.partition("Permission required\n")[2].splitlines()
+            command = next((row[2:] for row in below if row.startswith("$ ")), "")
+            return Signal("waiting", line(command) or "permission")
         if "esc dismiss" in text:
             asked = re.search(r"^(\S.*)\n+1\. ", text, re.MULTILINE)
             return Signal("waiting", line(asked[1]) if asked else "an answer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from magents import bounded
 from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -144,12 +145,12 @@ def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    """A label as it was written; empty if it is none."""
+    """A label as it was written; empty if it is none. No path has a NUL, and what looks for one fails."""
     try:
-        found = json.loads(text)
+        found = bounded.loads(text)
     except ValueError:
         return {}
-    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    return {k: str(v).replace("\0", "") for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def label(agent: Agent, folder: str) -> dict[str, str]:

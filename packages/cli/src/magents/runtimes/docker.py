@@ -262,7 +262,7 @@ class Docker:
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """Those that are still, from their desks."""
         shown = {
-            id: os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, still.STILL), LARGEST_SCREEN))
+            id: os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, still.STILL), still.MAX_SCREEN_BYTES))
             for id, folder in folders.items()
         }
         return {id: text for id, text in shown.items() if text}

@@ -128,5 +128,5 @@ def unix_time(text: str) -> float:
     day, clock, zone, *_ = f"{text} ? ? ?".split(" ")
     try:
         return datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

@@ -8,6 +8,8 @@ from magents.terminal import quoted
 
 STILL = "screen"
 """The file on the desk that shows what the terminal does while nothing happens on it."""
+MAX_SCREEN_BYTES = 512 * 1024
+"""How much of that file's end is read: many times what a terminal shows."""
 QUIET = 3
 """Seconds without output after which it is still."""
 

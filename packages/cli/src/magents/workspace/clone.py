@@ -23,7 +23,7 @@ from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
 from magents.text import plain
 from magents.tuples import NamedTuple
-from magents.workspace.git import command, git, working_tree
+from magents.workspace.git import UNHOOKED, command, git, working_tree
 from magents.workspace.snapshot import GIVEN, prefix
 from magents.workspace.worktree import common_folder
 
@@ -113,7 +113,7 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
-    return Running(command(path, *parallel, "reset", "--hard", "--quiet"), env=here)
+    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:

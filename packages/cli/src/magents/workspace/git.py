@@ -18,6 +18,9 @@ STUMBLES = 50
 """How often git is asked again where it stumbles."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
+UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""For git that works on what an agent has brought: where the user's `core.hooksPath` or `core.fsmonitor` is a
+relative path, such as `.husky`, it leads to a program of the agent's."""
 
 
 def command(where: str, *args: str) -> list[str]:
@@ -38,9 +41,11 @@ def git(
     timeout: float = 600,
     keep: Sequence[int] = (),
     hint: str = "",
+    target: BinaryIO | None = None,
 ) -> process.Result:
     """Run git in the folder `where`. Raises as `process.run` does."""
-    return run(command(where, *args), env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint)
+    words = command(where, *args)
+    return run(words, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
 
 
 def run(words: Sequence[str], **options: Any) -> process.Result:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -28,9 +29,12 @@ REFUSED = 3
 """The exit code of an error that is told as JSON."""
 
 
-def diff(top: str, start: str, options: list[str]) -> bytes:
-    """All that differs from `start`, untracked files too."""
-    return changes.since(top, start, *options)
+def diff(top: str, start: str, options: list[str]) -> None:
+    """Print all that differs from `start`, untracked files too."""
+    with tempfile.TemporaryFile() as file:
+        changes.since(file, top, start, *options)
+        file.seek(0)
+        shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def summary(top: str, start: str) -> dict[str, int]:
@@ -116,9 +120,7 @@ def main(top: str, verb: str, arguments: str) -> int:
     except MagentsError as error:
         sys.stderr.write(json.dumps({"message": error.message, "hint": error.hint}))
         return REFUSED
-    if isinstance(answer, bytes):
-        sys.stdout.buffer.write(answer)
-    else:
+    if answer is not None:
         sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
     return 0

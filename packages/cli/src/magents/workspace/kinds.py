@@ -12,18 +12,20 @@ import contextlib
 import json
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from magents import process
+from magents import bounded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, snapshot, worktree
+from magents.workspace import clone, pinned, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from magents.model import Agent
     from magents.process import Feeding, Running
@@ -39,7 +41,7 @@ WORK_S = 300
 MARGIN_S = 2
 """Seconds after which a command that should have been ended inside is given up."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""Bytes that an answer may have, but for a diff."""
+"""Bytes that an answer may have, but for a diff: it can name every file of a large project."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -65,8 +67,8 @@ class Workspace(Protocol):
     def renew(self) -> None:
         """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
 
-    def diff(self, *options: str) -> bytes:
-        """`git diff` of all that it changed since its base, untracked files too."""
+    def diff(self, target: BinaryIO, *options: str) -> None:
+        """Write to an empty file: `git diff` of all that it changed since its base, untracked files too."""
 
     def files(self) -> list[Change]:
         """The changed files with their numbers of lines."""
@@ -92,8 +94,8 @@ class Workspace(Protocol):
     def remove(self) -> None:
         """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
 
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
-        """Bring it back from a pin into its folder, which is empty."""
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
+        """Bring it back from a pin into its folder, which is empty. `foreign`: we do not trust who made the pin."""
 
 
 class Clone(NamedTuple):
@@ -104,6 +106,11 @@ class Clone(NamedTuple):
     """Leads to where the agent is, running or not: the words that run a command there. Raises MagentsError."""
     warn: Callable[[str], None]
     """Told why the project's branch did not follow, where that is not what was asked for."""
+
+    @property
+    def maker(self) -> pinned.Origin:
+        """Who makes its pins."""
+        return pinned.Origin("clone", self.agent.runtime)
 
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
         """A private clone; the branch is made in the project too, where its commits will come home to."""
@@ -153,17 +160,18 @@ class Clone(NamedTuple):
             with self.reach() as words:
                 self._ask(words, "renew", QUESTION_S, name=name, commit=commit)
 
-    def diff(self, *options: str) -> bytes:
+    def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked inside, after its commits were brought home."""
         with self.reach() as words:
             self._bring_home(words)
-            return self._ask(words, "diff", WORK_S, None, start=self._start(), options=list(options))
+            self._ask(words, "diff", target=target, start=self._start(), options=list(options))
 
     def files(self) -> list[Change]:
         """Asked inside."""
         from magents.workspace import changes
 
-        return changes.numbered(self.diff(*changes.NUMBERS))
+        raw = changes.held(lambda target: self.diff(target, *changes.NUMBERS), changes.MOST_NUMBERS)
+        return changes.numbered(raw)
 
     def summary(self) -> Summary:
         """Commits as of the last collection, files asked inside."""
@@ -208,17 +216,19 @@ class Clone(NamedTuple):
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         patterns, known = self._included()
         with self.reach() as words:
             kept_back = self._collect(words)
             said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
-            ref = said.get("ref") if isinstance(said, dict) else None
+            there = said.get("ref") if isinstance(said, dict) else None
             wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
-            if not isinstance(ref, str) or not re.fullmatch(wanted, ref):
+            if not isinstance(there, str) or not re.fullmatch(wanted, there):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            self._fetch(words, f"{ref}:{ref}")
-        snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
+            ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+            self._fetch(words, f"{there}:{ref}")
+        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        snapshot.record(agent.project, ref, self.maker)
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
@@ -252,12 +262,12 @@ class Clone(NamedTuple):
         worktree.remove(self.agent.project, self.agent.workspace)
         clone.renounce(self.agent.project, self.agent.id)
 
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
-        """A new clone, with the pin laid over it where the agent will be."""
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
+        """A new clone, with the pin laid over it where the agent will be: there, whoever made it does no harm."""
         from magents.workspace import include, restore
 
         agent = self.agent
-        meta = snapshot.meta_of(agent.project, pin)
+        meta = pinned.meta_of(agent.project, pin)
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
@@ -268,22 +278,26 @@ class Clone(NamedTuple):
             self._ask(words, "fill", pin=oid)
         return restore.Restored(meta, "")
 
-    def _json(self, words: Sequence[str], verb: str, seconds: int = WORK_S, **arguments: object) -> Any:
+    def _json(self, words: Sequence[str], verb: str, seconds: int = WORK_S, **arguments: Any) -> Any:
         """What was answered inside; None where that is no JSON."""
         try:
-            return json.loads(self._ask(words, verb, seconds, MAX_ANSWER_BYTES, **arguments))
-        except (ValueError, RecursionError):
+            return bounded.loads(self._ask(words, verb, seconds, **arguments), MAX_ANSWER_BYTES)
+        except ValueError:
             return None
 
     def _ask(
-        self, words: Sequence[str], verb: str, seconds: int = WORK_S, most: int | None = MAX_ANSWER_BYTES,
-        **arguments: object,
+        self, words: Sequence[str], verb: str, seconds: int = WORK_S, *, target: BinaryIO | None = None,
+        **arguments: Any,
     ) -> bytes:  # fmt: skip
-        """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
+        """Run a verb of `inside.py` where the agent is; its answer, which goes to `target` if given. Raises
+        MagentsError."""
         # It is ended inside, which is all that can be done where that is another machine.
         timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
+        most = None if target else MAX_ANSWER_BYTES
         try:
-            done = process.run_there(words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most)
+            done = process.run_there(
+                words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
+            )
         except CommandFailed as error:
             raise NoAnswer(self.agent.id, seconds) from error
         if done.code == TIMED_OUT:
@@ -300,9 +314,9 @@ TIMED_OUT = 124
 def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
     """The error that was told from inside, or one that shows what was said instead."""
     try:
-        told = json.loads(done.stderr)
+        told = bounded.loads(done.stderr)
         message, hint = plain(str(told["message"]))[:4000], one_line(str(told["hint"]), 400)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         last = plain(done.stderr).strip()[-2000:]
         return MagentsError(f"{id}: `{verb}` failed with exit code {done.code} where it runs:\n{last}")
     return Conflict(message, hint)
@@ -311,4 +325,4 @@ def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
 def whole(said: object, name: str) -> int:
     """A number in an answer; 0 where there is none."""
     found = said.get(name) if isinstance(said, dict) else None
-    return found if isinstance(found, int) and found >= 0 else 0
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else 0
