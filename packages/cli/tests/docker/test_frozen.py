@@ -78,7 +78,7 @@ def test_the_others_are_shown_and_its_work_comes_home(good, bad, magents, projec
     assert f"{bad.id} did not answer within" in logs.err
     assert logs.code == 1
     left = docker("top", f"magents-{bad.id}")
-    assert "capture-pane" not in left and "inside summary" not in left
+    assert "capture-pane -p -J -S" not in left and "inside summary" not in left
     stopped = timed(45, magents, "stop", bad.id)
     assert stopped.code == 0
     assert git("log", "-1", "--format=%s", "feature/bad", cwd=project) == "Work"
