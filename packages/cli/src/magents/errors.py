@@ -45,6 +45,16 @@ class Missing(MagentsError):
     """A program or a service that is needed is not there."""
 
 
+class NoAnswer(MagentsError):
+    """A command that runs where an agent is did not end in time: something there holds it up, or stops it."""
+
+    def __init__(self, id: str, seconds: float) -> None:
+        super().__init__(
+            f"{id} did not answer within {seconds:.0f} s.",
+            f"Look what keeps it: magents attach {id}; end it: magents stop {id}",
+        )
+
+
 class NotDelivered(MagentsError):
     """A prompt was not taken by the harness."""
 

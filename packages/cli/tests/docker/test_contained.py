@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import threading
 import uuid
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from conftest import commit, containers, git, run, until
+from conftest import commit, containers, git, make_project, run, until
 from magents.runtimes.container import CAPABILITIES
 
 from .conftest import Box, docker, drop_image
@@ -116,6 +117,35 @@ def test_it_sees_three_folders_and_the_objects(new, project, place):
     own = Path(mounts["/agent"]["Source"])
     assert own.is_relative_to(place.state) and own.name == "agent"  # not the folder with the record's own files
     assert Path(mounts["/shared"]["Source"]).is_relative_to(place.state / "shared")
+
+
+@pytest.fixture
+def like_a_container(place):
+    """A project that lies on this machine where a container has an agent's workspace."""
+    folder = Path("/workspace")
+    if os.geteuid() or folder.exists():
+        pytest.skip("/workspace cannot be made here")
+    try:
+        yield make_project(folder)
+    finally:
+        shutil.rmtree(folder)
+        shutil.rmtree("/workspace-agents", ignore_errors=True)
+
+
+def test_a_project_may_lie_where_a_container_has_its_workspace(docker_mode, like_a_container, magents, unique):
+    id, project = f"same{unique}", like_a_container
+    magents("create", "same", id, "--docker", *SLEEP, cwd=project)
+    try:
+        Box(f"magents-{id}").sh("git log --oneline | grep Begin; echo work >work.txt; git add .; git commit -qm Work;"
+                                "git fsck --no-progress; echo more >more.txt")  # fmt: skip
+        magents("stop", id, cwd=project)
+        assert "+more" in magents("diff", id, cwd=project).out
+        assert git("log", "-1", "--format=%s", "same", cwd=project) == "Work"
+        magents("stop", id, "--remove-worktree", cwd=project)
+        magents("restore", id, cwd=project)
+        assert Path(f"/workspace-agents/{id}/more.txt").read_text() == "more\n"
+    finally:
+        docker("rm", "--force", "--volumes", f"magents-{id}", code=None)
 
 
 def test_it_may_little(new):

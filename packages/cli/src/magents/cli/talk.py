@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from magents.cli import common
-from magents.cli.render import paint, show_json, width
-from magents.errors import UsageError
+from magents.cli.render import complain, paint, show_json, width
+from magents.errors import MagentsError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -126,20 +126,27 @@ def run_logs(options: argparse.Namespace) -> int:
     if options.raw and (options.follow or options.json or len(agents) != 1):
         raise UsageError("`--raw` is for one agent, without `--follow` and `--json`.")
     styled = options.raw and sys.stdout.isatty()
-    shown = {agent.id: list(fleet.logs(agent, styled=styled)) for agent in agents}
+    answers = common.together(agents, lambda agent: fleet.logs(agent, styled=styled))
+    failed = [answer for answer in answers if isinstance(answer, MagentsError)]
+    shown = {
+        agent.id: list(answer)
+        for agent, answer in zip(agents, answers, strict=True)
+        if not isinstance(answer, MagentsError)
+    }
     last = {id: lines[-options.lines :] if options.lines else lines for id, lines in shown.items()}
     if options.lines == 0:
         last = {id: [] for id in shown}
     if options.json:
         show_json([{"id": id, "lines": lines} for id, lines in last.items()])
-        return 0
-    labels = label(list(last))
-    for id, lines in last.items():
+    labels = label([agent.id for agent in agents])
+    for id, lines in last.items() if not options.json else ():
         for line in lines:
             print(f"{labels[id]}{line}")
-    if options.follow:
-        follow(fleet, agents, shown, labels)
-    return 0
+    for error in failed:
+        complain(error)
+    if options.follow and not options.json:
+        follow(fleet, [agent for agent in agents if agent.id in shown], shown, labels)
+    return failed[-1].exit_code if failed else 0
 
 
 def label(ids: Sequence[str]) -> dict[str, str]:
@@ -152,12 +159,17 @@ def label(ids: Sequence[str]) -> dict[str, str]:
 
 
 def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
-    """Print new lines as they come."""
+    """Print new lines as they come. One that cannot be read any more is told of and left out: the others go on."""
     from magents.fleet.talk import Follower
 
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
-    while True:
+    while followers:
         time.sleep(0.25)
-        for agent in agents:
-            for line in followers[agent.id].next(list(fleet.logs(agent))):
+        followed = [agent for agent in agents if agent.id in followers]
+        for agent, answer in zip(followed, common.together(followed, fleet.logs), strict=True):
+            if isinstance(answer, MagentsError):
+                del followers[agent.id]
+                complain(answer)
+                continue
+            for line in followers[agent.id].next(list(answer)):
                 print(f"{labels[agent.id]}{line}", flush=True)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 
-from magents.errors import Conflict, MagentsError, Missing, NotFound
+from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound
 from magents.fleet.context import CLAIMED, Context
 from magents.model import Agent
 from magents.store import removal
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from magents.process import Feeding
     from magents.workspace.restore import Restored
+
+BEFORE_S = 5
+"""Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
+AFTER_S = 20
+"""The same for one that has been stopped, where they did not come before."""
 
 
 class Removed(NamedTuple):
@@ -52,8 +57,7 @@ def end(
     if was != "stopped":
         let_it_save(context, agent)
     runtime = context.runtime(agent)
-    if collect and was == "active" and runtime.private:
-        bring_home(context, agent)
+    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
         shown = runtime.stop(agent, context.folder(agent), meanwhile)
@@ -61,24 +65,30 @@ def end(
         context.store.update(agent, phase=was)
         raise
     context.keep_screen(agent, shown)
+    if late and not bring_home(context, agent, AFTER_S):
+        context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent
 
 
-def bring_home(context: Context, agent: Agent) -> None:
-    """Collect its commits before it is stopped; one whose commits cannot be had is stopped all the same.
+def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
+    """Collect its commits when it is stopped; one whose commits cannot be had is stopped all the same. False when
+    that took too long: nothing of the agent runs any more once it is stopped, so that it can be tried again.
 
     Raises Missing when the runtime does not answer: then it cannot be stopped either.
     """
     try:
-        kept_back = context.workspace(agent).collect() if os.path.isdir(agent.workspace) else ""
+        kept_back = context.workspace(agent).collect(seconds) if os.path.isdir(agent.workspace) else ""
     except Missing:
         raise
+    except NoAnswer:
+        return False
     except MagentsError as error:
         kept_back = error.message
     if kept_back:
         context.warn(f"{agent.id}: {kept_back}")
+    return True
 
 
 def let_it_save(context: Context, agent: Agent) -> None:

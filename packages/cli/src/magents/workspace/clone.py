@@ -18,7 +18,8 @@ from __future__ import annotations
 import os
 import time
 
-from magents.errors import CommandFailed, MagentsError
+from magents import paths
+from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
 from magents.text import plain
 from magents.tuples import NamedTuple
@@ -108,11 +109,11 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
     announce(project, id, start, refs.get("".join(base), ""))
     making.result()
-    furnish(
-        path, refs | {f"refs/heads/{start.branch}": start.commit}, os.path.join(common_folder(project), "objects")
-    )
+    objects = borrowed(project)
+    furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"))
+    here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
+    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:
@@ -127,10 +128,18 @@ def announce(project: str, id: str, start: Beginning, onto: str) -> None:
     git(project, "update-ref", "-m", f"magents: create {id}", "--stdin", stdin="\n".join(lines).encode() + b"\n")
 
 
-def furnish(path: str, refs: dict[str, str], objects: str) -> None:
-    """Write a new repository's refs, and where it borrows from."""
+def are_elsewhere(objects: Sequence[str]) -> bool:
+    """Whether a container finds any of these folders at another path than it has here."""
+    return any(paths.borrowed(folder) != folder for folder in objects)
+
+
+def furnish(path: str, refs: dict[str, str], objects: Sequence[str]) -> None:
+    """Write a new repository's refs, and where its container finds the objects that it borrows. The first of these
+    folders names the others itself, by their paths here."""
+    folders = [paths.borrowed(folder) for folder in (objects if are_elsewhere(objects) else objects[:1])]
+    alternates = "".join(f"{folder}\n" for folder in folders)
     rows = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
-    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": f"{objects}\n"}.items():
+    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": alternates}.items():
         full = os.path.join(path, ".git", name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -158,19 +167,24 @@ def kept(id: str) -> str:
     return f"{prefix(id)}branch"
 
 
-def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def collect(
+    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE
+) -> Collected:
     """Bring the agent's branch home.
 
     The branch in the project follows if it is where the last collection, or the beginning at `commit`, has
     left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
-    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
+    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError; NoAnswer when
+    the fetch takes longer than `seconds`.
     """
     looks = LOOKS
     while True:
         looks -= 1
         try:
-            return collected(project, id, branch, commit, words)
+            return collected(project, id, branch, commit, words, seconds)
         except CommandFailed as error:
+            if error.code is None:
+                raise NoAnswer(id, seconds) from error
             if not (looks and "cannot lock ref" in error.stderr):
                 raise MagentsError(
                     f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
@@ -179,14 +193,14 @@ def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str
         time.sleep(0.1)  # another command, or the user, has just moved one of the refs
 
 
-def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
     known = refs(project, ref, f"refs/heads/{branch}")
     last = known.get(ref, (commit, ""))[0]
     before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
     try:
-        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], PATIENCE)
+        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], seconds)
     except CommandFailed as error:
         if "couldn't find remote ref" in error.stderr:
             return Collected(before, before, f"{id} has no branch {branch} any more")

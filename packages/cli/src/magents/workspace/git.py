@@ -7,6 +7,7 @@ import time
 
 from magents import process
 from magents.errors import CommandFailed
+from magents.names import STILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ relative path, such as `.husky`, it leads to a program of the agent's."""
 
 def command(where: str, *args: str) -> list[str]:
     """The words of a git command that works in the folder `where`."""
+    if STILL in os.environ:
+        from magents.workspace import still
+
+        return ["git", *still.options(where), "-C", where, *still.arguments(args)]
     return ["git", "-C", where, *args]
 
 

@@ -18,8 +18,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from magents.errors import MagentsError
-from magents.workspace import changes, include, restore, snapshot
+from magents.errors import Conflict, MagentsError
+from magents.workspace import changes, include, restore, snapshot, still
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ def uncommitted(top: str) -> list[str]:
 
 
 def commit(top: str, message: str) -> None:
-    """Commit everything, by the clone's own hooks."""
+    """Commit everything, by the clone's own hooks and filters. Raises Conflict where they do not run, and a filter
+    would be missing from what is committed."""
+    if still.is_still() and (missing := still.filters(still.configured(top))):
+        raise Conflict(
+            f"Nothing was committed: the repository has {missing[0]}, and filters run only where the agent does.",
+            "Start the agent, then try again: magents start ID",
+        )
     changes.commit_all(top, message)
 
 

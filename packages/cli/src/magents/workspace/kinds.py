@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import bounded, process
-from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
 from magents.workspace import clone, pinned, snapshot, worktree
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from magents.workspace.changes import Change, Summary
     from magents.workspace.restore import Restored
 
-ANSWER = 300.0
-"""Seconds that an answer from inside may take."""
-GLANCE = 20
-"""Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a filter."""
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""How long an answer in JSON may be: it can name every file of a large project."""
+GLANCE_S = 10
+"""Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
+QUESTION_S = 30
+"""Seconds that another short answer from inside may take."""
+WORK_S = 300
+"""Seconds that may take what reads all of a workspace, brings it home, or fills it."""
+MARGIN_S = 2
+"""Seconds after which a command that should have been ended inside is given up."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Bytes that an answer may have, but for a diff: it can name every file of a large project."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -54,8 +58,11 @@ class Workspace(Protocol):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""
 
-    def collect(self) -> str:
-        """Bring its commits to the project; why the branch there did not follow, or ''."""
+    def collect(self, seconds: float = clone.PATIENCE) -> str:
+        """Bring its commits to the project; why the branch there did not follow, or ''.
+
+        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`.
+        """
 
     def renew(self) -> None:
         """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
@@ -120,14 +127,14 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self) -> str:
+    def collect(self, seconds: float = clone.PATIENCE) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
-            return self._collect(words)
+            return self._collect(words, seconds)
 
-    def _collect(self, words: Sequence[str]) -> str:
+    def _collect(self, words: Sequence[str], seconds: float = clone.PATIENCE) -> str:
         agent = self.agent
-        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words).kept_back
+        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words, seconds).kept_back
 
     def _bring_home(self, words: Sequence[str]) -> None:
         """Collect on the way to something else."""
@@ -151,7 +158,7 @@ class Clone(NamedTuple):
         for name, (commit, _) in found.items():
             git(agent.project, "update-ref", f"{snapshot.prefix(agent.id)}onto", commit)
             with self.reach() as words:
-                self._ask(words, "renew", name=name, commit=commit)
+                self._ask(words, "renew", QUESTION_S, name=name, commit=commit)
 
     def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked inside, after its commits were brought home."""
@@ -175,21 +182,28 @@ class Clone(NamedTuple):
         since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
         ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
         with self.reach() as words:
-            # Ended inside: what only its caller gives up would wait there on.
-            said = self._json([*words, "timeout", "-k", "1", str(GLANCE)], "summary", start=self._start())
+            said = self._json(words, "summary", GLANCE_S, start=self._start())
         return Summary(int(ahead), whole(said, "uncommitted"), whole(said, "changed"))
 
     def uncommitted(self) -> list[str]:
         """Asked inside."""
         with self.reach() as words:
-            said = self._json(words, "uncommitted")
+            said = self._json(words, "uncommitted", QUESTION_S)
         return [str(name) for name in said] if isinstance(said, list) else []
 
     def commit(self, message: str) -> None:
         """`git commit` inside, with the clone's own hooks; then the commit is brought home."""
         with self.reach() as words:
-            self._ask(words, "commit", message=message)
+            self._ask([*words, "env", *self._identity()], "commit", message=message)
             self._bring_home(words)
+
+    def _identity(self) -> list[str]:
+        """The user's name and address as git's variables: only the agent's own container has them in its home."""
+        from magents.workspace import project
+
+        told = project.author(self.agent.project)
+        values = {name.removeprefix("MAGENTS_GIT_"): value for name, value in told.items() if value}
+        return [f"GIT_{who}_{name}={value}" for who in ("AUTHOR", "COMMITTER") for name, value in values.items()]
 
     def check_removable(self) -> None:
         """Nobody can lock it."""
@@ -264,21 +278,37 @@ class Clone(NamedTuple):
             self._ask(words, "fill", pin=oid)
         return restore.Restored(meta, "")
 
-    def _json(self, words: Sequence[str], verb: str, **arguments: Any) -> Any:
+    def _json(self, words: Sequence[str], verb: str, seconds: int = WORK_S, **arguments: Any) -> Any:
         """What was answered inside; None where that is no JSON."""
         try:
-            return bounded.loads(self._ask(words, verb, **arguments), MAX_ANSWER_BYTES)
+            return bounded.loads(self._ask(words, verb, seconds, **arguments), MAX_ANSWER_BYTES)
         except ValueError:
             return None
 
-    def _ask(self, words: Sequence[str], verb: str, *, target: BinaryIO | None = None, **arguments: Any) -> bytes:
+    def _ask(
+        self, words: Sequence[str], verb: str, seconds: int = WORK_S, *, target: BinaryIO | None = None,
+        **arguments: Any,
+    ) -> bytes:  # fmt: skip
         """Run a verb of `inside.py` where the agent is; its answer, which goes to `target` if given. Raises
         MagentsError."""
-        argv = [*words, INSIDE, verb, json.dumps(arguments)]
-        done = process.run(argv, timeout=ANSWER, ok=None, target=target)
+        # It is ended inside, which is all that can be done where that is another machine.
+        timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
+        most = None if target else MAX_ANSWER_BYTES
+        try:
+            done = process.run_there(
+                words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
+            )
+        except CommandFailed as error:
+            raise NoAnswer(self.agent.id, seconds) from error
+        if done.code == TIMED_OUT:
+            raise NoAnswer(self.agent.id, seconds)
         if done.code == 0:
             return done.raw
         raise refusal(self.agent.id, verb, done)
+
+
+TIMED_OUT = 124
+"""The exit code of timeout(1)."""
 
 
 def refusal(id: str, verb: str, done: process.Result) -> MagentsError:

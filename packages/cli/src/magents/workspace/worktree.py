@@ -54,7 +54,7 @@ class Worktree(NamedTuple):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Nothing: the agent runs as the user."""
 
-    def collect(self) -> str:
+    def collect(self, seconds: float = 0) -> str:
         """Nothing: its commits are in the project."""
         return ""
 
