@@ -44,7 +44,9 @@ def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     words = ["--name", session(agent.id), "--hostname", session(agent.id)]
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
-    words += mounts({"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed)
+    words += mounts(
+        {"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed, launch.accepted
+    )
     words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
     # A log that is full of an agent's output must not fill the disk.
     words += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
@@ -56,10 +58,12 @@ def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     return [*words, *shlex.split(settings["DOCKER_OPTIONS"])]
 
 
-def mounts(writable: Mapping[str, str], borrowed: Sequence[str]) -> list[str]:
-    """The options that mount folders: inner path → path here, and those that are read at the same path."""
+def mounts(writable: Mapping[str, str], borrowed: Sequence[str], accepted: str = "") -> list[str]:
+    """The options that mount folders: inner path → path here, and those that are only read: `borrowed` at the same
+    path, `accepted` where `home` looks for it."""
     pairs = [(there, here, "") for there, here in writable.items()]
     pairs += [(path, path, ",readonly") for path in borrowed]
+    pairs += [("/accepted", accepted, ",readonly")] if accepted else []
     # The value is a line of CSV: a field with a comma or a quote in it is quoted.
     return [
         word
