@@ -17,10 +17,11 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magents import guarded
-from magents.errors import MagentsError
+from magents.errors import MagentsError, remedy
 from magents.fleet.context import digest
 from magents.tasks import admit, file, parse, prompt
 from magents.tasks import sync as merging
+from magents.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ LOCKED_OUT_S = 10.0
 
 REFUSED = ".refused.json"
 """How the file's name ends that holds the last list that was refused."""
+LONGEST_REASON = 500
+"""Characters of why a list is refused: a circle can name thousands of tasks."""
 UNTOLD = ".refused"
 """How the file's name ends that says why, until the user was told."""
 
@@ -114,20 +117,17 @@ def put_back(
     It waits in a file as well until a command of the user's tells it: the collector cannot.
     """
     shared, kept = context.shared(project), place(context, project, REFUSED)
-    raw = guarded.read_below(shared, f"{file.BELOW}/{file.NAME}", admit.MAX_BYTES)
-    os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
-    with open(kept, "wb") as out:
-        out.write(raw)
+    keep(kept, guarded.read_below(shared, f"{file.BELOW}/{file.NAME}", admit.MAX_BYTES))
     hint = f"It is kept in {kept}; agents have your list again."
     try:
         file.save(shared, ours)
         remember(context, project, Kept(signs(project, shared), dict(ours), last.texts))
     except MagentsError as failed:
         hint = f"Agents keep it, because yours cannot be put in its place: {failed.message}"
-    said = f"what agents of {os.path.basename(project)} have made of their list is refused: {error.message}"
+    why = one_line(error.message, LONGEST_REASON)
+    said = f"what agents of {os.path.basename(project)} have made of their list is refused: {why}"
     found = parse.BadTasks(f"{said} {sharers(context, project)}", hint)
-    with open(place(context, project, UNTOLD), "w", encoding="utf-8", errors="replace") as out:
-        out.write(f"{found.message} {found.hint}")
+    keep(place(context, project, UNTOLD), f"{found.message} {found.hint}".encode("utf-8", "replace"))
     return found
 
 
@@ -274,9 +274,16 @@ def recall(context: Context, project: str) -> Kept:
 
 def remember(context: Context, project: str, kept: Kept) -> None:
     """Keep it for the next time."""
-    path = place(context, project)
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    keep(place(context, project), json.dumps(kept._asdict()).encode())
+
+
+def keep(path: str, data: bytes) -> None:
+    """Have a file of ours that holds this, in one step. Raises MagentsError."""
     new = f"{path}.{os.getpid()}"
-    with open(new, "w", encoding="utf-8") as out:
-        json.dump(kept._asdict(), out)
-    os.replace(new, path)
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(new, "wb") as out:
+            out.write(data)
+        os.replace(new, path)
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
