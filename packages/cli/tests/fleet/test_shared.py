@@ -73,26 +73,25 @@ def test_what_was_shown_is_what_is_accepted(fleet, project, shared):
     assert counts(fleet, project)[0] == "harmless\n"
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        ("ln -s {secret} $n", "no plain file"), ("mkfifo $n", "no plain file"), ("mkdir $n", "no plain file"),
-        ("head -c 300000 /dev/zero >$n", "larger than"), ("printf '\\377' >$n", "cannot be read"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("name", ["CLAUDE.md", ".mcp.json"])
-def test_what_no_file_should_be_is_shown_and_never_taken(
-    fleet, project, shared, place, magents, monkeypatch, make, said, name
-):
+NO_FILES = {
+    "ln -s {secret} $n": "no plain file", "mkfifo $n": "no plain file", "mkdir $n": "no plain file",
+    "head -c 300000 /dev/zero >$n": "larger than", "printf '\\377' >$n": "cannot be read",
+}  # fmt: skip
+
+
+def test_what_no_file_should_be_is_shown_and_never_taken(fleet, project, shared, place, magents, monkeypatch):
     secret = place.top / "secret"
     secret.write_text("s3cret")
-    os.remove(shared / name)
-    subprocess.run(["sh", "-c", f"n={name}; " + make.format(secret=secret)], cwd=shared, check=True)
-    shown = magents("shared", "diff").out
-    assert f"/shared/{name} cannot be taken: it" in shown and said in shown and "s3cret" not in shown
-    assert said in magents("shared", "accept", "--yes", code=2).err
-    monkeypatch.setenv("MAGENTS_SHARED_TRUST", "agents")
-    assert counts(fleet, project) == list(accepted.FIRST.values())
+    for make, said in NO_FILES.items():
+        line = "for n in CLAUDE.md .mcp.json; do rm -rf $n; " + make.format(secret=secret) + "; done"
+        subprocess.run(["sh", "-c", line], cwd=shared, check=True)
+        shown = magents("shared", "diff").out
+        assert shown.count("cannot be taken: it") == 2 and said in shown and "s3cret" not in shown, make
+        with pytest.raises(MagentsError, match=said):
+            fleet.shared_accept(fleet.shared_differences(str(project)), str(project))
+        with monkeypatch.context() as patch:
+            patch.setenv("MAGENTS_SHARED_TRUST", "agents")
+            assert counts(fleet, project) == list(accepted.FIRST.values())
 
 
 def test_servers_that_are_no_json_are_not_taken(fleet, project, shared, magents):

@@ -70,8 +70,7 @@ def same(context: Context, project: str, wait: float = SHARED_WAIT_S) -> bool:
     with file.locked(project, WAIT_S), locked(context, shared, wait):
         last = recall(context, project)  # once more: another command may just have brought them together
         ours = file.load(project)
-        for tag in parse.sections(ours):
-            parse.tasks(ours, tag, file.path_of(project))
+        admit.check_own(ours, file.path_of(project))
         try:
             theirs, merged = together(project, shared, last.document, ours)
         except parse.BadTasks as error:
@@ -156,7 +155,8 @@ def locked(context: Context, shared: str, wait: float) -> Iterator[None]:
             context.locked_out.pop(shared, None)
             yield
     except file.Locked as error:
-        context.locked_out.setdefault(shared, time.monotonic())
+        if wait:
+            context.locked_out[shared] = time.monotonic()
         raise file.Locked(*held_by(shared)) from error
 
 

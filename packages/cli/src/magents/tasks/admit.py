@@ -67,9 +67,9 @@ def refused(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
-def bounded(data: Any, path: str) -> None:
-    """Raises BadTasks for a value that other readers would take for another, or not at all."""
-    ahead = [(data, 1)]
+def bounded(data: Mapping[str, Any], path: str) -> None:
+    """Raises BadTasks for too many tasks, and for a value that other readers would take for another or for none."""
+    ahead: list[tuple[Any, int]] = [(data, 1)]
     while ahead:
         value, depth = ahead.pop()
         if depth > MAX_DEPTH:
@@ -84,26 +84,19 @@ def bounded(data: Any, path: str) -> None:
             ahead += ((below, depth + 1) for below in value)
         elif isinstance(value, str) and len(value) > MAX_TEXT_CHARS:
             raise BadTasks(f"{path} holds a text of more than {MAX_TEXT_CHARS:,} characters.", HINT)
+    lists = [section["tasks"] for section in parse.sections(data).values()]
+    lists += [listed(task.get("subtasks")) for tasks in lists for task in tasks if isinstance(task, dict)]
+    if sum(map(len, lists)) > MAX_TASKS:
+        raise BadTasks(f"{path} has more than {MAX_TASKS:,} tasks.", HINT)
 
 
 def check(data: Mapping[str, Any], known: Sequence[Mapping[str, Any]], path: str) -> None:
     """Whether what differs from every document in `known` is as it should be. Raises BadTasks."""
     before = [normal(side) for side in known]
-    count = 0
     for tag, section in normal(data).items():
         old = [side[tag] for side in before if tag in side]
-        count += len(section["tasks"]) if isinstance(section, dict) and "tasks" in section else 0
         if section not in old:
             check_tag(tag, section, old, path)
-    total = sum(1 + len(listed(task.get("subtasks"))) for task in every(data))
-    if max(total, count) > MAX_TASKS:
-        raise BadTasks(f"{path} has more than {MAX_TASKS:,} tasks.", HINT)
-
-
-def every(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The tasks of all tags, as they stand in the document."""
-    tasks = (task for section in parse.sections(data).values() for task in section["tasks"])
-    return [task for task in tasks if isinstance(task, dict)]
 
 
 def check_tag(tag: str, section: Any, old: Sequence[Any], path: str) -> None:
@@ -160,6 +153,13 @@ def wrong(key: str, value: Any, above: str) -> str:
     return ""
 
 
+def check_own(data: Mapping[str, Any], path: str) -> None:
+    """Whether a list can be shared with agents: it can be read, and would be admitted again. Raises BadTasks."""
+    bounded(data, path)
+    for tag in parse.sections(data):
+        parse.tasks(data, tag, path)
+
+
 def check_merged(merged: Mapping[str, Any], size: int, own: int, path: str) -> None:
     """Whether what was made of both lists may take the place of the user's. `size` and `own`: bytes of both.
 
@@ -167,5 +167,4 @@ def check_merged(merged: Mapping[str, Any], size: int, own: int, path: str) -> N
     """
     if size > own + MAX_GROWTH_BYTES or size > max(own, MAX_BYTES):
         raise BadTasks(f"{path} would grow from {own:,} to {size:,} bytes.", HINT)
-    for tag in parse.sections(merged):
-        parse.tasks(merged, tag, path)
+    check_own(merged, path)
