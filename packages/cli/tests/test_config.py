@@ -86,6 +86,7 @@ def test_where_a_value_came_from():
         "DOCKER_CPUS": ("", "default"),
         "DOCKER_PIDS_LIMIT": ("2048", "default"),
         "DOCKER_OPTIONS": ("", "default"),
+        "SHARED_TRUST": ("ask", "default"),
         "API_KEYS": ("", "default"),
         "MAX_AGENTS": ("4", "default"),
         "CHECK_TIMEOUT": ("3600", "default"),

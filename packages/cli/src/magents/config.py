@@ -83,6 +83,11 @@ SETTINGS = (
             "How many processors a container gets at most; empty: all but one, at least one."),
     Setting("DOCKER_PIDS_LIMIT", "2048", "Processes of a container", "How many processes a container may have."),
     Setting("DOCKER_OPTIONS", "", "More options for containers", "Added to `docker run`, in shell's quoting."),
+    Setting(
+        "SHARED_TRUST", "ask", "Trust among agents",
+        "Who lets changed instructions and servers of `/shared` count for other agents: you (`ask`), or at once "
+        "whoever wrote them (`agents`).", choices=("ask", "agents"),
+    ),
     Setting("API_KEYS", "", "More keys for containers",
             "Names of variables that containers get from the environment, beside the usual API keys."),
     Setting("MAX_AGENTS", "4", "Agents of tasks at once",

@@ -45,7 +45,7 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *keys(settings),
         *configuration(settings),
         kept,
-        *(agents(fleet) if kept.ok else []),  # who they are stands in the store
+        *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
         *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
     ]
 
@@ -69,6 +69,13 @@ def fix(fleet: Fleet) -> list[str]:
             fleet.stop(view.agent)
             done.append(f"{view.agent.id}: its stop was cut short, and has been completed")
     return done
+
+
+def locks(fleet: Fleet) -> list[Finding]:
+    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
+    from magents.fleet import lists
+
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in lists.locks(fleet.context)]
 
 
 def settings_of(folder: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    from magents.fleet.accepted import Difference
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
     from magents.fleet.conflicts import Conflicts
@@ -283,6 +284,23 @@ class Fleet:
 
         return conflicts.conflicts(self.context, agents, most)
 
+    # --- what agents share
+
+    def shared_differences(self, folder: str = ".") -> Sequence[Difference]:
+        """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
+        in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        return accepted.differences(self.context, project.locate(folder).path)
+
+    def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
+        """Let them count, as they are in `differences`, from the next start of each agent of the project."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        accepted.accept(self.context, project.locate(folder).path, differences)
+
     # --- tasks
 
     def tasks(self, folder: str = ".", tag: str = "") -> Board:
@@ -295,6 +313,14 @@ class Fleet:
 
         self.mend()
         return tasks.board(self.context, folder, tag)
+
+    def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
+        """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
+        that an agent has changed since `board` was read, which stay as they are."""
+        from magents.fleet import lists
+
+        marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
+        return lists.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""

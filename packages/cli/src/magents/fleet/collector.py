@@ -88,7 +88,7 @@ def look(context: Context, agent: Agent, seen: dict[int, tuple[int, float]]) -> 
     with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
         from magents.fleet import lists
 
-        lists.same(context, agent.project, wait=2)
+        lists.same(context, agent.project)
     seen[agent.key] = (now, ended)
 
 
