@@ -10,9 +10,11 @@ from magents import process
 from magents.cli import common
 from magents.cli.render import coloured, paint, show_json, warn
 from magents.text import plain
+from magents.workspace import hooks, notice
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from magents.model import Agent
 
@@ -39,9 +41,13 @@ def run_diff(options: argparse.Namespace) -> int:
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
             "files": [change._asdict() for change in fleet.changes(agent)],
+            "runs_by_itself": alone(agent, notice.split(fleet.diff(agent, *LISTED))[0]),
         })  # fmt: skip
         return 0
-    raw = fleet.diff(agent, *(["--stat"] if options.stat else []))
+    # The list of changes comes first, as git writes it: no line of a file can pass for it.
+    changes, raw = notice.split(fleet.diff(agent, *LISTED, "--stat" if options.stat else "--patch"))
+    if names := alone(agent, changes):
+        warn(notice.line(agent.id, names))
     if options.raw:
         sys.stdout.buffer.write(raw)
         return 0
@@ -56,6 +62,15 @@ def run_diff(options: argparse.Namespace) -> int:
         )
     page(colour(safe) if coloured(sys.stdout) and not options.stat else safe)
     return 0
+
+
+LISTED = ("--raw", "--abbrev=64")
+"""Options with which git lists what a diff changes, before the diff."""
+
+
+def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The files among what an agent changed that run by themselves on the user's side."""
+    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
 
 
 def colour(text: str) -> str:

@@ -18,7 +18,7 @@ from magents import process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, snapshot, worktree
+from magents.workspace import brought, clone, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class Clone(NamedTuple):
             if not isinstance(ref, str) or not re.fullmatch(wanted, ref):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
             self._fetch(words, f"{ref}:{ref}")
+            brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
         snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
@@ -222,13 +223,9 @@ class Clone(NamedTuple):
         from magents.workspace import include, inside
 
         project = self.agent.project
-        path = os.path.join(project, include.NAME)
-        if not os.path.isfile(path):
-            return "", {}
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            patterns = file.read()
-        return patterns, {
-            name: inside.digest(os.path.join(project, name)) for name in include.wanted(project, path)
+        names = include.own_files(project, project)
+        return include.chosen(project).patterns, {
+            name: inside.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:
@@ -245,7 +242,7 @@ class Clone(NamedTuple):
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
-        include.copy(agent.project, agent.workspace)
+        include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
         with self.reach() as words:
