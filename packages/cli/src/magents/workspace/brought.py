@@ -308,7 +308,7 @@ def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
 
 def came(project: str, commit: str, branch: str = "") -> Arrival | None:
     """What came from a container, was not accepted, and is in the history of `commit`, but not of what is checked
-    out in the project; None if nothing is. `branch`: the one that is at `commit`, to be named rather than others."""
+    out in the project; None if nothing is. `branch`: the one that is at `commit`, to be named before others."""
     record = kept(project)
     waiting = [arrival for arrival in record.arrivals if arrival.branch and not arrival.accepted] if record else []
     if not waiting:
