@@ -73,6 +73,26 @@ def test_a_set_up_script_that_was_changed_and_merged(far, project, magents, plac
     assert (place.top / "canary").exists()
 
 
+def test_a_filter_of_the_project_s(far, project, magents, place, fleet):
+    """Named by the user's configuration, changed by the agent: refused, for without it files would be others."""
+    commit(project, "filter", tools__smudge="cat\n", _gitattributes="*.dat filter=own\n")
+    git("config", "filter.own.smudge", "sh ./tools/smudge", cwd=project)
+    git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+    commit(far, "work", tools__smudge=f"touch {place.top}/canary; cat\n", x_dat="x\n")
+    collect(project, far)
+    said = magents("create", "feature/x", "one", *SLEEP, code=1).err
+    assert "By your configuration git would run what an agent in a container changed: tools/smudge@" in said
+    agent = fleet.create("other", "two", folder=str(project), command=SLEEP[1:])
+    git("update-ref", "refs/heads/other", "feature/x", cwd=project)
+    before = git("rev-parse", "main", cwd=project)
+    assert "By your configuration" in magents("merge", agent.id, "--committed-only", code=1).err
+    assert git("rev-parse", "main", cwd=project) == before
+    assert not (place.top / "canary").exists()
+    magents("trust", "tools/smudge")
+    magents("merge", agent.id, "--committed-only")
+    assert (place.top / "canary").exists()
+
+
 def test_what_is_accepted_by_name(far, project, magents):
     (far / ".husky").mkdir()
     for name in ("one", "two"):

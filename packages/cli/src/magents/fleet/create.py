@@ -227,6 +227,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     if not runtime.private and has_record(agent.project):
         from magents.fleet import trust
 
+        trust.check_programs(agent.project, agent.base_commit)
         trust.warn_of_hooks(context, agent.project, agent.base_commit)
     with workspace.fill(
         new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import NotFound
+from magents.errors import Conflict, NotFound
 from magents.text import one_line
 from magents.workspace import brought, hooks, notice
 from magents.workspace.checkout import touched
@@ -86,6 +85,20 @@ def warn_of_hooks(context: Context, where: str, *commits: str) -> None:
         )
 
 
+def check_programs(project: str, commit: str) -> None:
+    """Raises Conflict when git would run, by the user's configuration, a file of this commit that an agent in a
+    container brought: a filter or a driver, which cannot be left out without changing what git makes."""
+    if (
+        has_record(project)
+        and (names := hooks.programs(project))
+        and (rows := brought.in_commit(project, commit, names))
+    ):
+        raise Conflict(
+            f"By your configuration git would run what an agent in a container changed: {named(rows)}.",
+            "Look at it: magents trust --diff   and accept it: magents trust NAME",
+        )
+
+
 def may_set_up(context: Context, agent: Agent, command: str) -> bool:
     """Whether the set-up command may run in a new workspace: in a container always, on this side not on what came
     from a container and was not accepted. Says so."""
@@ -99,7 +112,7 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
             f"{by_hand}"
         )
         return False
-    if rows := brought.in_commit(agent.project, agent.base_commit, files_of(command)):
+    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(command)):
         context.warn(
             f"the set-up command was not run, because an agent in a container changed {named(rows)}; look at it: "
             f"magents trust --diff, accept it: magents trust NAME, {by_hand}"
@@ -108,22 +121,13 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
     return True
 
 
-def files_of(command: str) -> list[str]:
-    """The words of a shell command that could be files of the project."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    paths = (os.path.normpath(word.strip(";&|()")) for word in words if word and not word.startswith(("-", "/")))
-    return sorted({path for path in paths if path != os.curdir and not path.startswith(os.pardir)})
-
-
 def look_at(context: Context, agent: Agent, made: Merged, told: Sequence[str] = ()) -> list[str]:
     """Before a merge lands: note what it brings, say what of it runs by itself unless that was `told`, and return
     it."""
     if context.runtime(agent).private or (has_record(agent.project) and is_of_container(agent)):
         arrival = brought.Arrival("", made.after, (made.before,), agent.id, time.time())
         brought.arrive(agent.project, arrival)
+    check_programs(agent.project, made.after)
     rows = [(row.path, row.old, row.new) for row in touched(agent.project, made.before, made.after)]
     names = notice.of(agent.project, rows, hooks.hook_paths(agent.project)[1])
     if names and names != told:

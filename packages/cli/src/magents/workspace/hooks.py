@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 import time
 
@@ -131,3 +132,27 @@ def content(path: str, form: str) -> str:
     except OSError:
         return ANY
     return hashlib.new(form, b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
+
+
+PROGRAMS = (
+    r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(textconv|command)|core\.fsmonitor"
+    r"|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
+)
+"""The settings of git that name programs."""
+
+
+def programs(where: str) -> list[str]:
+    """The words of git's configuration that could be files of the project, and that git would run by itself."""
+    asked = process.run(["git", "-C", where, "config", "-z", "--get-regexp", PROGRAMS], ok=None).text
+    values = (row.partition("\n")[2] for row in asked.split("\0"))
+    return sorted({path for value in values for path in files_of(value)})
+
+
+def files_of(command: str) -> list[str]:
+    """The words of a shell command that could be files of the project."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    paths = (os.path.normpath(word.strip(";&|()")) for word in words if word and not word.startswith(("-", "/")))
+    return sorted({path for path in paths if path != os.curdir and not path.startswith(os.pardir)})

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 ANYWHERE = (".gitattributes", ".gitmodules", ".envrc", ".mcp.json", "CLAUDE.md", "AGENTS.md", "GEMINI.md",
-            ".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".tool-versions", ".mise.toml", "mise.toml",
-            ".cursorrules", ".windsurfrules")  # fmt: skip
+            ".npmrc", ".lfsconfig", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".tool-versions", ".mise.toml",
+            "mise.toml", ".cursorrules", ".windsurfrules")  # fmt: skip
 """Names of files that count in every folder."""
 FOLDERS_ANYWHERE = (".vscode", ".idea", ".devcontainer", ".claude", ".cursor", ".codex", ".gemini", ".opencode",
                     ".mise", ".direnv")  # fmt: skip
