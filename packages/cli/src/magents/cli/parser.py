@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "conflicts": Command("conflicts", "see which agents' branches do not go together"),
         "collect": Command("work", "bring the commits of agents in containers home"),
         "shared": Command("shared", "see and accept what agents change in each other's instructions"),
+        "trust": Command("trust", "accept hooks and set-up files that agents in containers changed"),
     },
     "Task Master": {
         "tasks": Command("tasks", "see the project's tasks and their agents"),

@@ -14,12 +14,14 @@ from magents import process
 from magents.cli import common
 from magents.cli.render import coloured, paint, show_json, warn
 from magents.text import plain
+from magents.workspace import hooks, notice
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
+    from magents import Fleet
     from magents.model import Agent
 
 PIECE_BYTES = 1 << 16
@@ -50,11 +52,15 @@ def run_diff(options: argparse.Namespace) -> int:
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
             "files": [change._asdict() for change in fleet.changes(agent)],
+            "runs_by_itself": alone(agent, listed(fleet, agent)),
         })  # fmt: skip
         return 0
     with tempfile.TemporaryFile() as file:
-        fleet.write_diff(agent, file, *(["--stat"] if options.stat else []))
+        # The list of changes comes first, as git writes it: no line of a file can pass for it.
+        fleet.write_diff(agent, file, *LISTED, "--stat" if options.stat else "--patch")
         file.seek(0)
+        if names := alone(agent, notice.split(file)):
+            warn(notice.line(agent.id, names))
         if options.raw:
             sys.stdout.flush()
             shutil.copyfileobj(file, sys.stdout.buffer)
@@ -65,6 +71,23 @@ def run_diff(options: argparse.Namespace) -> int:
     if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
     return 0
+
+
+LISTED = ("--raw", "--abbrev=64")
+"""Options with which git lists what a diff changes, before the diff."""
+
+
+def listed(fleet: Fleet, agent: Agent) -> list[tuple[str, str, str]]:
+    """What an agent changed, as `notice.split` tells it."""
+    with tempfile.TemporaryFile() as file:
+        fleet.write_diff(agent, file, *LISTED)
+        file.seek(0)
+        return notice.split(file)
+
+
+def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The files among what an agent changed that run by themselves on the user's side."""
+    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
 
 
 class Shown:
@@ -104,11 +127,11 @@ def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def longer(file: BinaryIO, lines: int) -> bool:
-    """Whether a file has so many lines or more; it stands at its beginning then."""
-    count = 0
+    """Whether a file has so many lines or more from here on; it stands there again then."""
+    count, start = 0, file.tell()
     while count < lines and (block := file.read(PIECE_BYTES)):
         count += block.count(b"\n")
-    file.seek(0)
+    file.seek(start)
     return count >= lines
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
     from magents.fleet.tasks import Board
+    from magents.fleet.trust import Waiting
     from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
@@ -273,6 +274,24 @@ class Fleet:
 
             tasks.after_merge(self.context, agent)
         return done
+
+    def brought(self, folder: str = ".") -> Waiting:
+        """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
+        `folder` lies in, and the user has not accepted: it is left out on this side until then."""
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.waiting(project.locate(folder).path)
+
+    def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
+        """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
+
+        What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
+        """
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.accept(project.locate(folder).path, names)
 
     def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
         """Which branches of these agents conflict with their base or another agent's branch, and in which files.

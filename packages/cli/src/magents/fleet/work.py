@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from magents.errors import CheckFailed, Conflict, NotFound, UsageError
 from magents.text import one_line
+from magents.workspace import brought
 from magents.workspace import merge as merging
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def merge(
         workspace = context.workspace(agent)
         if os.path.isdir(agent.workspace) and (kept_back := workspace.collect()):
             raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
-        committed = see_to_uncommitted(agent, workspace, commit, committed_only)
+        committed = see_to_uncommitted(context, agent, workspace, commit, committed_only)
         if not check:
             return land(context, agent, target, squash, message, committed)
     # A check can take an hour: the agent can be stopped and talked to meanwhile.
@@ -77,10 +78,19 @@ def land(
 
         checking.run(context, agent, target, made, check)
 
+    told: list[str] = []
+    merged = brought.of_branch(agent.project, agent.branch)
+
+    def look(made: Merged) -> None:
+        from magents.fleet import trust
+
+        told[:] = trust.look_at(context, agent, made, told)
+
     try:
         done = merging.merge(
-            agent.project, agent.branch, target, squash=squash, message=message, check=passes if check else None
-        )
+            agent.project, agent.branch, target, squash=squash, message=message, look=look,
+            check=passes if check else None,
+        )  # fmt: skip
     except (Conflict, CheckFailed) as error:
         error.hint = error.hint.replace("send ID", f"send {agent.id}")
         if committed:
@@ -88,10 +98,13 @@ def land(
         raise
     if done.before != done.after:
         context.store.note(agent, f"merged into {target} as {done.after[:10]}")
-    return done
+        brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
+    return done._replace(runs_by_itself=tuple(told))
 
 
-def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committed_only: bool) -> bool:
+def see_to_uncommitted(
+    context: Context, agent: Agent, workspace: Workspace, commit: str, committed_only: bool
+) -> bool:
     """Commit what is uncommitted, or refuse: a merge without it would look whole and not be.
 
     Returns whether there was something to commit.
@@ -100,6 +113,10 @@ def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committe
         return False
     open_files = workspace.uncommitted()
     if open_files and commit:
+        if not context.runtime(agent).private:
+            from magents.fleet import trust
+
+            trust.warn_of_hooks(context, agent.workspace)
         workspace.commit(commit)
     elif open_files:
         shown = ", ".join(one_line(name) for name in open_files[:5]) + (" …" if len(open_files) > 5 else "")

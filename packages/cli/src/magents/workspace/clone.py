@@ -23,8 +23,9 @@ from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
 from magents.text import plain
 from magents.tuples import NamedTuple
-from magents.workspace.git import UNHOOKED, command, git, working_tree
-from magents.workspace.snapshot import GIVEN, prefix
+from magents.workspace import brought
+from magents.workspace.git import GIVEN, UNHOOKED, command, git, working_tree
+from magents.workspace.snapshot import prefix
 from magents.workspace.worktree import common_folder
 
 TYPE_CHECKING = False
@@ -196,7 +197,7 @@ def collect(
 def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
-    known = refs(project, ref, f"refs/heads/{branch}")
+    known = refs(project, ref, f"refs/heads/{branch}", f"{prefix(id)}onto")
     last = known.get(ref, (commit, ""))[0]
     before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
     try:
@@ -208,6 +209,8 @@ def collected(project: str, id: str, branch: str, commit: str, words: Sequence[s
     after = git(project, "rev-parse", ref).line
     if after == before:
         return Collected(before, after)
+    own = (before or commit, commit, *known.get(f"{prefix(id)}onto", ())[:1])
+    brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
     checked_out = working_tree(checked_out)
     if checked_out:
         return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")

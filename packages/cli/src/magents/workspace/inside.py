@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.errors import Conflict, MagentsError
 from magents.workspace import changes, include, restore, snapshot, still
+from magents.workspace import git as workspace_git
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def renew(top: str, name: str, commit: str) -> bool:
     if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
         return False
     git(top, "update-ref", "-m", "magents: the newest base", name, commit, old or "0" * len(commit))
-    given = os.path.join(top, ".git", snapshot.GIVEN)
+    given = os.path.join(top, ".git", workspace_git.GIVEN)
     os.makedirs(os.path.dirname(given), exist_ok=True)
     with open(given, "a", encoding="utf-8") as file:
         file.write(f"{commit} {name}\n")
@@ -115,6 +116,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 def main(top: str, verb: str, arguments: str) -> int:
     """Do one thing in the clone `top`; returns the exit code."""
+    workspace_git.HERE = True
     try:
         answer = VERBS[verb](top, **json.loads(arguments))
     except MagentsError as error:

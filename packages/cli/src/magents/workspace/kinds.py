@@ -19,7 +19,7 @@ from magents import bounded, process
 from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, pinned, snapshot, worktree
+from magents.workspace import brought, clone, pinned, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -227,6 +227,7 @@ class Clone(NamedTuple):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
             ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
             self._fetch(words, f"{there}:{ref}")
+            brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
         pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
         snapshot.record(agent.project, ref, self.maker)
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
@@ -248,13 +249,9 @@ class Clone(NamedTuple):
         from magents.workspace import include, inside
 
         project = self.agent.project
-        path = os.path.join(project, include.NAME)
-        if not os.path.isfile(path):
-            return "", {}
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            patterns = file.read()
-        return patterns, {
-            name: inside.digest(os.path.join(project, name)) for name in include.wanted(project, path)
+        names = include.own_files(project, project)
+        return include.chosen(project).patterns, {
+            name: inside.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:
@@ -271,7 +268,7 @@ class Clone(NamedTuple):
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
-        include.copy(agent.project, agent.workspace)
+        include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
         with self.reach() as words:

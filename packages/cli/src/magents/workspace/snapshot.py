@@ -31,7 +31,7 @@ from magents.errors import CommandFailed, MagentsError
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
-from magents.workspace.git import LOOK, command, git
+from magents.workspace.git import GIVEN, LOOK, command, git
 from magents.workspace.pinned import STAMP as STAMP
 from magents.workspace.pinned import Meta as Meta
 from magents.workspace.pinned import Origin, encoded, new_ref, origin_ref
@@ -52,8 +52,6 @@ MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
 OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
 """What of a repository's own folder is not kept as files: objects and refs are kept as such."""
-GIVEN = "magents/given"
-"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
 OURS = Origin("worktree", "tmux")
 """Who makes a pin where nothing else is said."""
 LARGEST_ADMIN = 64 * 1024 * 1024

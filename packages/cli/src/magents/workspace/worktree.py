@@ -11,7 +11,7 @@ from magents.errors import CommandFailed, Conflict, MagentsError, remedy
 from magents.process import Running
 from magents.text import one_line
 from magents.tuples import NamedTuple
-from magents.workspace.git import STUMBLES, command, git, stumbled
+from magents.workspace.git import STUMBLES, command, git, quiet, stumbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ def add(
     else:
         args = ["--no-track", "-b", branch, path, commit]
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
+    parallel += quiet(project, commit)
     return Running(command(project, *parallel, "worktree", "add", "--quiet", *args), keep=keep)
 
 
