@@ -107,27 +107,28 @@ class Running:
 
     def result(
         self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "",
-        watch: Callable[[int], None] | None = None,
+        max_output_bytes: int = MOST, watch: Callable[[int], None] | None = None,
     ) -> Result:  # fmt: skip
         """Wait for the end. Raises CommandFailed for an exit code not in `ok` (None: any will do) or
-        after `timeout` seconds; whatever else interrupts the wait, the child is ended first. `watch` is called
-        with its process number every moment while it runs, and may raise."""
-        result = self._result = self._result or self._wait(timeout, hint, watch)
+        after `timeout` seconds, and MagentsError when more than `max_output_bytes` were printed; whatever
+        interrupts the wait, the child is ended first. `watch` is called with its process number every moment
+        while it runs, and may raise."""
+        result = self._result = self._result or self._wait(timeout, hint, max_output_bytes, watch)
         if ok is not None and result.code not in ok:
             raise CommandFailed(self.argv, result.code, result.text, result.stderr, hint)
         return result
 
-    def _wait(self, timeout: float, hint: str, watch: Callable[[int], None] | None) -> Result:
+    def _wait(self, timeout: float, hint: str, most: int, watch: Callable[[int], None] | None) -> Result:
         child = self._child
         try:
-            attend(child, self.argv, lambda until: child.talk(until, MOST), timeout, self._stood, watch)
+            attend(child, self.argv, lambda until: child.talk(until, most), timeout, self._stood, watch)
         except Late:
             output, stderr = self._end()
             raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
         except TooMuch:
             self._end()
             raise MagentsError(
-                f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
+                f"`{' '.join(self.argv)[:200]}` printed more than {most >> 20} MiB, and was ended.",
                 "Nothing of it was used.",
             ) from None
         except BaseException:
@@ -313,6 +314,7 @@ def run(
     keep: Sequence[int] = (),
     merge_output: bool = False,
     hint: str = "",
+    max_output_bytes: int = MOST,
     target: BinaryIO | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Result:
@@ -320,10 +322,10 @@ def run(
 
     `env` is added to this process's environment, `stdin` is what it reads (nothing by default), `keep`
     are file descriptors it inherits, `target` is a file that gets its output instead of the result. Raises Missing
-    when the program is not there and CommandFailed as `Running.result` does.
+    when the program is not there, and as `Running.result` does.
     """
     running = Running(argv, cwd=cwd, env=env, stdin=stdin, keep=keep, merge_output=merge_output, target=target)
-    return running.result(timeout=timeout, ok=ok, hint=hint, watch=watch)
+    return running.result(timeout=timeout, ok=ok, hint=hint, max_output_bytes=max_output_bytes, watch=watch)
 
 
 def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:

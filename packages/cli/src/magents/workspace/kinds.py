@@ -51,8 +51,11 @@ class Workspace(Protocol):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""
 
-    def collect(self) -> str:
-        """Bring its commits to the project; why the branch there did not follow, or ''."""
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
+        """Bring its commits to the project within so many seconds; why the branch there did not follow, or ''.
+
+        `hold` is entered once they are here, before anything of the project is changed.
+        """
 
     def renew(self) -> None:
         """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
@@ -112,14 +115,18 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
-            return self._collect(words)
+            return self._collect(words, seconds, hold)
 
-    def _collect(self, words: Sequence[str]) -> str:
+    def _collect(
+        self, words: Sequence[str], seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext
+    ) -> str:
         agent = self.agent
-        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words).kept_back
+        return clone.collect(
+            agent.project, agent.id, agent.branch, agent.base_commit, words, seconds, hold
+        ).kept_back
 
     def _bring_home(self, words: Sequence[str]) -> None:
         """Collect on the way to something else."""
@@ -203,21 +210,19 @@ class Clone(NamedTuple):
             wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
             if not isinstance(ref, str) or not re.fullmatch(wanted, ref):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            self._fetch(words, f"{ref}:{ref}")
+            self._fetch(words, ref)
         snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
 
-    def _fetch(self, words: Sequence[str], refspec: str) -> None:
+    def _fetch(self, words: Sequence[str], ref: str) -> None:
         agent = self.agent
         try:
-            clone.fetch(agent.project, words, [refspec], 600)
+            clone.fetch(agent.project, agent.id, words, ref, 600)
         except CommandFailed as error:
-            raise MagentsError(
-                f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
-                "Nothing was removed.",
-            ) from error
+            what, hint = f"work of {agent.id}", "Nothing was removed. It is"
+            raise clone.unfetched(agent.project, what, hint, error) from error
 
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
