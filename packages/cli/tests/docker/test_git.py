@@ -35,7 +35,14 @@ def agent(docker_mode, project, magents, unique, fleet):
 
 @pytest.fixture
 def box(agent) -> Box:
-    return Box(f"magents-{agent.id}")
+    return ready(agent.id)
+
+
+def ready(id: str) -> Box:
+    """An agent's container, once git knows there who commits."""
+    box = Box(f"magents-{id}")
+    until(lambda: box.sh("git config user.name", code=None), 60, "git's configuration")
+    return box
 
 
 def work(box: Box, message: str = "Work") -> str:
@@ -100,7 +107,7 @@ def under_way(project) -> list[str]:
 def test_one_that_holds_its_collections_up_holds_up_nobody(agent, box, project, magents, unique):
     """Neither another agent, nor its own `stop`."""
     magents("create", "other", f"other{unique}", "--docker", "--", "sh", "-c", TURN)
-    other = Box(f"magents-other{unique}")
+    other = ready(f"other{unique}")
     mine = work(box)
     box.sh("git config --global uploadpack.packObjectsHook 'sleep 1000;:'; touch turn")
     until(lambda: under_way(project), 30, "a fetch that stalls")
