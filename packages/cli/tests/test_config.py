@@ -88,6 +88,7 @@ def test_where_a_value_came_from():
         "DOCKER_OPTIONS": ("", "default"),
         "SHARED_TRUST": ("ask", "default"),
         "API_KEYS": ("", "default"),
+        "COLLECT_LIMIT": ("2g", "default"),
         "MAX_AGENTS": ("4", "default"),
         "CHECK_TIMEOUT": ("3600", "default"),
         "SILENCE_TIMEOUT": ("900", "default"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from magents.workspace import brought
 from magents.workspace import merge as merging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from magents.fleet.context import Context
@@ -41,8 +43,20 @@ def files(context: Context, agent: Agent) -> list[Change]:
 def collect(context: Context, agent: Agent) -> str:
     """Bring its commits to the project; see `Fleet.collect`."""
     check_workspace(agent)
+    return context.workspace(agent).collect(hold=lambda: settling(context, agent))
+
+
+@contextlib.contextmanager
+def settling(context: Context, agent: Agent) -> Iterator[Agent]:
+    """Hold an agent's lock while what was fetched from it is taken over. Raises Conflict when it is being removed.
+
+    The lock is not held while it is fetched: the agent can make that last, and others wait for the lock.
+    """
     with context.store.lock(agent.id):
-        return context.workspace(agent).collect()
+        agent = context.store.get(agent.key)
+        if agent.phase not in ("creating", "active", "stopped"):
+            raise Conflict(f"{agent.id} is being removed, or is gone.", "Its work is kept: magents list --removed")
+        yield agent
 
 
 def merge(

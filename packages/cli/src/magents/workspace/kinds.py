@@ -58,10 +58,11 @@ class Workspace(Protocol):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""
 
-    def collect(self, seconds: float = clone.PATIENCE) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Bring its commits to the project; why the branch there did not follow, or ''.
 
-        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`.
+        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`. `hold` is
+        entered once they are here, before anything of the project is changed.
         """
 
     def renew(self) -> None:
@@ -127,14 +128,18 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self, seconds: float = clone.PATIENCE) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
-            return self._collect(words, seconds)
+            return self._collect(words, seconds, hold)
 
-    def _collect(self, words: Sequence[str], seconds: float = clone.PATIENCE) -> str:
+    def _collect(
+        self, words: Sequence[str], seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext
+    ) -> str:
         agent = self.agent
-        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words, seconds).kept_back
+        return clone.collect(
+            agent.project, agent.id, agent.branch, agent.base_commit, words, seconds, hold
+        ).kept_back
 
     def _bring_home(self, words: Sequence[str]) -> None:
         """Collect on the way to something else."""
@@ -226,7 +231,7 @@ class Clone(NamedTuple):
             if not isinstance(there, str) or not re.fullmatch(wanted, there):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
             ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
-            self._fetch(words, f"{there}:{ref}")
+            self._fetch(words, there, ref)
             brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
         pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
         snapshot.record(agent.project, ref, self.maker)
@@ -234,15 +239,13 @@ class Clone(NamedTuple):
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
 
-    def _fetch(self, words: Sequence[str], refspec: str) -> None:
+    def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
         try:
-            clone.fetch(agent.project, words, [refspec], 600)
+            clone.fetch(agent.project, agent.id, words, there, ref, 600)
         except CommandFailed as error:
-            raise MagentsError(
-                f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
-                "Nothing was removed.",
-            ) from error
+            what, hint = f"work of {agent.id}", "Nothing was removed. It is"
+            raise clone.unfetched(agent.project, what, hint, error) from error
 
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
@@ -290,7 +293,7 @@ class Clone(NamedTuple):
         MagentsError."""
         # It is ended inside, which is all that can be done where that is another machine.
         timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
-        most = None if target else MAX_ANSWER_BYTES
+        most = process.MOST if target else MAX_ANSWER_BYTES
         try:
             done = process.run_there(
                 words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target

@@ -14,6 +14,12 @@ from magents.workspace.worktree import common_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MOST_TITLES = 1000
+"""How many commits the message of a squash names."""
+LONGEST_TITLE = 500
+"""Columns of each of their titles."""
+MOST_FILES = 50
+"""How many files in conflict an error names."""
 ROUNDS = 10
 """How often a merge is checked anew because its target has moved meanwhile."""
 
@@ -137,9 +143,11 @@ def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) ->
     made = attempt(project, ours, theirs)
     if made.clean:
         return made.tree
+    names = [one_line(name) for name in made.files[:MOST_FILES]] or ["a folder, renamed to different places"]
+    names += [f"… and {len(made.files) - MOST_FILES} more"] if len(made.files) > MOST_FILES else []
     raise Conflict(
         f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
-        + "\n".join(f"  {one_line(name)}" for name in made.files or ["a folder, renamed to different places"]),
+        + "\n".join(f"  {name}" for name in names),
         f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
     )
 
@@ -158,8 +166,12 @@ def default_message(project: str, branch: str, into: str, work: str, squash: boo
     """What git would write: a merge's title, or the titles of what was squashed."""
     if not squash:
         return f"Merge branch '{branch}' into {into}\n"
-    titles = git(project, "log", "--reverse", "--format=* %s", f"refs/heads/{into}..{work}").text
-    return f"{branch}\n\n{titles}"
+    span = f"refs/heads/{into}..{work}"
+    form = f"--format=* %<({LONGEST_TITLE},trunc)%s"  # padded with blanks, too
+    rows = git(project, "log", "--reverse", f"--max-count={MOST_TITLES}", form, span).text.splitlines()
+    count = int(git(project, "rev-list", "--count", span).line) if len(rows) == MOST_TITLES else len(rows)
+    more = [f"… and {count - len(rows)} earlier ones"] if count > len(rows) else []
+    return "\n".join([branch, "", *more, *(row.rstrip() for row in rows), ""])
 
 
 def move(project: str, branch: str, before: str, after: str, why: str) -> None:
@@ -194,14 +206,14 @@ def tips(project: str) -> dict[str, Tip]:
     return {name: Tip(commit, tree) for name, commit, tree in rows}
 
 
-def attempt(project: str, ours: str, theirs: str, scratch: str = "") -> Attempt:
+def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: float = 600) -> Attempt:
     """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
 
-    Raises CommandFailed when they have no commit in common.
+    Raises CommandFailed when they have no commit in common, or it takes too long.
     """
     done = git(
         project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
-        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None,
+        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None, timeout=seconds,
     )  # fmt: skip
     tree, *names = done.text.split("\0")
     return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))

@@ -131,14 +131,15 @@ def pin(
     stashes = reflog(project, worktree.common_folder(project), "refs/stash")
     paths = list(dict.fromkeys([*found.changed, *hidden, *modules, *extra]))
     kinds = {path: kind(os.path.join(workspace, path)) for path in paths}
-    deleted = [path for path in paths if kinds[path] == "gone" and path in found.changed]
+    changed, own_modules = set(found.changed), set(modules)
+    deleted = [path for path in paths if kinds[path] == "gone" and path in changed]
     if not os.path.exists(os.path.join(admin, "info", "sparse-checkout")):  # it has them absent by itself
         deleted += absent
     nested = [path for path in paths if kinds[path] == "folder"]
     kept_files = [path for path in paths if kinds[path] == "file"]
     meta = Meta(
         id, found.branch, found.head, workspace, time.time(), deleted, nested,
-        len([path for path in paths if path not in modules]), [subject for _, subject in stashes if subject],
+        len([path for path in paths if path not in own_modules]), [subject for _, subject in stashes if subject],
         unusual_modes(workspace, kept_files), emptied(workspace, deleted),
     )  # fmt: skip
     ref = new_ref(id, meta.taken)

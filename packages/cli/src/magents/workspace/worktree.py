@@ -15,7 +15,7 @@ from magents.workspace.git import STUMBLES, command, git, quiet, stumbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
@@ -54,7 +54,7 @@ class Worktree(NamedTuple):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Nothing: the agent runs as the user."""
 
-    def collect(self, seconds: float = 0) -> str:
+    def collect(self, seconds: float = 0, hold: Callable[[], object] | None = None) -> str:
         """Nothing: its commits are in the project."""
         return ""
 
