@@ -84,6 +84,11 @@ def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
     return code
 
 
+def agreed(question: str) -> bool:
+    """Whether the user says yes."""
+    return input(question).strip().lower() in ("y", "yes")
+
+
 def live_ids(**_: object) -> list[str]:
     """Completion: ids of living agents."""
     from magents.fleet import Fleet

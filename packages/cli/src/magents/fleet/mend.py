@@ -38,7 +38,10 @@ def try_to_settle(context: Context, agent: Agent) -> str:
     try:
         return settle(context, agent)
     except MagentsError as error:
-        return f"{agent.id}: {agent.phase} was cut short, and cannot be mended: {error.message} {error.hint}"
+        why = f"{error.message} {error.hint}"
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    return f"{agent.id}: {agent.phase} was cut short, and cannot be mended: {why}"
 
 
 def settle(context: Context, agent: Agent) -> str:
