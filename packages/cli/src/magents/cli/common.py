@@ -107,6 +107,11 @@ def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | Mag
         return list(pool.map(answer, agents))
 
 
+def agreed(question: str) -> bool:
+    """Whether the user says yes."""
+    return input(question).strip().lower() in ("y", "yes")
+
+
 def live_ids(**_: object) -> list[str]:
     """Completion: ids of living agents."""
     from magents.fleet import Fleet

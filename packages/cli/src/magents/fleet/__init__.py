@@ -153,12 +153,15 @@ class Fleet:
         self.mend(agent)
         remove.stop(self.context, agent)
 
-    def remove(self, agent: Agent) -> Removed:
-        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays."""
+    def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
+        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
+
+        Raises Unkept when something cannot be pinned; with `discard` that is given up, and told in the answer.
+        """
         from magents.fleet import remove
 
         self.mend(agent)
-        return remove.remove(self.context, agent)
+        return remove.remove(self.context, agent, discard=discard)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""

@@ -83,6 +83,14 @@ def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, An
     return {"ref": ref, "uncommitted": meta.uncommitted}
 
 
+def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
+    """`pin`, but what cannot be kept is left out and named."""
+    from magents.workspace import salvage as salvaging
+
+    ref, meta, unkept = salvaging.whole(top, top, id, included(top, patterns, known), snapshot.OURS)
+    return {"ref": ref, "uncommitted": meta.uncommitted, "unkept": unkept}
+
+
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
     """The ignored files that match and are not as they came."""
     with tempfile.NamedTemporaryFile("w", prefix="magents-") as file:
@@ -110,7 +118,7 @@ def fill(top: str, pin: str) -> None:
 
 VERBS: dict[str, Callable[..., Any]] = {
     "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "renew": renew, "pin": pin,
-    "fill": fill,
+    "fill": fill, "salvage": salvage,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import bounded, process
-from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
 from magents.workspace import brought, clone, pinned, snapshot, worktree
@@ -91,6 +91,12 @@ class Workspace(Protocol):
 
     def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
+
+    def salvage(self) -> pinned.Kept:
+        """As `pin` where that fails: keep what can be kept, at least its commits, and tell what could not be."""
+
+    def clear(self) -> None:
+        """Delete in it what the user who calls could not. Only after `salvage`; may fail, and says nothing then."""
 
     def remove(self) -> None:
         """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
@@ -221,23 +227,63 @@ class Clone(NamedTuple):
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
-        patterns, known = self._included()
+            return self._known(), 0
         with self.reach() as words:
             kept_back = self._collect(words)
-            said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
-            there = said.get("ref") if isinstance(said, dict) else None
-            wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
-            if not isinstance(there, str) or not re.fullmatch(wanted, there):
-                raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
-            self._fetch(words, there, ref)
-            brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
-        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
-        snapshot.record(agent.project, ref, self.maker)
+            ref, said = self._pinned(words, "pin")
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
+
+    def _known(self) -> str:
+        """Pin what the project has of it."""
+        agent, also = self.agent, [clone.kept(self.agent.id)]
+        return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
+
+    def _pinned(self, words: Sequence[str], verb: str) -> tuple[str, Any]:
+        """Have it pinned inside and fetch that: the ref here, and what was said."""
+        agent = self.agent
+        patterns, known = self._included()
+        said = self._json(words, verb, id=agent.id, patterns=patterns, known=known)
+        there = said.get("ref") if isinstance(said, dict) else None
+        wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
+        if not isinstance(there, str) or not re.fullmatch(wanted, there):
+            raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
+        ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+        self._fetch(words, there, ref)
+        brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
+        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        snapshot.record(agent.project, ref, self.maker)
+        return ref, said
+
+    def salvage(self) -> pinned.Kept:
+        """Salvaged inside; else what the project has of it, from its last collection."""
+        from magents.workspace.salvage import MOST_NAMED
+
+        if not os.path.isdir(self.agent.workspace):
+            return pinned.Kept(*self.pin())
+        unkept = []
+        try:
+            with self.reach() as words:
+                try:
+                    self._collect(words)
+                except MagentsError as error:
+                    unkept.append(f"commits that were not collected: {one_line(error.message, 300)}")
+                ref, said = self._pinned(words, "salvage")
+        except Missing:
+            raise
+        except MagentsError as error:
+            unkept.append(f"what was not committed: {one_line(error.message, 300)}")
+            return pinned.Kept(self._known(), 0, unkept)
+        told = said.get("unkept") if isinstance(said, dict) else None
+        unkept += [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        return pinned.Kept(ref, whole(said, "uncommitted"), unkept)
+
+    def clear(self) -> None:
+        """As the agent, to whom it belongs where the engine numbers users in its own way."""
+        clear = ("sh", "-c", worktree.CLEAR, "sh", clone.THERE)
+        with contextlib.suppress(MagentsError), self.reach() as words:
+            process.run_there(words, clear, ok=None, timeout=WORK_S)
 
     def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
