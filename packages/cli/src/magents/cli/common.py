@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from magents.errors import MagentsError
+from magents.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,11 +74,13 @@ def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Ag
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
     """Do something to each agent; one that fails is told of and does not keep the others from it."""
     from magents.cli.render import complain
+    from magents.fleet.context import isolated
 
     code = 0
     for agent in agents:
         try:
-            do(agent)
+            with isolated(agent.id):
+                do(agent)
         except MagentsError as error:
             complain(error)
             code = error.exit_code
@@ -103,6 +106,7 @@ def branches(**_: object) -> list[str]:
     from magents.workspace import project
 
     try:
-        return project.local_branches(project.locate(here()))
+        names = project.local_branches(project.locate(here()))
     except MagentsError:
         return []
+    return [name for name in names if one_line(name, 1000) == name]  # a shell shows them as they are

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from magents import events, process
 from magents.errors import MagentsError
+from magents.fleet.context import isolated
 from magents.store import Store, grab
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def serve(context: Context) -> None:
         agents = list(secluded(context))
         idle = 0 if agents else idle + 1
         for agent in agents:
-            look(context, agent, seen)
+            with contextlib.suppress(MagentsError), isolated(agent.id):  # the next command tells of what is wrong
+                look(context, agent, seen)
         time.sleep(PAUSE)
 
 

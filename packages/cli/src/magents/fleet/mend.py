@@ -8,7 +8,7 @@ import os
 from magents import config, events, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
-from magents.fleet.context import boot
+from magents.fleet.context import boot, isolated
 from magents.model import Agent
 from magents.text import one_line
 from magents.workspace import project, snapshot
@@ -36,7 +36,8 @@ def mend(context: Context) -> list[str]:
 def try_to_settle(context: Context, agent: Agent) -> str:
     """`settle`; one that fails is told of, and tried again next time: it must not block all commands."""
     try:
-        return settle(context, agent)
+        with isolated(agent.id):
+            return settle(context, agent)
     except MagentsError as error:
         return f"{agent.id}: {agent.phase} was cut short, and cannot be mended: {error.message} {error.hint}"
 

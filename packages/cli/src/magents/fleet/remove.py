@@ -7,7 +7,7 @@ import os
 import time
 
 from magents.errors import Conflict, MagentsError, Missing, NotFound
-from magents.fleet.context import CLAIMED, Context
+from magents.fleet.context import CLAIMED, Context, isolated
 from magents.model import Agent
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
@@ -49,7 +49,11 @@ def end(
     """
     was = agent.phase
     if was != "stopped":
-        let_it_save(context, agent)
+        with (
+            contextlib.suppress(MagentsError),
+            isolated(agent.id),
+        ):  # its log keeps nobody from ending it
+            let_it_save(context, agent)
     runtime = context.runtime(agent)
     if collect and was == "active" and runtime.private:
         bring_home(context, agent)
