@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,10 @@ Every command exits with 0 when it is done, 1 when it is refused or fails, 2 whe
 sense, 130 after Ctrl-C; see [scripting](scripting.md#exit-codes).
 
 """
+
+FORMAT_USAGE = argparse.HelpFormatter._format_usage
+PART = re.compile(r"\(.*?\)+(?=\s|$)|\[.*?\]+(?=\s|$)|\S+")
+"""What stays on one line: `[--one | --other]`, `NAME`."""
 
 
 def main() -> int:
@@ -42,6 +47,7 @@ def page() -> str:
     os.environ["COLUMNS"] = "100"
     os.environ["NO_COLOR"] = "1"
     argparse.HelpFormatter._format_action_invocation = invocation
+    argparse.HelpFormatter._format_usage = usage
     contents, sections = [], []
     for title, group in parser.GROUPS.items():
         names = ", ".join(f"[{name}](#magents-{name})" for name in group)
@@ -59,6 +65,31 @@ def invocation(formatter: argparse.HelpFormatter, action: argparse.Action) -> st
     if action.nargs == 0:
         return words
     return f"{words} {formatter._format_args(action, action.dest.upper())}"
+
+
+def usage(formatter: argparse.HelpFormatter, *given: object) -> str:
+    """The usage, with its lines broken as Python 3.11 breaks them: newer ones do it within `[--one | --other]`."""
+    width, formatter._width = formatter._width, sys.maxsize
+    whole = FORMAT_USAGE(formatter, *given).rstrip()
+    formatter._width = width
+    if len(whole) <= width:
+        return f"{whole}\n\n"
+    start = whole[: whole.index(" [") + 1]
+    parts = PART.findall(whole[len(start) :])
+    options = [part for part in parts if part.startswith("[-")]
+    rows = [*filled(options, width - len(start)), *filled(parts[len(options) :], width - len(start))]
+    return start + f"\n{' ' * len(start)}".join(rows) + "\n\n"
+
+
+def filled(parts: list[str], width: int) -> list[str]:
+    """Lines of these parts, as long as may be."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 1 + len(part) <= width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 if __name__ == "__main__":

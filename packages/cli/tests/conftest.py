@@ -139,6 +139,16 @@ def run(
     return ended
 
 
+def unprivileged(*argv: str) -> list[str]:
+    """The words that run a program as someone who may not read and write everything: also where the tests run as
+    root."""
+    if os.geteuid() != 0:
+        return list(argv)
+    if not shutil.which("setpriv"):
+        pytest.skip("root may read and write everything, and there is no setpriv")
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", *argv]
+
+
 def git(*words: str, cwd: str | Path, code: int | None = 0) -> str:
     """Run git; its output without the newline at the end."""
     return run("git", *words, cwd=cwd, code=code).out.rstrip("\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from conftest import git
+from conftest import git, unprivileged
 from magents import config
 from magents.config import KNOWN, Config, assign, quote, unquote
 from magents.errors import MagentsError, UsageError
@@ -213,11 +212,7 @@ def test_a_file_that_cannot_be_written_stays(file):
     file.write_text("AGENT=codex\n")
     file.parent.chmod(0o555)
     script = "from magents import config; config.save({'AGENT': 'aider'})"
-    argv = [sys.executable, "-c", script]
-    if os.geteuid() == 0:  # root may write anything
-        if not shutil.which("setpriv"):
-            pytest.skip("runs as root, and there is no setpriv")
-        argv = ["setpriv", "--bounding-set", "-dac_override", *argv]
+    argv = unprivileged(sys.executable, "-c", script)
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     file.parent.chmod(0o755)
     assert done.returncode == 1

@@ -85,7 +85,7 @@ BAD = {
     "no object": b"[1, 2]",
     "a number": b"17",
     "nothing": b"{}",
-    "deep nesting": b'{"at":1,"by":"x","name":"y","data":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    "deep nesting": b'{"at":1,"by":"x","data":"","name":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     "deeper, never closed": b'{"a":' * 10_000,
     "a huge number": b'{"at":1' + b"0" * 400 + b',"by":"x","name":"y","data":""}',
     "a number too long to convert": b'{"at":' + b"9" * 5000 + b',"by":"x","name":"y","data":""}',

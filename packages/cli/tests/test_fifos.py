@@ -75,7 +75,7 @@ def test_one_that_somebody_keeps_open_ends_git(project):
     handle = os.open(project / ".git/refs/heads/x", os.O_RDWR)
     try:
         with pytest.raises(CommandFailed, match="refs/heads/x is a fifo, and somebody keeps it open"):
-            run(project, "for-each-ref")
+            run(project, "rev-parse", "refs/heads/x")  # newer ones of git do not list a ref that is no file
     finally:
         os.close(handle)
 

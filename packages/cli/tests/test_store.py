@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import until
+from conftest import run, until
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.model import Agent
 from magents.store import Store
@@ -132,6 +132,27 @@ def test_history(store):
     assert store.history(two) == []
     store.forget(one)
     assert store.history(one) == []
+
+
+DROP = """
+import gc, sys
+from magents.store import Store
+def rings(store):
+    ring = [store.live()]
+    ring += [store, ring]
+    del store
+for _ in range(3):
+    rings(Store(sys.argv[1]))
+gc.collect()
+last = Store(sys.argv[1])
+last.live()  # until Python ends
+"""
+
+
+def test_its_file_needs_no_closing(store):
+    run(sys.executable, "-X", "dev", "-W", "error", "-c", DROP, store.folder)
+    done = run(sys.executable, "-X", "dev", "-W", "error", "-c", DROP, store.folder)
+    assert (done.out, done.err) == ("", "")
 
 
 # Locks

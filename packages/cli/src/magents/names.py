@@ -65,6 +65,11 @@ def check_branch(text: str) -> str:
     return text
 
 
+def is_branch(text: str) -> bool:
+    """Whether git could have a branch of that name, whatever bytes it is of."""
+    return text not in {"", "@", "HEAD"} and not re.search(BAD_IN_BRANCH, text)
+
+
 def slug(branch: str) -> str:
     """An id made from a branch's name: `feature/My_Feature` → `feature-my-feature`.
 

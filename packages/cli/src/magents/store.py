@@ -54,8 +54,19 @@ class Entry(NamedTuple):
     what: str
 
 
+class Connection(sqlite3.Connection):
+    """SQLite's own, which closes itself when nothing refers to it any more; since Python 3.13 that is warned of."""
+
+    def __del__(self) -> None:
+        try:
+            self.close()
+        except sqlite3.ProgrammingError:  # it could not be opened
+            pass
+
+
 class Store:
-    """The records of all agents of this user. Opens its file at the first use; safe between processes."""
+    """The records of all agents of this user. Opens its file at the first use, and closes it when the store is
+    not referred to any more; safe between processes."""
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = folder or paths.state()
@@ -81,7 +92,9 @@ class Store:
 
     def _open(self) -> sqlite3.Connection:
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        file = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        file = sqlite3.connect(
+            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=Connection
+        )  # fmt: skip
         if (version := version_of(file)) < VERSION:
             if version == 0:
                 to_wal(file)
@@ -187,6 +200,12 @@ class Store:
         rows = self._sql("SELECT at, what FROM history WHERE agent = ? ORDER BY rowid", agent.key)
         return [Entry(*row) for row in rows]
 
+    def makers(self, project: str, pin: str) -> set[str]:
+        """The modes of the agents whose history tells that this pin was made of them."""
+        joined = "agents JOIN history ON history.agent = agents.key"
+        rows = self._sql(f"SELECT runtime FROM {joined} WHERE project = ? AND what = ?", project, removal(pin))
+        return {str(name) for (name,) in rows}
+
     def check(self) -> str:
         """`ok`, or what SQLite finds wrong with the file."""
         return str(self._sql("PRAGMA quick_check(1)")[0][0])
@@ -249,6 +268,11 @@ class Store:
             return os.open(os.path.join(folder, id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise MagentsError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def removal(pin: str) -> str:
+    """What an agent's history says of its removal."""
+    return f"workspace removed, kept as {pin}"
 
 
 def version_of(file: sqlite3.Connection) -> int:

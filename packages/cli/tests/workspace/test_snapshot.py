@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import git
+from conftest import git, unprivileged
 from magents.errors import MagentsError
 from magents.workspace import restore, snapshot, worktree
 from workspace import lab as labs
@@ -83,12 +83,7 @@ def test_a_lock_of_the_index_is_no_hindrance(lab):
 
 def weak(*words: str) -> subprocess.CompletedProcess[str]:
     """Run Python as someone who may not read everything: also where the tests run as root."""
-    argv = [sys.executable, "-c", *words]
-    if os.geteuid() == 0:
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            pytest.skip("root can read everything, and there is no setpriv")
-        argv = [setpriv, "--bounding-set", "-dac_override,-dac_read_search", *argv]
+    argv = unprivileged(sys.executable, "-c", *words)
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import git, until
+from conftest import git, run, unprivileged, until
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.workspace import worktree
 from workspace import lab as labs
@@ -106,6 +107,43 @@ def test_it_is_removed_whatever_it_is_like(lab, state):
     parent = os.path.dirname(lab.path)
     until(lambda: (sorted(os.listdir(parent)) if os.path.isdir(parent) else []) == others, 30, "all deleted")
     worktree.remove(lab.project, lab.path)
+
+
+REMOVE = """
+import sys
+from magents.workspace import worktree
+worktree.remove(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o000, 0o300])
+def test_folders_that_may_not_be_written_are_removed(lab, place, mode):
+    """Go keeps its modules so. Nothing that a link leads to is changed."""
+    outside = place.top / "outside"
+    outside.mkdir(mode=0o555)
+    lab.do("mkdir -p deep/er empty; edit deep/er/x; ln -s ../../outside deep/er/out")
+    for name in ("deep/er", "deep", "empty"):
+        Path(lab.path, name).chmod(mode)
+    run(*unprivileged(sys.executable, "-c", REMOVE, lab.project, lab.path))
+    until(lambda: not os.path.exists(os.path.dirname(lab.path)), 30, "all deleted")
+    assert outside.stat().st_mode & 0o777 == 0o555
+
+
+DISCARD = "import sys; from magents.workspace import worktree; worktree.discard(sys.argv[1])"
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o000, 0o300])
+def test_folders_that_may_not_be_written_are_discarded(tmp_path, mode):
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    outside.mkdir(mode=0o555)
+    (top / "deep/er").mkdir(parents=True)
+    (top / "deep/er/file").touch()
+    (top / "deep/er/out").symlink_to(outside)
+    for folder in (top / "deep/er", top / "deep", top):
+        folder.chmod(mode)
+    run(*unprivileged(sys.executable, "-c", DISCARD, str(top)))
+    assert sorted(os.listdir(tmp_path)) == ["outside"]
+    assert outside.stat().st_mode & 0o777 == 0o555
 
 
 def test_the_folder_of_workspaces_goes_with_the_last(lab):

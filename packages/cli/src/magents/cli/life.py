@@ -138,13 +138,15 @@ def run_restore(options: argparse.Namespace) -> int:
     if options.json:
         show_json({
             "id": agent.id, "branch": agent.branch, "workspace": agent.workspace, "pin": agent.pin,
-            "uncommitted": back.meta.uncommitted, "remark": back.remark or None,
+            "uncommitted": back.meta.uncommitted, "remark": back.remark or None, "foreign": back.foreign,
         })  # fmt: skip
         return 0
     files = count(back.meta.uncommitted, "uncommitted file")
     print(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
     if back.remark:
         print(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
+    if back.foreign:
+        warn(f"a container made the pin, so files alone were brought back; git's own state stays in {agent.pin}")
     print(f"  go on   magents start {agent.id}")
     return 0
 

@@ -236,10 +236,15 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         from magents.workspace import include
 
         include.copy(agent.project, agent.workspace)
-    brought = launch.take_over(context, agent)
+    left = launch.left_behind(context, agent)
+    # What a container left is laid out behind the set-up here, which would run it with the user's rights.
+    late = left is not None and left.foreign and not runtime.private
+    brought = launch.take_over(context, agent, left) if left and not late else ""
     workspace.hand_over(runtime.owner())
     if planned.setup:
         launch.set_up(context, agent, planned.setup, folder, lock)
+    if left and late:
+        brought = launch.take_over(context, agent, left)
     launch.go(context, start)
     agent = context.store.update(agent, phase="active", boot=start.boot)
     context.store.note(agent, f"created on {agent.branch}{brought}")

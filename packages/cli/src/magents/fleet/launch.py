@@ -141,22 +141,45 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         ) from error
 
 
-def take_over(context: Context, agent: Agent) -> str:
-    """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
+class Left(NamedTuple):
+    """What a removed agent on the same branch has left."""
 
-    Only while the branch still stands where that agent left it; otherwise its pin is left alone.
-    """
+    agent: Agent
+    foreign: bool
+    """Whether a container made its pin."""
+
+
+def left_behind(context: Context, agent: Agent) -> Left | None:
+    """What there may be to `take_over`."""
     for old in context.store.removed(agent.project):
         if old.branch == agent.branch and old.pin:
-            from magents.workspace import restore
+            from magents.fleet import origin
 
-            foreign = context.runtime(old).private
-            back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=foreign)
-            if back:
-                context.progress(f"brought back the uncommitted work of {old.id}: {back} files")
-                return f", with {back} uncommitted files of {old.id}"
-            return ""
-    return ""
+            return Left(old, origin.is_foreign(context, agent.project, old.pin))
+    return None
+
+
+def take_over(context: Context, agent: Agent, left: Left) -> str:
+    """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
+
+    Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
+    cannot be used, which is told of.
+    """
+    from magents.workspace import pinned, restore
+
+    old = left.agent
+    try:
+        pinned.meta_of(agent.project, old.pin)
+    except NotFound:
+        return ""
+    except MagentsError as error:
+        context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
+        return ""
+    back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
+    if not back:
+        return ""
+    context.progress(f"brought back the uncommitted work of {old.id}: {back} files")
+    return f", with {back} uncommitted files of {old.id}"
 
 
 def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:

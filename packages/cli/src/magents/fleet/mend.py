@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 
-from magents import config, events, names
+from magents import config, events, names, runtimes
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, remove
 from magents.fleet.context import boot, isolated
 from magents.model import Agent
 from magents.text import one_line
-from magents.workspace import project, snapshot
+from magents.workspace import pinned, project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,22 +73,29 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
         agent = recall(context, id, folder)
     if not pin:
         return agent
-    if pin not in snapshot.pins(agent.project, agent.id):
-        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {snapshot.prefix(agent.id)}")
+    if pin not in pinned.pins(agent.project, agent.id):
+        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {pinned.prefix(agent.id)}")
     return context.store.update(agent, pin=pin)
 
 
 def recall(context: Context, id: str, folder: str) -> Agent:
-    """Make the record of a removed agent anew from its last pin: the store was lost. Raises NotFound."""
+    """Make the record of a removed agent anew from its last pin: the store was lost. Raises NotFound.
+
+    Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
+    agent's would be. A pin says nothing of the two that counts.
+    """
     found = project.locate(folder)
-    refs = snapshot.pins(found.path, id) if names.is_id(id) else []
+    refs = pinned.pins(found.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")
-    meta = snapshot.meta_of(found.path, refs[0])
+    meta = pinned.meta_of(found.path, refs[0])
     settings = config.load(found.settings)
+    made = pinned.origin(found.path, refs[0])
+    mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
+    runtimes.runtime(mode)  # raises where this Magents does not have it
     agent = Agent(
-        0, id, found.path, meta.branch or id, found.head, meta.head, False, settings["AGENT"], (), "tmux",
-        meta.workspace, meta.taken, "removed", False, "", refs[0],
+        0, id, found.path, meta.branch or id, found.head, meta.head, False, settings["AGENT"], (), mode,
+        os.path.join(create.workspaces(found, settings), id), meta.taken, "removed", False, "", refs[0],
     )  # fmt: skip
     return context.store.add(agent)
 

@@ -9,6 +9,7 @@ import time
 from magents.errors import Conflict, MagentsError, Missing, NotFound
 from magents.fleet.context import CLAIMED, Context, isolated
 from magents.model import Agent
+from magents.store import removal
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
 
@@ -162,7 +163,7 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
-    context.store.note(agent, f"workspace removed, kept as {agent.pin}")
+    context.store.note(agent, removal(agent.pin))
     return agent
 
 
@@ -176,13 +177,16 @@ def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
             os.unlink(os.path.join(context.folder(agent), CLAIMED))
         agent = context.store.update(agent, phase="restoring")
         try:
+            from magents.fleet import origin
+
             worktree.claim(agent.workspace)
             os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
             with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="utf-8"):
                 pass
             context.progress(f"bringing {agent.workspace} back")
             owner = context.runtime(agent).owner()
-            back = context.workspace(agent).restore(agent.pin, owner, keep=(lock,))
+            foreign = origin.is_foreign(context, agent.project, agent.pin)
+            back = context.workspace(agent).restore(agent.pin, owner, keep=(lock,), foreign=foreign)
         except BaseException:
             give_up_restoring(context, agent)
             raise

@@ -22,7 +22,7 @@ from magents.errors import CommandFailed, MagentsError
 from magents.process import Running
 from magents.text import plain
 from magents.tuples import NamedTuple
-from magents.workspace.git import command, git, working_tree
+from magents.workspace.git import UNHOOKED, command, git, working_tree
 from magents.workspace.snapshot import GIVEN, prefix
 from magents.workspace.worktree import common_folder
 
@@ -112,7 +112,7 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
         path, refs | {f"refs/heads/{start.branch}": start.commit}, os.path.join(common_folder(project), "objects")
     )
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    return Running(command(path, *parallel, "reset", "--hard", "--quiet"))
+    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"))
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:

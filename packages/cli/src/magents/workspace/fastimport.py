@@ -26,13 +26,20 @@ def begin(project: str) -> process.Feeding:
 class Stream:
     """One commit under way. Leaving the `with` block completes it; leaving it by an error drops it."""
 
-    def __init__(self, git: process.Feeding, ref: str, message: str, parents: Iterable[str]) -> None:
+    def __init__(
+        self,
+        git: process.Feeding,
+        ref: str,
+        message: str,
+        parents: Iterable[str],
+        beside: tuple[str, str] = ("", ""),
+    ) -> None:
+        """`beside`: another ref to write, whose commit names this one by that path as a submodule is named."""
         self.ref = ref
         self._git = git
+        self._beside = beside
         first, *others = dict.fromkeys(oid for oid in parents if oid) or [""]
-        who = f"Magents <magents@localhost> {int(time.time())} +0000"
-        self._line(f"commit {ref}\ncommitter {who}")
-        self._payload(message.encode())
+        self._commit(ref, message, "mark :1\n")
         if first:
             self._line(f"from {first}")
         for oid in others:
@@ -45,10 +52,18 @@ class Stream:
 
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
         if kind is None:
+            ref, path = self._beside
+            if ref:
+                self._commit(ref, "Who made it, kept by Magents")
+                self.known(path, "160000", ":1")
             self._line("done")
             self._git.finish()
         else:
             self._git.stop()
+
+    def _commit(self, ref: str, message: str, mark: str = "") -> None:
+        self._line(f"commit {ref}\n{mark}committer Magents <magents@localhost> {int(time.time())} +0000")
+        self._payload(message.encode())
 
     def text(self, path: str, text: str) -> None:
         """A file with this text."""

@@ -17,6 +17,9 @@ STUMBLES = 50
 """How often git is asked again where it stumbles."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
+UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""For git that works on what an agent has brought: where the user's `core.hooksPath` or `core.fsmonitor` is a
+relative path, such as `.husky`, it leads to a program of the agent's."""
 
 
 def command(where: str, *args: str) -> list[str]:

@@ -12,13 +12,14 @@ import contextlib
 import json
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import bounded, process
 from magents.errors import CommandFailed, Conflict, MagentsError
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, snapshot, worktree
+from magents.workspace import clone, pinned, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class Workspace(Protocol):
     def remove(self) -> None:
         """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
 
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
-        """Bring it back from a pin into its folder, which is empty."""
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
+        """Bring it back from a pin into its folder, which is empty. `foreign`: we do not trust who made the pin."""
 
 
 class Clone(NamedTuple):
@@ -97,6 +98,11 @@ class Clone(NamedTuple):
     """Leads to where the agent is, running or not: the words that run a command there. Raises MagentsError."""
     warn: Callable[[str], None]
     """Told why the project's branch did not follow, where that is not what was asked for."""
+
+    @property
+    def maker(self) -> pinned.Origin:
+        """Who makes its pins."""
+        return pinned.Origin("clone", self.agent.runtime)
 
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
         """A private clone; the branch is made in the project too, where its commits will come home to."""
@@ -194,17 +200,19 @@ class Clone(NamedTuple):
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         patterns, known = self._included()
         with self.reach() as words:
             kept_back = self._collect(words)
             said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
-            ref = said.get("ref") if isinstance(said, dict) else None
+            there = said.get("ref") if isinstance(said, dict) else None
             wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
-            if not isinstance(ref, str) or not re.fullmatch(wanted, ref):
+            if not isinstance(there, str) or not re.fullmatch(wanted, there):
                 raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            self._fetch(words, f"{ref}:{ref}")
-        snapshot.meta_of(agent.project, ref)  # raises when it is none that could be restored
+            ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+            self._fetch(words, f"{there}:{ref}")
+        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        snapshot.record(agent.project, ref, self.maker)
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
@@ -238,12 +246,12 @@ class Clone(NamedTuple):
         worktree.remove(self.agent.project, self.agent.workspace)
         clone.renounce(self.agent.project, self.agent.id)
 
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
-        """A new clone, with the pin laid over it where the agent will be."""
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
+        """A new clone, with the pin laid over it where the agent will be: there, whoever made it does no harm."""
         from magents.workspace import include, restore
 
         agent = self.agent
-        meta = snapshot.meta_of(agent.project, pin)
+        meta = pinned.meta_of(agent.project, pin)
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import tarfile
 import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.errors import Conflict, MagentsError, NotFound, remedy
 from magents.text import one_line
-from magents.workspace.git import blobs, git, working_tree
-from magents.workspace.snapshot import Meta, git_folder, meta_of
+from magents.workspace import pinned
+from magents.workspace.git import UNHOOKED, blobs, git, working_tree
+from magents.workspace.pinned import Meta, meta_of
+from magents.workspace.snapshot import git_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -26,6 +30,11 @@ UNDER_WAY = (
     "admin/BISECT_LOG", "admin/info/sparse-checkout", "admin/sharedindex.", "modules.tar",
 )  # fmt: skip
 """What only makes sense together with git's files of the worktree that it began in."""
+STATE = re.compile(
+    r"[A-Z][A-Z_]*|config\.worktree|sharedindex\.[0-9a-f]+|(logs|refs|info|rebase-merge|rebase-apply|sequencer)/.*",
+    re.DOTALL,
+)
+"""Git's files of a worktree that come back: none that says where git's other files are, or what it runs."""
 
 
 class Restored(NamedTuple):
@@ -34,73 +43,125 @@ class Restored(NamedTuple):
     meta: Meta
     remark: str
     """Why HEAD is not on the branch again; '' if it is, or never was."""
+    foreign: bool = False
+    """Only its files came back: the pin was made by someone we do not trust."""
 
 
-def bring_back(project: str, ref: str, path: str, keep: Sequence[int] = ()) -> Restored:
+def bring_back(
+    project: str, ref: str, path: str, keep: Sequence[int] = (), *, foreign: bool | None = None, branch: str = ""
+) -> Restored:
     """Make the worktree of a pin again in the empty folder `path`. The pin stays.
 
     The branch is checked out where it still is what it was; if it is gone it is made again; if it has
     moved, or is checked out elsewhere, HEAD is detached at the commit it had, and `remark` says so.
+
+    `foreign`: who made the pin is not trusted, by default if the pin's record does not say that our own git did.
+    Then its files and what is staged come back, on the agent's `branch` alone; of its git nothing does.
     """
     meta = meta_of(project, ref)
-    remark = prepare_branch(project, meta)
+    if foreign is None:
+        foreign = pinned.is_foreign(project, ref)
+    remark = not_on(meta, branch) if foreign else ""
+    remark = remark or prepare_branch(project, meta)
     # The user's hook is not asked: it has run when the workspace was made, and may change files or fail.
-    adding = ["-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", path]
+    adding = [*UNHOOKED, "worktree", "add", "--quiet", "--detach", path]
     # Before the first commit of a branch there is none to check out: the pin stands in until HEAD is written.
     git(project, *adding, *([meta.head] if meta.head else ["--no-checkout", ref]), keep=keep)
-    fill(project, ref, meta, path, {"HEAD"} if meta.branch and remark else set())
-    return Restored(meta, remark)
+    if not foreign:
+        fill(project, ref, meta, path, {"HEAD"} if meta.branch and remark else set())
+    else:
+        if meta.branch and not remark:
+            git(path, *UNHOOKED, "symbolic-ref", "HEAD", f"refs/heads/{meta.branch}")
+        lay(project, ref, meta, path)
+    return Restored(meta, remark, foreign)
+
+
+def not_on(meta: Meta, branch: str) -> str:
+    """Why a pin that we do not trust does not get its branch: it is not the agent's, or ''."""
+    if not branch or meta.branch in ("", branch):
+        return ""
+    if not meta.head:
+        raise Conflict(
+            f"The pin is of the branch {meta.branch}, which had no commit, and not of {branch}.",
+            "Nothing was brought back.",
+        )
+    return f"the pin is of the branch {meta.branch}, not of {branch}"
+
+
+@contextlib.contextmanager
+def naming(ref: str) -> Iterator[None]:
+    """Tell of what fails while a pin is laid out by the pin's name."""
+    hint = f"Look at it: git ls-tree -r {ref}"
+    try:
+        yield
+    except OSError as error:
+        raise MagentsError(f"{ref} cannot be brought back: {error.strerror}.", remedy(error, hint)) from error
+    except (ValueError, RecursionError, tarfile.TarError) as error:
+        raise MagentsError(f"{ref} cannot be brought back: {one_line(str(error))}.", hint) from error
+
+
+def lay(project: str, ref: str, meta: Meta, path: str) -> None:
+    """Lay the files of a pin that we do not trust over a fresh checkout, and stage what was staged. Of its git's
+    own files, configuration, repositories within and index nothing is written or read."""
+    with naming(ref):
+        overlay(project, ref, meta, names(project, ref), path, nested=False)
+        stage(project, ref, path)
 
 
 def fill(project: str, ref: str, meta: Meta, path: str, skip: Container[str] = ()) -> None:
-    """Lay all that a pin holds over a fresh checkout of its commit. `skip`: files of git's own to leave out."""
+    """Lay all that a pin holds over a fresh checkout of its commit. `skip`: files of git's own to leave out.
+
+    Only for a pin that we trust; or where the agent is, in a clone of its own.
+    """
+    with naming(ref):
+        fill_all(project, ref, meta, path, skip)
+
+
+def fill_all(project: str, ref: str, meta: Meta, path: str, skip: Container[str]) -> None:
+    """`fill`."""
     admin = git_folder(path)
-    pinned = names(project, ref)
-    write(
-        project,
-        ref,
-        [n for n in pinned if n.startswith("admin/") and n[6:].startswith(BEFORE)],
-        "admin/",
-        admin,
-    )
-    if any(name.startswith("admin/info/sparse-checkout") for name in pinned):
-        git(path, "sparse-checkout", "reapply", ok=None)
-    overlay(project, ref, meta, pinned, path)
-    if "refs" in pinned and os.path.isdir(os.path.join(path, ".git")):  # a clone's
-        write_refs(project, ref, pinned, path)
-    state = [n for n in pinned if n.startswith("admin/") and n[6:] not in skip]
-    write(project, ref, state, "admin/", admin)
-    if "index" in pinned:
+    own = os.path.isdir(os.path.join(path, ".git"))
+    kept = names(project, ref)
+    state = [n for n in kept if n.startswith("admin/") and (own or re.fullmatch(STATE, n[6:]))]
+    write(project, ref, [n for n in state if n[6:].startswith(BEFORE)], "admin/", admin)
+    if any(name.startswith("admin/info/sparse-checkout") for name in kept):
+        git(path, *UNHOOKED, "sparse-checkout", "reapply", ok=None)
+    overlay(project, ref, meta, kept, path)
+    if "refs" in kept and own:  # a clone's
+        write_refs(project, ref, kept, path)
+    write(project, ref, [n for n in state if n[6:] not in skip], "admin/", admin)
+    if "index" in kept:
         write(project, ref, ["index"], "", admin)
-        write_trees(pinned, path, admin)
-    if "modules.tar" in pinned:
+        write_trees(kept, path, admin)
+    if "modules.tar" in kept:
         unpack(project, f"{ref}:modules.tar", os.path.join(admin, "modules"))
-    git(path, "update-index", "-q", "--refresh", ok=None)
+    git(path, *UNHOOKED, "update-index", "-q", "--refresh", ok=None)
 
 
-def write_refs(project: str, ref: str, pinned: Sequence[str], path: str) -> None:
+def write_refs(project: str, ref: str, kept: Sequence[str], path: str) -> None:
     """Give a clone the refs again that it had made. Its reflogs come with git's other files."""
-    for name in pinned:
+    for name in kept:
         if name.startswith("tags/"):
             content = git(project, "cat-file", "blob", f"{ref}:{name}").raw
             git(path, "hash-object", "-t", "tag", "-w", "--stdin", stdin=content)
-    rows = git(project, "cat-file", "blob", f"{ref}:refs").text.splitlines()
-    lines = "".join(f"update {name} {oid}\n" for oid, _, name in (row.partition(" ") for row in rows))
-    git(path, "update-ref", "--stdin", stdin=os.fsencode(lines))
+    rows = [row.partition(" ") for row in git(project, "cat-file", "blob", f"{ref}:refs").text.split("\n")]
+    found = [(name, oid) for oid, _, name in rows if oid and pinned.is_object(oid) and name.startswith("refs/")]
+    lines = "".join(f"update {name}\0{oid}\0\0" for name, oid in found)
+    git(path, *UNHOOKED, "update-ref", "-z", "--stdin", stdin=os.fsencode(lines))
 
 
-def write_trees(pinned: Sequence[str], path: str, admin: str) -> None:
+def write_trees(kept: Sequence[str], path: str, admin: str) -> None:
     """Make the trees again that the index remembers from a commit that was refused, or `git gc` would fail.
 
     They follow from the index; where it has conflicts, from what is not in conflict.
     """
-    unmerged = [name[len("staged/1/") :] for name in pinned if name.startswith(UNMERGED)]
+    unmerged = [name[len("staged/1/") :] for name in kept if name.startswith(UNMERGED)]
     with tempfile.TemporaryDirectory(prefix="magents-") as folder:
         copy = {"GIT_INDEX_FILE": shutil.copyfile(os.path.join(admin, "index"), os.path.join(folder, "index"))}
         if unmerged:
             listed = os.fsencode("\0".join(unmerged))
-            git(path, "update-index", "--force-remove", "-z", "--stdin", env=copy, stdin=listed)
-        git(path, "write-tree", env=copy, ok=None)
+            git(path, *UNHOOKED, "update-index", "--force-remove", "-z", "--stdin", env=copy, stdin=listed)
+        git(path, *UNHOOKED, "write-tree", env=copy, ok=None)
 
 
 def prepare_branch(project: str, meta: Meta) -> str:
@@ -124,7 +185,7 @@ def prepare_branch(project: str, meta: Meta) -> str:
     if not own and rows:  # git has no room for both `a` and `a/b`
         return f"the branch {meta.branch} cannot be beside {rows[0][0].removeprefix('refs/heads/')}"
     if not own:
-        git(project, "update-ref", f"refs/heads/{meta.branch}", meta.head, "0" * len(meta.head))
+        git(project, *UNHOOKED, "update-ref", f"refs/heads/{meta.branch}", meta.head, "0" * len(meta.head))
         return ""
     commit, checked_out = own[0]
     if working_tree(checked_out):
@@ -134,14 +195,17 @@ def prepare_branch(project: str, meta: Meta) -> str:
     return ""
 
 
-def overlay(project: str, ref: str, meta: Meta, pinned: Sequence[str], path: str, *, nested: bool = True) -> None:
+def overlay(project: str, ref: str, meta: Meta, kept: Sequence[str], path: str, *, nested: bool = True) -> None:
     """Put the changed and untracked files over a fresh checkout, and take away what was gone.
 
     Without `nested`, repositories within the workspace are left out.
     """
+    files = [name for name in kept if name.startswith("files/")]
+    if not all(pinned.is_inner(name.removeprefix("files/")) for name in files):
+        raise pinned.unreadable(ref, f"a file of it {pinned.OUTSIDE}")
     for name in meta.deleted:
         erase(path, name)
-    write(project, ref, [name for name in pinned if name.startswith("files/")], "files/", path)
+    write(project, ref, files, "files/", path)
     for name, mode in meta.modes.items():
         if not os.path.islink(inside(path, name)):
             os.chmod(inside(path, name), mode & 0o777)
@@ -171,14 +235,19 @@ def inside(root: str, name: str) -> str:
     Raises MagentsError when it is not below it, a link leads out of it, or it is git's own: a pin that comes
     from a container was written by someone we do not trust.
     """
-    if os.path.isabs(name) or set(name.lower().split("/")) & {"", ".", "..", ".git"}:
-        raise MagentsError(f"`{one_line(name)}` would lie outside {root}.", "Nothing was written there.")
+    check_inner(root, name)
     full = os.path.join(root, name)
     parent = os.path.realpath(os.path.dirname(full))
     top = os.path.realpath(root)
     if parent != top and not parent.startswith(top + os.sep):
-        raise MagentsError(f"{name} would lie outside {root}.", "Nothing was written there.")
+        raise MagentsError(f"{one_line(name)} would lie outside {root}.", "Nothing was written there.")
     return full
+
+
+def check_inner(root: str, name: str) -> None:
+    """Raises MagentsError when a name by itself leads out of a workspace, or is git's own."""
+    if not pinned.is_inner(name):
+        raise MagentsError(f"`{one_line(name)}` would lie outside {root}.", "Nothing was written there.")
 
 
 def names(project: str, ref: str) -> list[str]:
@@ -190,11 +259,8 @@ def write(project: str, ref: str, wanted: Sequence[str], strip: str, root: str) 
     """Write files of a pin below `root`, without the prefix `strip`, with their modes."""
     if not wanted:
         return
-    modes = {}
-    for row in git(project, "ls-tree", "-r", "-z", ref).text.split("\0")[:-1]:
-        about, _, name = row.partition("\t")
-        modes[name] = about.split(" ")
-    chosen = [(name, *modes[name]) for name in wanted]
+    about = entries(project, ref)
+    chosen = [(name, *about[name]) for name in wanted if about[name][1] == "blob"]
     with tempfile.TemporaryFile() as file:
         blobs(project, [oid for _, _, _, oid in chosen], file)
         file.seek(0)
@@ -204,8 +270,16 @@ def write(project: str, ref: str, wanted: Sequence[str], strip: str, root: str) 
             file.read(1)
 
 
+def entries(project: str, ref: str, *below: str) -> dict[str, tuple[str, str, str]]:
+    """Mode, type and object of the files of a pin, by name; `below`: folders in it that alone are looked at."""
+    rows = git(project, "ls-tree", "-r", "-z", ref, *below).text.split("\0")[:-1]
+    split = (row.partition("\t") for row in rows)
+    return {name: (mode, kind, oid) for about, _, name in split for mode, kind, oid in [about.split(" ")]}
+
+
 def inside_for_write(root: str, name: str) -> str:
     """`inside`, with the folders above made and what is in the way removed."""
+    check_inner(root, name)
     folder = root
     for part in name.split("/")[:-1]:
         folder = os.path.join(folder, part)
@@ -263,51 +337,42 @@ def contained(archive: tarfile.TarFile, target: str) -> Iterator[tarfile.TarInfo
         yield member
 
 
-def bring_over(project: str, ref: str, path: str, *, foreign: bool = False) -> int:
+def bring_over(project: str, ref: str, path: str, *, foreign: bool | None = None) -> int:
     """Put the uncommitted work of a pin into a fresh checkout of the same branch.
 
-    Returns how many files that were; 0, with nothing done, when there were none, when the branch has moved
-    since, or when it cannot go without the rest: a merge or rebase under way, a sparse checkout, submodules
-    (`magents restore` brings that back).
+    Returns how many files that were; 0, with nothing done, when there were none, when the pin is gone or the branch
+    has moved since, or when it cannot go without the rest: a merge or rebase under way, a sparse checkout,
+    submodules (`magents restore` brings that back). Raises MagentsError for a pin that cannot be read.
 
-    `foreign`: the pin was written in a container, by someone we do not trust. Its files come over; what git
-    would act upon does not: repositories within it stay in the pin, its staging area is made anew.
+    `foreign`: as for `bring_back`.
     """
     try:
         meta = meta_of(project, ref)
-    except MagentsError:
+    except NotFound:
         return 0
     if not meta.uncommitted or git(path, "rev-parse", "HEAD").line != meta.head or not meta.branch:
         return 0
-    pinned = names(project, ref)
-    if any(name.startswith((*UNMERGED, *UNDER_WAY)) for name in pinned):
+    kept = names(project, ref)
+    if any(name.startswith((*UNMERGED, *UNDER_WAY)) for name in kept):
         return 0
-    overlay(project, ref, meta, pinned, path, nested=not foreign)
-    if foreign:
-        stage(project, ref, pinned, path)
+    if pinned.is_foreign(project, ref) if foreign is None else foreign:
+        lay(project, ref, meta, path)
     else:
-        write(project, ref, [name for name in pinned if name == "index"], "", git_folder(path))
-    git(path, "update-index", "-q", "--refresh", ok=None)
+        with naming(ref):
+            overlay(project, ref, meta, kept, path)
+            write(project, ref, [name for name in kept if name == "index"], "", git_folder(path))
+        git(path, *UNHOOKED, "update-index", "-q", "--refresh", ok=None)
     return meta.uncommitted
 
 
-def stage(project: str, ref: str, pinned: Sequence[str], path: str) -> None:
-    """Make the staging area of a pin again from its entries alone, each checked by git, submodules left out."""
-    if "index" not in pinned:
-        return
-    try:
-        with tempfile.TemporaryDirectory(prefix="magents-") as folder:
-            write(project, ref, ["index"], "", folder)
-            pinned_rows = entries(path, {"GIT_INDEX_FILE": os.path.join(folder, "index")})
-    except CommandFailed:
-        return  # no index, or one of several files: what is staged comes over as changed files
-    gone = entries(path, {}).keys() - pinned_rows.keys()
-    rows = [row for row in pinned_rows.values() if not row.startswith(b"160000 ")]
-    rows += [b"0 " + b"0" * 40 + b"\t" + name for name in gone]
-    git(path, "update-index", "-z", "--index-info", stdin=b"".join(row + b"\0" for row in rows))
-
-
-def entries(path: str, env: dict[str, str]) -> dict[bytes, bytes]:
-    """The entries of an index, as `git ls-files --stage` tells them, by their paths."""
-    rows = git(path, "ls-files", "--stage", "-z", env=env).raw.split(b"\0")
-    return {row.partition(b"\t")[2]: row for row in rows if row}
+def stage(project: str, ref: str, path: str) -> None:
+    """Stage the contents that a pin keeps as staged, submodules left out. Each name is checked by git; the pin's
+    own index is not read, so what was staged as deleted is deleted and not staged."""
+    found = {name.removeprefix("staged/0/"): about for name, about in entries(project, ref, "staged/0/").items()}
+    rows = [
+        f"{mode} {oid} 0\t{name}\0"
+        for name, (mode, kind, oid) in found.items()
+        if kind == "blob" and pinned.is_inner(name)
+    ]
+    if rows:
+        git(path, *UNHOOKED, "update-index", "-z", "--index-info", stdin=os.fsencode("".join(rows)))

@@ -4,7 +4,7 @@ A pin is one commit under `refs/magents/<id>/<time>` of the user's repository. I
 alive: HEAD, all that HEAD's reflog and the stash know, and what a merge or rebase under way needs. Its
 tree keeps the rest, byte for byte, past filters and line-ending conversion:
 
-    meta.json      see `Meta`
+    meta.json      see `pinned.Meta`
     index          the staging area as git wrote it
     staged/N/PATH  its blobs of stage N that HEAD does not have
     files/PATH     every changed or untracked file
@@ -21,18 +21,23 @@ tree keeps the rest, byte for byte, past filters and line-ending conversion:
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import stat
 import time
 
 from magents import fifos, process
-from magents.errors import CommandFailed, MagentsError, NotFound
+from magents.errors import CommandFailed, MagentsError
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
 from magents.workspace.git import LOOK, command, git
+from magents.workspace.pinned import STAMP as STAMP
+from magents.workspace.pinned import Meta as Meta
+from magents.workspace.pinned import Origin, encoded, new_ref, origin_ref
+from magents.workspace.pinned import meta_of as meta_of
+from magents.workspace.pinned import pins as pins
+from magents.workspace.pinned import prefix as prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +47,6 @@ if TYPE_CHECKING:
 
 OID = re.compile(rb"\b[0-9a-f]{7,64}\b")
 """An object's name; the plan of a series of cherry-picks has abbreviated ones."""
-STAMP = r"\d{8}T\d{6}\.\d{3}Z"
-"""What a pin's name ends in."""
 MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
 """A line of a reflog: where from, where to, why."""
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
@@ -51,35 +54,13 @@ OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
 """What of a repository's own folder is not kept as files: objects and refs are kept as such."""
 GIVEN = "magents/given"
 """In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
+OURS = Origin("worktree", "tmux")
+"""Who makes a pin where nothing else is said."""
 LARGEST_ADMIN = 64 * 1024 * 1024
 UNREADABLE = "Mend its permissions; nothing was removed."
 USUAL = ("H 10", "H 12")
 """How `git ls-files -v --stage` begins the line of a tracked file or link that it looks at."""
 NAMED_MODES = {"tree": "040000", "blob": "100644"}
-
-
-class Meta(NamedTuple):
-    """What a pin says of itself."""
-
-    id: str
-    branch: str
-    """The branch checked out; '' when HEAD was detached."""
-    head: str
-    """The commit checked out; '' when there was none yet."""
-    workspace: str
-    taken: float
-    deleted: list[str]
-    """Tracked files that were gone, those too whose changes git has been told not to look at."""
-    nested: list[str]
-    """Folders kept as `nested/0.tar`, `nested/1.tar` …"""
-    uncommitted: int
-    """How many files were changed, untracked or gone."""
-    stashes: list[str]
-    """The subjects of the repository's stash entries; they also stay where they are."""
-    modes: dict[str, int] = {}  # noqa: RUF012 - never changed
-    """Permissions of kept files that git would not give them: a secret's 0600."""
-    folders: list[str] = []  # noqa: RUF012 - never changed
-    """Folders that tracked files had been removed from, and that were still there: they may be empty."""
 
 
 class Found(NamedTuple):
@@ -94,22 +75,19 @@ class Found(NamedTuple):
     """Whether the staging area differs from HEAD in anything."""
 
 
-def prefix(id: str) -> str:
-    """Where the pins of an agent are."""
-    return f"refs/magents/{id}/"
-
-
 def take(
-    project: str, workspace: str, id: str, extra: Sequence[str] = (), begun: Feeding | None = None
-) -> tuple[str, Meta]:
+    project: str, workspace: str, id: str, extra: Sequence[str] = (), begun: Feeding | None = None,
+    maker: Origin = OURS,
+) -> tuple[str, Meta]:  # fmt: skip
     """Pin everything in a workspace; returns the ref and what it holds.
 
-    `extra` are ignored files to keep as well. `begun`: `fastimport.begin`, where that was done earlier. Raises
-    MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
+    `extra` are ignored files to keep as well. `begun`: `fastimport.begin`, where that was done earlier. `maker` is
+    written down beside the pin, but for a clone's (there `project` is the workspace): whoever fetches that does it.
+    Raises MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
     """
     with begun or begin(project) as writing:
         try:
-            return pin(writing, project, workspace, id, extra)
+            return pin(writing, project, workspace, id, extra, maker)
         except CommandFailed as error:
             raise unwritten(writing, project, workspace, error) from error
 
@@ -125,8 +103,12 @@ def unwritten(writing: Feeding, project: str, workspace: str, error: CommandFail
     )
 
 
-def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str] = ()) -> tuple[str, Meta]:
+def pin(
+    writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str] = (), maker: Origin = OURS
+) -> tuple[str, Meta]:
     """`take`, with the git that will write the pin."""
+    own = project == workspace
+    admin = "" if own else checked_folder(project, workspace)
     asked = [
         process.Running(command(workspace, *args), env={**LOOK, "LC_ALL": "C"})
         for args in (
@@ -147,7 +129,7 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
         ) from error
     if "could not open directory" in said.stderr:  # git passes over it, and all that is in it
         raise MagentsError(f"{workspace} cannot be read whole:\n{said.stderr.strip()}", UNREADABLE)
-    admin = git_folder(workspace)
+    admin = admin or git_folder(workspace)
     stashes = reflog(project, worktree.common_folder(project), "refs/stash")
     paths = list(dict.fromkeys([*found.changed, *hidden, *modules, *extra]))
     kinds = {path: kind(os.path.join(workspace, path)) for path in paths}
@@ -161,8 +143,7 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
         len([path for path in paths if path not in modules]), [subject for _, subject in stashes if subject],
         unusual_modes(workspace, kept_files), emptied(workspace, deleted),
     )  # fmt: skip
-    ref = new_ref(meta)
-    own = os.path.isdir(os.path.join(workspace, ".git"))
+    ref = new_ref(id, meta.taken)
     kept = admin_files(admin, NOT_KEPT | OF_A_CLONE if own else NOT_KEPT)
     moves = reflog(workspace, admin, "HEAD")
     own_refs = refs(workspace, admin) if own else []
@@ -174,9 +155,10 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
     if tags:
         named = existing(project, sorted(oids | mentioned(tags) - {found.head}))
     commits = [oid for oid, what in named if what == "commit"]
-    stream = Stream(writing, ref, f"Work of {id}, kept by Magents", [found.head, *commits])
+    beside = ("", "") if own else (origin_ref(ref), maker.path)
+    stream = Stream(writing, ref, f"Work of {id}, kept by Magents", [found.head, *commits], beside)
     with stream:
-        stream.text("meta.json", json.dumps(meta._asdict(), indent=1))
+        stream.text("meta.json", encoded(meta))
         if own_refs:
             stream.data("refs", os.fsencode("".join(f"{oid} {name}\n" for oid, name in own_refs)))
         for name, content in tags.items():
@@ -199,7 +181,7 @@ def pin(writing: Feeding, project: str, workspace: str, id: str, extra: Sequence
     return ref, meta
 
 
-def take_absent(project: str, workspace: str, id: str, branch: str) -> str:
+def take_absent(project: str, workspace: str, id: str, branch: str, maker: Origin = OURS) -> str:
     """Pin what git still knows of a workspace whose folder is not there; returns the ref.
 
     That is its HEAD, its reflog, its staging area. Its uncommitted files are wherever the folder is.
@@ -218,9 +200,10 @@ def take_absent(project: str, workspace: str, id: str, branch: str) -> str:
     named = existing(project, sorted({oid for oid, _ in moves} | mentioned(kept)))
     commits = [oid for oid, what in named if what == "commit"]
     meta = Meta(id, branch, head, workspace, time.time(), [], [], 0, [])
-    ref = new_ref(meta)
-    with Stream(begin(project), ref, f"Work of {id}, kept by Magents", [head, *commits]) as stream:
-        stream.text("meta.json", json.dumps(meta._asdict(), indent=1))
+    ref = new_ref(id, meta.taken)
+    beside = (origin_ref(ref), maker.path)
+    with Stream(begin(project), ref, f"Work of {id}, kept by Magents", [head, *commits], beside) as stream:
+        stream.text("meta.json", encoded(meta))
         if staged:
             stream.file("index", os.path.join(admin, "index"))
         for stage, mode, oid, path in staged:
@@ -230,16 +213,17 @@ def take_absent(project: str, workspace: str, id: str, branch: str) -> str:
     return ref
 
 
+def record(project: str, ref: str, maker: Origin) -> None:
+    """Write down who made a pin that was fetched. One without that is nobody's, and so not trusted."""
+    oid = git(project, "rev-parse", "--verify", f"{ref}^{{commit}}").line
+    with Stream(begin(project), origin_ref(ref), "Who made it, kept by Magents", []) as stream:
+        stream.known(maker.path, "160000", oid)
+
+
 def read_stages(text: str) -> list[tuple[str, str, str, str]]:
     """`git ls-files --stage -z`: stage, mode, object, path."""
     rows = (row.partition("\t") for row in text.split("\0") if row)
     return [(stage, mode, oid, path) for about, _, path in rows for mode, oid, stage in [about.split(" ")]]
-
-
-def new_ref(meta: Meta) -> str:
-    """The name of a pin: the time it was taken, UTC, so that names sort by age."""
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(meta.taken))
-    return f"{prefix(meta.id)}{stamp}.{int(meta.taken % 1 * 1000):03}Z"
 
 
 def read_status(text: str) -> Found:
@@ -325,6 +309,20 @@ def unusual_modes(workspace: str, paths: Sequence[str]) -> dict[str, int]:
         for path, mode in about.items()
         if stat.S_ISREG(mode) and mode & 0o777 not in (0o644, 0o755)
     }
+
+
+def checked_folder(project: str, workspace: str) -> str:
+    """Git's own folder for a worktree. Raises MagentsError where its `.git` leads elsewhere: an agent can write
+    that file, and git would read what is there."""
+    admin = worktree.admin(project, workspace)
+    link = os.path.join(workspace, ".git")
+    forged = os.path.islink(workspace) or os.path.islink(link) or os.path.isdir(link)
+    if forged or not admin or os.path.realpath(git_folder(workspace)) != os.path.realpath(admin):
+        raise MagentsError(
+            f"{link} does not lead to what {project} has of this worktree, so nothing was removed.",
+            f"See whether git can mend it: git -C {project} worktree repair {workspace}",
+        )
+    return admin
 
 
 def git_folder(workspace: str) -> str:
@@ -417,22 +415,3 @@ def existing(project: str, oids: Sequence[str]) -> list[tuple[str, str]]:
     listed = git(project, "cat-file", "--batch-check", stdin="\n".join(oids).encode()).text
     rows = [row.split(" ") for row in listed.splitlines()]
     return list(dict.fromkeys((row[0], row[1]) for row in rows if len(row) == 3))
-
-
-def pins(project: str, id: str = "") -> list[str]:
-    """The refs of an agent's pins, newest first; without an id, of all agents' pins."""
-    listed = git(project, "for-each-ref", "--sort=-refname", "--format=%(refname)", prefix(id)).text.splitlines()
-    return [name for name in listed if re.fullmatch(STAMP, name.rpartition("/")[2])]
-
-
-def meta_of(project: str, ref: str) -> Meta:
-    """What a pin says of itself. Raises NotFound when it is gone, MagentsError when it is not one of ours."""
-    if git(project, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", ok=None).code:
-        raise NotFound(
-            f"The pin {ref} is gone: somebody has deleted it.", f"What there is: git for-each-ref {prefix('')[:-1]}"
-        )
-    try:
-        found = json.loads(git(project, "cat-file", "blob", f"{ref}:meta.json").text)
-        return Meta(**found)
-    except (CommandFailed, ValueError, TypeError) as error:
-        raise MagentsError(f"{ref} is not a pin that this version of Magents can read.") from error

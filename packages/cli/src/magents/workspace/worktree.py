@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from magents.model import Agent
     from magents.process import Feeding
     from magents.workspace.changes import Change, Summary
+    from magents.workspace.pinned import Origin
     from magents.workspace.restore import Restored
 
 
@@ -28,6 +29,13 @@ class Worktree(NamedTuple):
     """A git worktree of the project."""
 
     agent: Agent
+
+    @property
+    def maker(self) -> Origin:
+        """Who makes its pins."""
+        from magents.workspace.pinned import Origin
+
+        return Origin("worktree", self.agent.runtime)
 
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
         """`git worktree add`."""
@@ -98,25 +106,25 @@ class Worktree(NamedTuple):
 
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch), 0
+            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         extra = []
         if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
             from magents.workspace import include
 
             extra = include.changed(agent.project, agent.workspace)
-        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra, begun)
+        ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra, begun, self.maker)
         return ref, meta.uncommitted
 
     def remove(self) -> None:
         """Its folder and git's record of it."""
         remove(self.agent.project, self.agent.workspace)
 
-    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int]) -> Restored:
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
         """A worktree again, on its branch where that still is what it was."""
         from magents.workspace import include, restore
 
         agent = self.agent
-        back = restore.bring_back(agent.project, pin, agent.workspace, keep=keep)
+        back = restore.bring_back(agent.project, pin, agent.workspace, keep, foreign=foreign, branch=agent.branch)
         include.copy(agent.project, agent.workspace)
         return back
 
@@ -252,9 +260,19 @@ def forget(common: str, record: str) -> None:
 
 SWEPT = 5.0
 """Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
+PATH_BYTES = 4096
+"""How long a path can be."""
 FORGOTTEN = "magents-trash-"
 TRASH = ".magents-trash-"
-SWEEP = """trap '' HUP INT; rm -rf -- "$1"/.magents-trash-*; case $1 in *-agents) rmdir -- "$1" ;; esac"""
+SWEEP = r"""
+trap '' HUP INT
+rm -rf -- "$1"/.magents-trash-* || {
+    find "$1"/.magents-trash-* -type d ! -perm -700 -exec chmod u+rwx {} \;
+    rm -rf -- "$1"/.magents-trash-*
+}
+case $1 in *-agents) rmdir -- "$1" ;; esac
+"""
+"""Folders that may not be written, such as those of Go's modules, are made so first; most have none."""
 
 
 def sweep(parent: str) -> None:
@@ -265,8 +283,31 @@ def sweep(parent: str) -> None:
 
 
 def discard(folder: str) -> None:
-    """Delete a folder with all that is in it, following no link. Raises OSError. For small ones; another
-    command may be deleting it at the same time."""
+    """Delete a folder with all that is in it, also what may not be written, following no link. Raises OSError.
+    For small ones; another command may be deleting it at the same time."""
+    try:
+        delete(folder)
+    except OSError:
+        unlock(folder)
+        delete(folder)
+
+
+def unlock(folder: str) -> None:
+    """Let what is in a folder be read and deleted, as far as that is for us to say."""
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
+    for place, folders, _ in os.walk(folder):
+        for full in (os.path.join(place, name) for name in folders):
+            with contextlib.suppress(OSError):
+                if not os.path.islink(full):
+                    os.chmod(full, 0o700)
+
+
+def delete(folder: str) -> None:
+    """`discard`, where that is allowed."""
+    if os.path.islink(folder):
+        os.unlink(folder)
+        return
     for place, folders, files in os.walk(folder, topdown=False):
         for name in [*files, *folders]:
             full = os.path.join(place, name)
@@ -291,7 +332,7 @@ def admin(project: str, path: str) -> str:
             contextlib.suppress(OSError),
             open(os.path.join(folder, name, "gitdir"), encoding="utf-8", errors="surrogateescape") as file,
         ):
-            if os.path.join(folder, name, file.read().rstrip("\n")) in wanted:
+            if os.path.normpath(os.path.join(folder, name, file.read(PATH_BYTES).rstrip("\n"))) in wanted:
                 return os.path.join(folder, name)
     return ""
 

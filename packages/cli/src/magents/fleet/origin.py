@@ -1,0 +1,22 @@
+"""Whom to trust with a pin: what a container made is data, whichever mode the agent is in now."""
+
+from __future__ import annotations
+
+from magents import runtimes
+from magents.workspace import pinned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from magents.fleet.context import Context
+
+
+def is_foreign(context: Context, project: str, pin: str) -> bool:
+    """Whether we do not trust who made a pin.
+
+    What the record beside it says counts. A pin of an older Magents has none: then it is trusted if the history of
+    an agent tells that its removal made this very pin, on this machine's own side.
+    """
+    if pinned.origin(project, pin):
+        return pinned.is_foreign(project, pin)
+    makers = context.store.makers(project, pin)
+    return not makers or any(name not in runtimes.TABLE or runtimes.runtime(name).private for name in makers)
