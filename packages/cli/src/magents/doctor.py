@@ -215,7 +215,7 @@ def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
     for path in sorted(wanted):
         place = path
         while not os.path.exists(place):
-            place = os.path.dirname(place)
+            place = os.path.dirname(place) or "/"
         device = os.stat(place).st_dev
         if device in seen:
             continue

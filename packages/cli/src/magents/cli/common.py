@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from magents.errors import MagentsError
+from magents.errors import MagentsError, NotFound
 from magents.text import one_line
 
 TYPE_CHECKING = False
@@ -69,6 +70,26 @@ def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Ag
     """
     find = fleet.find_running if running else fleet.find
     return list({(agent.key, agent.id): agent for agent in map(find, ids)}.values())
+
+
+def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet: bool) -> None:
+    """Before agents are removed: each was named by its whole id, or that is what the user means.
+
+    One who mistypes, or names an agent that is gone, must not lose another one. `given`: the user has said so
+    beforehand; `quiet`: nobody is to be asked. Raises NotFound.
+    """
+    from magents.cli.console import ask
+
+    meant = [agent for agent in agents if agent.id not in ids]
+    if not meant or given:
+        return
+    named = ", ".join(agent.id for agent in meant)
+    short = ", ".join(f"`{id}`" for id in ids if all(id != agent.id for agent in agents))
+    said = f"No agent has the id {short}; what begins so is {named}."
+    if quiet or not sys.stdin.isatty():
+        raise NotFound(said, "Give the whole id, or --prefix.")
+    if not ask(f"{said} Remove {named}?"):
+        raise NotFound("Nothing was removed.", "Give the whole id.")
 
 
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:

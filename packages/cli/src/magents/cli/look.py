@@ -8,6 +8,7 @@ import time
 
 from magents import process
 from magents.cli import common
+from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
@@ -66,7 +67,7 @@ def run_list(options: argparse.Namespace) -> int:
         long = long_of(fleet, look.views) if options.long else [{}] * len(look.views)
         show_json([as_json(view) | more for view, more in zip(look.views, long, strict=True)])
     else:
-        print("\n".join(lines(fleet, look, options.long, terminal_width())))
+        echo("\n".join(lines(fleet, look, options.long, terminal_width())))
     return 1 if look.problems else 0
 
 
@@ -95,6 +96,8 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
     """What `--long` adds, per agent; fields are null where git cannot tell. Asks git for several at once."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from magents.fleet.context import isolated
+
     agents = [view.agent for view in views]
     nothing = {"ahead": None, "uncommitted": None, "changed": None}
 
@@ -102,7 +105,8 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
         try:
             if view.orphan or not os.path.isdir(view.agent.workspace):
                 return nothing
-            return fleet.summary(view.agent)._asdict()
+            with isolated(view.agent.id):
+                return fleet.summary(view.agent)._asdict()
         except MagentsError:
             return nothing
 
@@ -151,22 +155,16 @@ def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[
 
 def watch(fleet: Fleet, long: bool) -> int:
     """Redraw the table four times a second on the terminal's other screen, until Ctrl-C."""
-    sys.stdout.write("\x1b[?1049h\x1b[?25l")
     try:
-        while True:
-            size = os.get_terminal_size()
-            look = fleet.list()
-            shown = [*lines(fleet, look, long, size.columns), *look.problems]
-            shown = [*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")]
-            sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in shown[:-1]))
-            sys.stdout.write(f"{shown[-1]}\x1b[K\x1b[J")
-            sys.stdout.flush()
-            time.sleep(0.25)
+        with Screen() as screen:
+            while True:
+                size = os.get_terminal_size()
+                look = fleet.list()
+                shown = [*lines(fleet, look, long, size.columns), *look.problems]
+                screen.draw([*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")])
+                time.sleep(0.25)
     except KeyboardInterrupt:
         return 0
-    finally:
-        sys.stdout.write("\x1b[?25h\x1b[?1049l")
-        sys.stdout.flush()
 
 
 def list_removed(fleet: Fleet, json: bool) -> int:
@@ -177,10 +175,10 @@ def list_removed(fleet: Fleet, json: bool) -> int:
     if json:
         show_json([{"id": a.id, "branch": a.branch, "project": a.project, "pin": a.pin} for a in agents])
     elif not agents:
-        print("No removed agents.")
+        echo("No removed agents.")
     else:
         rows = [[a.id, a.branch, a.project, a.pin] for a in agents]
-        print("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
+        echo("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
     return 0
 
 
@@ -203,7 +201,7 @@ def run_attach(options: argparse.Namespace) -> int:
         raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
     state = fleet.status(agent).state
     if state in ("stopped", "lost") and agent.key and fleet.start(agent):
-        print(f"Started {agent.id} again.", file=sys.stderr)
+        echo(f"Started {agent.id} again.", sys.stderr)
     return go_to(fleet, agent, read_only=options.read_only)
 
 

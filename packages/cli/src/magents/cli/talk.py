@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from magents.cli import common
-from magents.cli.render import paint, show_json, width
-from magents.errors import UsageError
+from magents.cli.console import echo, end_colours
+from magents.cli.render import complain, paint, show_json, width
+from magents.errors import MagentsError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -56,11 +57,11 @@ def run_send(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"id": agent.id, "delivery": delivery.how})
     elif delivery.how == "queued":
-        print(f"{agent.id} keeps the prompt until its turn is over.")
+        echo(f"{agent.id} keeps the prompt until its turn is over.")
     elif delivery.how == "typed":
-        print(f"Typed into {agent.id}; its program does not say whether it took it.")
+        echo(f"Typed into {agent.id}; its program does not say whether it took it.")
     else:
-        print(f"{agent.id} took the prompt.")
+        echo(f"{agent.id} took the prompt.")
     return 0
 
 
@@ -93,9 +94,9 @@ def run_wait(options: argparse.Namespace) -> int:
         show_json([{"id": id, "status": s.state, "detail": s.detail} for id, s in waited.states.items()])
     else:
         for id, status in waited.states.items():
-            print(f"{id}  {status.state}" + (f"  {status.detail}" if status.detail else ""))
+            echo(f"{id}  {status.state}" + (f"  {status.detail}" if status.detail else ""))
     if waited.timed_out:
-        print(f"error: not all were {options.goal} after {options.timeout:g} s", file=sys.stderr)
+        echo(f"error: not all were {options.goal} after {options.timeout:g} s", sys.stderr)
         return TIMED_OUT
     return 0 if waited.reached else 1
 
@@ -110,7 +111,11 @@ examples:
     common.add_id(parser, many=True, nargs="*", help="agents (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes, until Ctrl-C")
     parser.add_argument("-n", "--lines", metavar="N", type=int, help="only the last N lines of each")
-    parser.add_argument("--raw", action="store_true", help="keep colours; only to a terminal, one agent")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="keep colours, nothing else; only to a terminal, one agent",
+    )
     common.add_json(parser)
     parser.set_defaults(run=run_logs)
 
@@ -126,20 +131,27 @@ def run_logs(options: argparse.Namespace) -> int:
     if options.raw and (options.follow or options.json or len(agents) != 1):
         raise UsageError("`--raw` is for one agent, without `--follow` and `--json`.")
     styled = options.raw and sys.stdout.isatty()
-    shown = {agent.id: list(fleet.logs(agent, styled=styled)) for agent in agents}
+    shown: dict[str, list[str]] = {}
+
+    def one(agent: Agent) -> None:
+        shown[agent.id] = list(fleet.logs(agent, styled=styled))
+
+    code = common.each(agents, one)
     last = {id: lines[-options.lines :] if options.lines else lines for id, lines in shown.items()}
     if options.lines == 0:
         last = {id: [] for id in shown}
     if options.json:
         show_json([{"id": id, "lines": lines} for id, lines in last.items()])
-        return 0
+        return code
     labels = label(list(last))
     for id, lines in last.items():
         for line in lines:
-            print(f"{labels[id]}{line}")
+            echo(f"{labels[id]}{line}")
+    if styled:
+        end_colours()
     if options.follow:
-        follow(fleet, agents, shown, labels)
-    return 0
+        follow(fleet, [agent for agent in agents if agent.id in shown], shown, labels)
+    return code
 
 
 def label(ids: Sequence[str]) -> dict[str, str]:
@@ -151,13 +163,21 @@ def label(ids: Sequence[str]) -> dict[str, str]:
     return {id: paint(f"{id:<{columns}} | ", colours[n % len(colours)]) for n, id in enumerate(ids)}
 
 
-def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
-    """Print new lines as they come."""
+def follow(fleet: Fleet, agents: list[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
+    """Print new lines as they come, until there is no agent left that can be asked."""
+    from magents.fleet.context import isolated
     from magents.fleet.talk import Follower
 
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
-    while True:
+    while agents:
         time.sleep(0.25)
-        for agent in agents:
-            for line in followers[agent.id].next(list(fleet.logs(agent))):
-                print(f"{labels[agent.id]}{line}", flush=True)
+        for agent in list(agents):
+            try:
+                with isolated(agent.id):
+                    lines = list(fleet.logs(agent))
+            except MagentsError as error:  # told of once, and not asked again
+                complain(error)
+                agents.remove(agent)
+                continue
+            for line in followers[agent.id].next(lines):
+                echo(f"{labels[agent.id]}{line}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, warn
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def run_tasks(options: argparse.Namespace) -> int:
 
         width = terminal_width()
         lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))
-        print("\n".join(cut(line, width) if width else line for line in lines))
+        echo("\n".join(cut(line, width) if width else line for line in lines))
     else:
-        print("\n".join(rows(board, terminal_width())))
+        echo("\n".join(rows(board, terminal_width())))
     return 1 if board.problems else 0
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from magents import process
 from magents.cli import common
-from magents.cli.render import coloured, paint, show_json, warn
+from magents.cli.console import coloured, copy, echo
+from magents.cli.render import paint, show_json, warn
 from magents.text import plain
 
 if TYPE_CHECKING:
@@ -43,18 +44,19 @@ def run_diff(options: argparse.Namespace) -> int:
         return 0
     raw = fleet.diff(agent, *(["--stat"] if options.stat else []))
     if options.raw:
-        sys.stdout.buffer.write(raw)
+        hand_on(raw)
         return 0
     text = raw.decode("utf-8", "replace")
     safe = "\n".join(plain(line.removesuffix("\r")) for line in text.split("\n"))
     if safe != text.replace("\r\n", "\n"):
         warn("control characters are left out of this diff; --raw gives the exact bytes")
-    if not sys.stdout.isatty():
+    shown = colour(safe) if coloured(sys.stdout) and not options.stat else safe
+    if sys.stdout.isatty():
+        page(shown)
+    else:
         # Line ends stay as they are: a patch of a file with CRLF would not apply without them.
-        safe = "\n".join(
-            plain(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "") for line in text.split("\n")
-        )
-    page(colour(safe) if coloured(sys.stdout) and not options.stat else safe)
+        ends = ["\r" * line.endswith("\r") for line in text.split("\n")]
+        copy("\n".join(map("".join, zip(shown.split("\n"), ends, strict=True))).encode())
     return 0
 
 
@@ -71,12 +73,25 @@ def colour_of(line: str) -> str:
 
 
 def page(text: str) -> None:
-    """Show text through the user's pager if it does not fit on the terminal, as git does."""
-    if not sys.stdout.isatty() or text.count("\n") < os.get_terminal_size().lines:
-        sys.stdout.write(text)
-        return
+    """Show text on the terminal, through the user's pager if it does not fit, as git does."""
+    if text.count("\n") < os.get_terminal_size().lines:
+        echo(text, end="")
+    else:
+        to_pager(text.encode())
+
+
+def hand_on(raw: bytes) -> None:
+    """The exact bytes; at a terminal, where they could do anything, to the user's pager, as git does."""
+    if sys.stdout.isatty():
+        to_pager(raw)
+    else:
+        copy(raw)
+
+
+def to_pager(shown: bytes) -> None:
+    """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    process.feed(["sh", "-c", pager], text.encode(), env={"LESS": os.environ.get("LESS", "FRX")})
+    process.feed(["sh", "-c", pager], shown, env={"LESS": os.environ.get("LESS", "FRX")})
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:
@@ -117,11 +132,11 @@ def run_merge(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
     elif done.before == done.after:
-        print(f"{done.into} already has all of {agent.branch}.")
+        echo(f"{done.into} already has all of {agent.branch}.")
     else:
         where = f" (checked out at {done.checkout})" if done.checkout else ""
-        print(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
-        print(f"  clear away   magents stop {agent.id} --remove-worktree")
+        echo(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
+        echo(f"  clear away   magents stop {agent.id} --remove-worktree")
     return 0
 
 
@@ -151,7 +166,7 @@ def run_collect(options: argparse.Namespace) -> int:
         if kept_back and not options.json:
             warn(f"{agent.id}: {kept_back}")
         elif not options.json:
-            print(f"{agent.branch} has all commits of {agent.id}.")
+            echo(f"{agent.branch} has all commits of {agent.id}.")
 
     code = common.each(agents, one)
     if options.json:
