@@ -6,6 +6,7 @@ import os
 import sys
 
 from magents.cli import common
+from magents.cli.console import ask, echo
 from magents.cli.render import complain, count, show_json, warn
 from magents.errors import Conflict, MagentsError, Unkept, UsageError
 from magents.text import one_line
@@ -40,6 +41,9 @@ examples:
         help="with --remove-worktree: remove a workspace that cannot be kept whole, too; keeps what can be kept,\n"
         "at least its commits, and asks first at a terminal",
     )  # fmt: skip
+    parser.add_argument(
+        "--prefix", action="store_true", help="the first letters of an id will do to remove it, too"
+    )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     common.add_json(parser)
     parser.set_defaults(run=run_stop)
@@ -53,6 +57,8 @@ def run_stop(options: argparse.Namespace) -> int:
     done: list[dict[str, Any]] = []
     agents = common.found(fleet, options.ids)
     asks = options.discard and not options.yes and not options.json and sys.stdin.isatty()
+    if options.remove_worktree or options.forget:
+        common.make_sure(options.ids, agents, given=options.prefix, quiet=options.json)
     if options.forget:
         code = common.each(agents, lambda agent: forget(fleet, agent, done, quiet=options.json))
     else:
@@ -69,7 +75,7 @@ def forget(fleet: Fleet, agent: Agent, done: list[dict[str, Any]], *, quiet: boo
     fleet.forget(agent)
     done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
     if not quiet:
-        print(f"Forgot {agent.id}.")
+        echo(f"Forgot {agent.id}.")
 
 
 def stop_each(
@@ -84,7 +90,7 @@ def stop_each(
             fleet.stop(agent)
             done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
             if not quiet:
-                print(f"Stopped {agent.id}.   Again: magents start {agent.id}")
+                echo(f"Stopped {agent.id}.   Again: magents start {agent.id}")
             return
         try:
             removed = fleet.remove(agent, discard=discard and not asks)
@@ -92,7 +98,7 @@ def stop_each(
             if not asks:
                 raise
             complain(MagentsError(error.message))
-            if not common.agreed(f"Remove {agent.id}, and give up what cannot be kept? [y/N] "):
+            if not ask(f"Remove {agent.id}, and give up what cannot be kept?"):
                 raise MagentsError(f"{agent.id} was stopped, and nothing of it was removed.") from error
             removed = fleet.remove(agent, discard=True)
         done.append({
@@ -101,8 +107,8 @@ def stop_each(
         })  # fmt: skip
         if not quiet:
             with_work = f" with {count(removed.uncommitted, 'file')} uncommitted" if removed.uncommitted else ""
-            print(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
-            print(f"  bring it back   magents restore {agent.id}")
+            echo(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
+            echo(f"  bring it back   magents restore {agent.id}")
             if removed.absent:
                 warn(f"{agent.workspace} was not there: what was uncommitted in it could not be kept")
             for what in removed.unkept:
@@ -139,7 +145,7 @@ def run_start(options: argparse.Namespace) -> int:
                 f"{agent.id} runs already, and was not given the prompt.", f"Use: magents send {agent.id} TEXT"
             )
         if not options.json:
-            print(f"Started {agent.id}." if started else f"{agent.id} runs already.")
+            echo(f"Started {agent.id}." if started else f"{agent.id} runs already.")
 
     code = common.each(common.found(fleet, options.ids), one)
     if options.json:
@@ -170,12 +176,12 @@ def run_restore(options: argparse.Namespace) -> int:
         })  # fmt: skip
         return 0
     files = count(back.meta.uncommitted, "uncommitted file")
-    print(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
+    echo(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
     if back.remark:
-        print(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
+        echo(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
     if back.foreign:
         warn(f"a container made the pin, so files alone were brought back; git's own state stays in {agent.pin}")
-    print(f"  go on   magents start {agent.id}")
+    echo(f"  go on   magents start {agent.id}")
     return 0
 
 
@@ -200,11 +206,11 @@ def run_cleanup(options: argparse.Namespace) -> int:
         if options.json or not sys.stdin.isatty():
             raise UsageError("`cleanup` asks before it acts, and here is nobody to ask.", "Give: --yes")
         verb = "Stop and remove the workspaces of" if options.remove_worktrees else "Stop"
-        print(f"{verb} {count(len(views), 'agent')}:")
+        echo(f"{verb} {count(len(views), 'agent')}:")
         for view in views:
-            print(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
-        if not common.agreed("Go on? [y/N] "):
-            print("Nothing was done.")
+            echo(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
+        if not ask("Go on?"):
+            echo("Nothing was done.")
             return 1
     done: list[dict[str, Any]] = []
     agents = [view.agent for view in views]
@@ -212,5 +218,5 @@ def run_cleanup(options: argparse.Namespace) -> int:
     if options.json:
         show_json(done)
     elif not agents:
-        print("No agent to stop.")
+        echo("No agent to stop.")
     return code

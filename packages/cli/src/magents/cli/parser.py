@@ -134,7 +134,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         return options
     top = top_level()
     if not words or name == "help":
-        print(help_of(words[1]) if len(words) > 1 and words[1] in COMMANDS else top.format_help(), end="")
+        from magents.cli.console import echo
+
+        echo(help_of(words[1]) if len(words) > 1 and words[1] in COMMANDS else top.format_help(), end="")
         raise SystemExit(0)
     if not name.startswith("-"):
         near = [known for known in COMMANDS if known.startswith(name[:2])]

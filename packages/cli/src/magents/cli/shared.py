@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import ask, echo
 from magents.cli.render import paint, show_json
 from magents.errors import NotFound, UsageError
 
@@ -50,11 +51,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
     elif not found:
-        print("What agents share is as you accepted it.")
+        echo("What agents share is as you accepted it.")
     elif options.action == "diff":
         show(found)
     else:
-        print(f"Accepted: {', '.join(one.name for one in found)}. It counts from each agent's next start.")
+        echo(f"Accepted: {', '.join(one.name for one in found)}. It counts from each agent's next start.")
     return 0
 
 
@@ -65,9 +66,9 @@ def agreed(options: argparse.Namespace, found: Sequence[Difference]) -> bool:
     if options.json or not sys.stdin.isatty():
         raise UsageError("`shared accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
     show(found)
-    if input("Let this count for all agents of the project? [y/N] ").strip().lower() in ("y", "yes"):
+    if ask("Let this count for all agents of the project?"):
         return True
-    print("Nothing was done.")
+    echo("Nothing was done.")
     return False
 
 
@@ -78,9 +79,9 @@ def show(found: Sequence[Difference]) -> None:
     colours = {"+": "32", "-": "31", "@": "36"}
     for one in found:
         if one.problem:
-            print(f"/shared/{one.name} cannot be taken: {one.problem}.")
+            echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
         for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
-            print(paint(visible(line), colours.get(line[:1], "")))
+            echo(paint(visible(line), colours.get(line[:1], "")))
 
 
 def visible(line: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, warn
 from magents.cli.shared import visible
 from magents.errors import Conflict, NotFound, UsageError
@@ -74,9 +75,9 @@ def run_tasks(options: argparse.Namespace) -> int:
 
         width = terminal_width()
         lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))
-        print("\n".join(cut(line, width) if width else line for line in lines))
+        echo("\n".join(cut(line, width) if width else line for line in lines))
     else:
-        print("\n".join(rows(board, terminal_width())))
+        echo("\n".join(rows(board, terminal_width())))
     return 1 if board.problems else 0
 
 
@@ -91,9 +92,9 @@ def accept(options: argparse.Namespace, fleet: Fleet, board: Board) -> int:
             raise UsageError("`tasks --accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
         for id in ids:
             text = prompt.write(every[id], prompt.branch(board.tasks.tag, every[id]), {})
-            print("\n".join(visible(line) for line in text.splitlines()), end="\n\n")
-        if input("Are these texts as you want them? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("Nothing was done.")
+            echo("\n".join(visible(line) for line in text.splitlines()), end="\n\n")
+        if not ask("Are these texts as you want them?"):
+            echo("Nothing was done.")
             return 1
     changed = fleet.accept_texts(board, ids)
     if changed:
@@ -103,7 +104,7 @@ def accept(options: argparse.Namespace, fleet: Fleet, board: Board) -> int:
     if options.json:
         show_json({"accepted": ids})
     else:
-        print(f"Accepted: {', '.join(ids)}")
+        echo(f"Accepted: {', '.join(ids)}")
     return 0
 
 

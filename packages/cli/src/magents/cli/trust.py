@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import age, show_json, table, terminal_width
-from magents.text import one_line, plain
+from magents.text import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -57,11 +57,11 @@ def run_trust(options: argparse.Namespace) -> int:
         })  # fmt: skip
     elif accepting:
         for name in [*(row.name for row in rows.files), *(row.branch for row in rows.branches)]:
-            print(f"Accepted {one_line(name)}")
+            echo(f"Accepted {one_line(name)}")
     elif not rows.files and not rows.branches:
-        print("Nothing waits for your yes.")
+        echo("Nothing waits for your yes.")
     else:
-        print("\n".join(lines(rows)))
+        echo("\n".join(lines(rows)))
     return 0
 
 
@@ -82,12 +82,12 @@ def show_differences(rows: Waiting, names: list[str]) -> int:
     for row in rows.files:
         if names and row.path not in names and row.name not in names:
             continue
-        print(f"{one_line(row.name)} ({row.agent})")
+        echo(f"{one_line(row.name)} ({row.agent})")
         text = trust.difference(rows.project, row).decode("utf-8", "replace")
-        sys.stdout.write("\n".join(plain(line) for line in text.split("\n")))
+        echo(text, end="")
     for branch in rows.branches:
         if not names or branch.branch in names:
-            print(f"{one_line(branch.branch)} ({branch.agent}): see it with git log -p {branch.tip[:10]}")
+            echo(f"{one_line(branch.branch)} ({branch.agent}): see it with git log -p {branch.tip[:10]}")
     return 0
 
 

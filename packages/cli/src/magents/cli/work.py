@@ -5,14 +5,14 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING
 
 from magents import process
 from magents.cli import common
-from magents.cli.render import coloured, paint, show_json, warn
+from magents.cli.console import coloured, copy, echo
+from magents.cli.render import paint, show_json, warn
 from magents.text import plain
 from magents.workspace import hooks, notice
 
@@ -62,8 +62,7 @@ def run_diff(options: argparse.Namespace) -> int:
         if names := alone(agent, notice.split(file)):
             warn(notice.line(agent.id, names))
         if options.raw:
-            sys.stdout.flush()
-            shutil.copyfileobj(file, sys.stdout.buffer)
+            hand_on(file)
             return 0
         shown = Shown(coloured(sys.stdout) and not options.stat, sys.stdout.isatty())
         long = sys.stdout.isatty() and longer(file, os.get_terminal_size().lines)
@@ -143,13 +142,31 @@ def colour_of(line: str) -> str:
 
 
 def page(pieces: Iterable[str], long: bool) -> None:
-    """Show text, through the user's pager if it is too long for the terminal, as git does."""
-    if not long:
-        sys.stdout.writelines(pieces)
+    """Show text; on a terminal through the user's pager if it does not fit, as git does."""
+    if long:
+        to_pager(piece.encode() for piece in pieces)
         return
+    for piece in pieces:
+        if sys.stdout.isatty():
+            echo(piece, end="")
+        else:
+            copy(piece.encode())
+
+
+def hand_on(file: BinaryIO) -> None:
+    """The exact bytes; at a terminal, where they could do anything, to the user's pager, as git does."""
+    blocks = iter(lambda: file.read(PIECE_BYTES), b"")
+    if sys.stdout.isatty():
+        to_pager(blocks)
+        return
+    for block in blocks:
+        copy(block)
+
+
+def to_pager(pieces: Iterable[bytes]) -> None:
+    """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    encoded = (piece.encode() for piece in pieces)
-    process.feed(["sh", "-c", pager], encoded, env={"LESS": os.environ.get("LESS", "FRX")})
+    process.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:
@@ -190,11 +207,11 @@ def run_merge(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
     elif done.before == done.after:
-        print(f"{done.into} already has all of {agent.branch}.")
+        echo(f"{done.into} already has all of {agent.branch}.")
     else:
         where = f" (checked out at {done.checkout})" if done.checkout else ""
-        print(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
-        print(f"  clear away   magents stop {agent.id} --remove-worktree")
+        echo(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
+        echo(f"  clear away   magents stop {agent.id} --remove-worktree")
     return 0
 
 
@@ -224,7 +241,7 @@ def run_collect(options: argparse.Namespace) -> int:
         if kept_back and not options.json:
             warn(f"{agent.id}: {kept_back}")
         elif not options.json:
-            print(f"{agent.branch} has all commits of {agent.id}.")
+            echo(f"{agent.branch} has all commits of {agent.id}.")
 
     code = common.each(agents, one)
     if options.json:

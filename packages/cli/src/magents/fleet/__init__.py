@@ -215,7 +215,7 @@ class Fleet:
         return talk.wait_for(self.context, agents, goal, timeout)
 
     def logs(self, agent: Agent, *, styled: bool = False) -> Sequence[str]:
-        """The lines of its terminal's history, oldest first; control sequences only if `styled`."""
+        """The lines of its terminal's history, oldest first; with colours if `styled`."""
         from magents.fleet import talk
 
         return talk.logs(self.context, agent, styled)

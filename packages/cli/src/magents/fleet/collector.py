@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from magents import events, process
 from magents.errors import Conflict, MagentsError
+from magents.fleet.context import isolated
 from magents.store import Store, grab
 from magents.text import one_line
 
@@ -80,12 +81,13 @@ class Turns:
     def look(self, context: Context, agent: Agent) -> None:
         """Collect from an agent if its log tells of a turn's end not seen before. Never raises."""
         try:
-            size = events.size(context.desk(agent).here)
-            ended = turn_end(context, agent)
-            if ended <= self.ended or self.collect(context, agent):
-                self.size, self.ended = size, max(ended, self.ended)
-        except Exception as error:  # noqa: BLE001 - what it makes of its log keeps nobody else's commits back
-            self.note(context, agent, f"not collected: {one_line(str(error))}")
+            with isolated(agent.id):
+                size = events.size(context.desk(agent).here)
+                ended = turn_end(context, agent)
+                if ended <= self.ended or self.collect(context, agent):
+                    self.size, self.ended = size, max(ended, self.ended)
+        except MagentsError as error:
+            self.note(context, agent, f"not collected: {one_line(error.message)}")
         finally:
             self.running = False
 

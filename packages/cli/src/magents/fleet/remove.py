@@ -7,7 +7,7 @@ import os
 import time
 
 from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
-from magents.fleet.context import CLAIMED, Context
+from magents.fleet.context import CLAIMED, Context, isolated
 from magents.model import Agent
 from magents.store import removal
 from magents.tuples import NamedTuple
@@ -58,7 +58,11 @@ def end(
     """
     was = agent.phase
     if was != "stopped":
-        let_it_save(context, agent)
+        with (
+            contextlib.suppress(MagentsError),
+            isolated(agent.id),
+        ):  # its log keeps nobody from ending it
+            let_it_save(context, agent)
     runtime = context.runtime(agent)
     late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")

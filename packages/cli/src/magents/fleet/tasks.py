@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.errors import MagentsError
 from magents.fleet import lists
 from magents.fleet import look as looking
+from magents.fleet.context import isolated
 from magents.tasks import file, parse, prompt
 from magents.tasks.model import HELD
 from magents.tasks.plan import Plan, plan
@@ -129,9 +130,13 @@ def ahead_of(project: str, base: str, tip: str) -> int:
 
 
 def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips: Mapping[str, str]) -> Hand:
-    """What an agent does, and what has become of its work. `tips`: the project's branches."""
+    """What an agent does, and what has become of its work as far as git tells. `tips`: the project's branches."""
     status = view.status if view else None
-    hand = work_of(context, agent, status, done, tips)
+    try:
+        with isolated(agent.id):
+            hand = work_of(context, agent, status, done, tips)
+    except MagentsError:
+        hand = Hand(agent, status, False, None)
     return hand._replace(stirred=view.stirred) if view else hand
 
 

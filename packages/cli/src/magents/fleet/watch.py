@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import Conflict, MagentsError
 from magents.fleet import assign, tasks
+from magents.fleet.context import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -92,7 +93,7 @@ def watch(
                 drawn(board)
                 problems = yield from merged(context, board, auto, seen)
                 board = yield from looked(context, request, seen)  # a check can take long
-            if (yield from freed(context, board, request)):
+            if (yield from freed(context, board, request, seen)):
                 board = yield from looked(context, request, seen)
             soon = bool(auto) and to_merge(context, board, problems)
             planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
@@ -148,23 +149,28 @@ def set_aside(board: Board, tries: dict[str, int]) -> set[str]:
     return given_up(board, tries) | stuck.found(board).keys()
 
 
-def freed(context: Context, board: Board, request: Request) -> Generator[Event, None, bool]:
-    """Start agents that are stuck again, or leave them to a person. Returns whether there were any."""
+def freed(context: Context, board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, bool]:
+    """Start agents that are stuck again, or leave them to a person; a problem that stays is told of once. Returns
+    whether there were any."""
     from magents.fleet import stuck
 
     some = False
     for step in stuck.steps(context, board, request.only):
-        yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
+        mark = f"{step.task.id} stuck"
+        if step.what != "problem" or seen.get(mark) != step.text:
+            yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
+        seen[mark] = step.text
         if step.what == "stuck":
             yield from started(context, board, assign.Job(step.task, step.hand), request)
-        some = True
+        some = some or step.what != "problem"
     return some
 
 
 def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:
     """Begin a task; tells how that went."""
     try:
-        agent = assign.begin(context, board, job, request)
+        with isolated(f"task {job.task.id}"):
+            agent = assign.begin(context, board, job, request)
     except Conflict as error:  # another command was first
         yield Event("problem", job.task.id, text=error.message)
     except MagentsError as error:
