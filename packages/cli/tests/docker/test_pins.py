@@ -30,7 +30,9 @@ while read -r _ _ ref; do case $ref in refs/magents/*) cat .git/forged >".git/$r
 def agent(docker_mode: str, project: Path, magents, unique: str, fleet: Fleet) -> Agent:
     magents("create", "feature/x", f"bad{unique}", "--docker", *SLEEP)
     made = fleet.find(f"bad{unique}")
-    Box(f"magents-{made.id}").sh("echo kept >kept.txt; git add kept.txt; git commit -qm Kept; echo new >new.txt")
+    inside = Box(f"magents-{made.id}")
+    until(lambda: inside.sh("git config user.email", code=None), what="a name to commit by")
+    inside.sh("echo kept >kept.txt && git add kept.txt && git commit -qm Kept && echo new >new.txt")
     magents("collect", made.id)
     return made
 
@@ -88,7 +90,7 @@ def test_a_pin_that_it_forged_is_data_in_tmux(agent, box, project, magents, plac
     box.sh(f"git update-ref refs/magents/{agent.id}/origin/20260101T000000.000Z HEAD")
     before = refs(project)
     magents("stop", agent.id, "--remove-worktree")
-    known = git("for-each-ref", "--format=%(refname)", "refs/magents/*/origin", cwd=project).splitlines()
+    known = git("for-each-ref", "--format=%(refname)", "refs/magents/*/origin/*", cwd=project).splitlines()
     assert len(known) == 1 and "20260101" not in known[0], "what it wrote there stays there"
     pin = Fleet().find_removed(agent.id).pin
     assert pinned.meta_of(str(project), pin).workspace == "/nowhere", "the forgery came home"
