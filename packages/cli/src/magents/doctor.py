@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, paths, process, runtimes
 from magents.errors import MagentsError
+from magents.fleet.context import isolated
 from magents.status import unasked
 from magents.workspace import project
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from magents.fleet import Fleet
+    from magents.fleet.look import View
     from magents.model import Agent
 
 OLDEST_GIT = (2, 38)
@@ -45,7 +47,7 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *keys(settings),
         *configuration(settings),
         kept,
-        *(agents(fleet) if kept.ok else []),  # who they are stands in the store
+        *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
         *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
     ]
 
@@ -60,15 +62,29 @@ def fix(fleet: Fleet) -> list[str]:
     for view in fleet.list().views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue
-        if view.orphan:
-            try:
-                done.append(f"{fleet.adopt(view).id}: has a record again")
-            except MagentsError as error:
-                done.append(f"{view.agent.id}: left alone: {error.message}")
-        elif view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
-            fleet.stop(view.agent)
-            done.append(f"{view.agent.id}: its stop was cut short, and has been completed")
+        try:
+            with isolated(view.agent.id):
+                done += fix_one(fleet, view)
+        except MagentsError as error:
+            done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
+
+
+def locks(fleet: Fleet) -> list[Finding]:
+    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
+    from magents.fleet import lists
+
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in lists.locks(fleet.context)]
+
+
+def fix_one(fleet: Fleet, view: View) -> list[str]:
+    """`fix` for one agent. Raises MagentsError."""
+    if view.orphan:
+        return [f"{fleet.adopt(view).id}: has a record again"]
+    if view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+        fleet.stop(view.agent)
+        return [f"{view.agent.id}: its stop was cut short, and has been completed"]
+    return []
 
 
 def settings_of(folder: str) -> dict[str, str]:
@@ -206,7 +222,7 @@ def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
     for path in sorted(wanted):
         place = path
         while not os.path.exists(place):
-            place = os.path.dirname(place)
+            place = os.path.dirname(place) or "/"
         device = os.stat(place).st_dev
         if device in seen:
             continue

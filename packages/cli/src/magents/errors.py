@@ -41,6 +41,10 @@ class Conflict(MagentsError):
     """Something else has the id, the branch, the folder or the lock; or a merge does not go through."""
 
 
+class Unkept(MagentsError):
+    """What a workspace holds cannot be kept whole, so it was not removed."""
+
+
 class Missing(MagentsError):
     """A program or a service that is needed is not there."""
 

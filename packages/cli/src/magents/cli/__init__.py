@@ -64,5 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(MagentsError(f"{error.strerror or error}{where}", remedy(error)))
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted.", file=sys.stderr)
+        from magents.cli.console import echo
+
+        echo("\nInterrupted.", sys.stderr)
         return 130

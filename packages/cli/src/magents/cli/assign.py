@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common, create
+from magents.cli.console import ask, echo
 from magents.cli.render import as_json, complain, count, cut, show_json, table
 from magents.cli.tasks import add_tag
 from magents.errors import MagentsError, UsageError
@@ -24,6 +25,9 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
     """The options that `task-create` and `task-agents` share."""
     add_tag(parser)
     create.add_kind(parser)
+    parser.add_argument(
+        "--agent-text", action="store_true", help="in tmux: also what agents in containers wrote, unread by you"
+    )
     common.add_json(parser)
 
 
@@ -38,6 +42,7 @@ def request_of(options: argparse.Namespace, **more: Any) -> Request:
         runtime=options.mode,
         harness=options.agent,
         command=tuple(options.program),
+        agent_text=options.agent_text,
         **more,
     )
 
@@ -70,8 +75,8 @@ def run_task_create(options: argparse.Namespace) -> int:
 
         show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
     else:
-        print(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
-        print(f"  go there   magents attach {agent.id}")
+        echo(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
+        echo(f"  go there   magents attach {agent.id}")
     return 0
 
 
@@ -141,7 +146,7 @@ def run_task_agents(options: argparse.Namespace) -> int:
     def told(job: Job, view: View) -> None:
         if not options.json:
             how = "goes on with" if job.again else "works on"
-            print(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
+            echo(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
 
     return tell_outcome(fleet.task_agents(request, told), options.json)
 
@@ -159,10 +164,10 @@ def agreed(planned: Schedule, json: bool) -> bool:
     """Whether the user says yes."""
     if json or not sys.stdin.isatty():
         raise UsageError("`task-agents` asks before it acts, and here is nobody to ask.", "Give: --yes")
-    print("\n".join(schedule_lines(planned)))
-    if input(f"Start {count(len(planned.jobs), 'agent')}? [y/N] ").strip().lower() in ("y", "yes"):
+    echo("\n".join(schedule_lines(planned)))
+    if ask(f"Start {count(len(planned.jobs), 'agent')}?"):
         return True
-    print("Nothing was done.")
+    echo("Nothing was done.")
     return False
 
 
@@ -177,7 +182,7 @@ def tell_schedule(planned: Schedule, json: bool) -> None:
             "left": planned.left, "held": held_of(planned.held), "max": planned.most,
         })  # fmt: skip
     else:
-        print("\n".join(schedule_lines(planned)))
+        echo("\n".join(schedule_lines(planned)))
 
 
 def held_of(held: Mapping[str, Clash]) -> dict[str, Any]:
@@ -227,6 +232,6 @@ def tell_outcome(outcome: Outcome, json: bool) -> int:
         for id, error in outcome.failed.items():
             complain(MagentsError(f"task {id}: {error.message}", error.hint))
         if not outcome.started and not outcome.failed:
-            print("No task to start an agent for.")
-        print("\n".join(left_lines(outcome.left)), end="\n" if outcome.left else "")
+            echo("No task to start an agent for.")
+        echo("\n".join(left_lines(outcome.left)), end="\n" if outcome.left else "")
     return 1 if outcome.failed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import paint, show_json
 from magents.text import one_line, plain
 
@@ -37,9 +38,9 @@ def run(options: argparse.Namespace) -> int:
         show_json({"fixed": done, "findings": [finding._asdict() for finding in findings]})
     else:
         for line in done:
-            print(f"{paint('fixed', '36')}  {plain(line)}")
+            echo(f"{paint('fixed', '36')}  {plain(line)}")
         for finding in findings:
-            print("\n".join(lines(finding)))
+            echo("\n".join(lines(finding)))
     return 1 if any(not finding.ok and finding.needed for finding in findings) else 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from magents.errors import MagentsError
+from magents.errors import MagentsError, NotFound
+from magents.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,14 +77,36 @@ def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Ag
     return list({(agent.key, agent.id): agent for agent in map(find, ids)}.values())
 
 
+def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet: bool) -> None:
+    """Before agents are removed: each was named by its whole id, or that is what the user means.
+
+    One who mistypes, or names an agent that is gone, must not lose another one. `given`: the user has said so
+    beforehand; `quiet`: nobody is to be asked. Raises NotFound.
+    """
+    from magents.cli.console import ask
+
+    meant = [agent for agent in agents if agent.id not in ids]
+    if not meant or given:
+        return
+    named = ", ".join(agent.id for agent in meant)
+    short = ", ".join(f"`{id}`" for id in ids if all(id != agent.id for agent in agents))
+    said = f"No agent has the id {short}; what begins so is {named}."
+    if quiet or not sys.stdin.isatty():
+        raise NotFound(said, "Give the whole id, or --prefix.")
+    if not ask(f"{said} Remove {named}?"):
+        raise NotFound("Nothing was removed.", "Give the whole id.")
+
+
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
     """Do something to each agent; one that fails is told of and does not keep the others from it."""
     from magents.cli.render import complain
+    from magents.fleet.context import isolated
 
     code = 0
     for agent in agents:
         try:
-            do(agent)
+            with isolated(agent.id):
+                do(agent)
         except MagentsError as error:
             complain(error)
             code = error.exit_code
@@ -93,9 +117,12 @@ def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | Mag
     """What each agent gives when it is asked, or the error that this raises; several are asked at once, so that one
     that does not answer keeps the others from nothing."""
 
+    from magents.fleet.context import isolated
+
     def answer(agent: Agent) -> T | MagentsError:
         try:
-            return ask(agent)
+            with isolated(agent.id):
+                return ask(agent)
         except MagentsError as error:
             return error
 
@@ -126,6 +153,7 @@ def branches(**_: object) -> list[str]:
     from magents.workspace import project
 
     try:
-        return project.local_branches(project.locate(here()))
+        names = project.local_branches(project.locate(here()))
     except MagentsError:
         return []
+    return [name for name in names if one_line(name, 1000) == name]  # a shell shows them as they are

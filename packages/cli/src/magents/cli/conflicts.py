@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import count, show_json, warn
 from magents.text import one_line
 
@@ -41,9 +42,9 @@ def run_conflicts(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"conflicts": [as_json(clash) for clash in found.clashes], "problems": found.problems})
     elif found.clashes:
-        print("\n".join(line for clash in found.clashes for line in lines(clash)))
+        echo("\n".join(line for clash in found.clashes for line in lines(clash)))
     elif not found.problems:
-        print(f"No conflicts: {count(len(agents), 'agent')}, with each other and their bases.")
+        echo(f"No conflicts: {count(len(agents), 'agent')}, with each other and their bases.")
     return 1 if found.clashes or found.problems else 0
 
 

@@ -7,6 +7,7 @@ import sys
 
 from magents import config
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import warn
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
@@ -151,9 +152,9 @@ def tell(fleet: Fleet, agent: Agent, options: argparse.Namespace) -> None:
         show_json(as_json(View(agent, fleet.status(agent))))
         return
     runs = " ".join(agent.command) if agent.command else agent.harness
-    print(f"Created {agent.id}: {runs} on branch {agent.branch}")
-    print(f"  workspace  {os.path.relpath(agent.workspace)}")
-    print(f"  go there   magents attach {agent.id}")
+    echo(f"Created {agent.id}: {runs} on branch {agent.branch}")
+    echo(f"  workspace  {os.path.relpath(agent.workspace)}")
+    echo(f"  go there   magents attach {agent.id}")
 
 
 def tell_plan(plan: Plan, json: bool) -> None:
@@ -171,11 +172,11 @@ def tell_plan(plan: Plan, json: bool) -> None:
         return
     how = f"new, from {agent.base or agent.base_commit[:10]}" if plan.new_branch else "as it is"
     how = f"new, tracking {plan.track}" if plan.track else how
-    print(f"Would create {agent.id}:")
-    print(f"  branch     {agent.branch} ({how})")
-    print(f"  workspace  {agent.workspace}")
+    echo(f"Would create {agent.id}:")
+    echo(f"  branch     {agent.branch} ({how})")
+    echo(f"  workspace  {agent.workspace}")
     if plan.moves:
-        print(f"  takes over what {plan.moves.id} has in {plan.moves.runtime}")
-    print(f"  runs       {' '.join(agent.command) if agent.command else agent.harness} in {agent.runtime}")
+        echo(f"  takes over what {plan.moves.id} has in {plan.moves.runtime}")
+    echo(f"  runs       {' '.join(agent.command) if agent.command else agent.harness} in {agent.runtime}")
     if plan.setup:
-        print(f"  set-up     {plan.setup}")
+        echo(f"  set-up     {plan.setup}")

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from magents import paths, process
+from magents.cli.console import echo
 from magents.cli.render import paint
 from magents.errors import MagentsError
 from magents.fleet import Fleet
@@ -64,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
         work_off(project)
         os.chdir("/")
     say("That was all. Your turn, in a project of yours:")
-    print("  magents create my-first-task --prompt 'What it should do'")
-    print("  magents tasks        # where it has a list of them")
+    echo("  magents create my-first-task --prompt 'What it should do'")
+    echo("  magents tasks        # where it has a list of them")
     return 0
 
 
@@ -111,7 +112,7 @@ def create(fleet: Fleet) -> None:
     running = [process.Running(command(*args)) for args in words.values()]
     for args, child in zip(words.values(), running, strict=True):
         show(*args)
-        print(child.result().text, end="")
+        echo(child.result().text, end="")
 
 
 def watch(fleet: Fleet, seen: str) -> None:
@@ -141,7 +142,7 @@ def finish() -> None:
     """Merge one, and clear all away."""
     say("Take one's work over.")
     type_in("merge", "greeting")
-    print(git(".", "log", "--oneline", "--max-count=2").text, end="")
+    echo(git(".", "log", "--oneline", "--max-count=2").text, end="")
     say("Clear the others away: nothing of theirs is lost, and `magents restore tests` would bring it back.")
     type_in("cleanup", "--remove-worktrees", "--yes")
     type_in("list")
@@ -161,8 +162,8 @@ def work_off(project: str) -> None:
     options = ("--watch", "--auto-merge", "--check", CHECK, "--yes")
     type_in("task-agents", *options, "--", "demo-agent", "task")
     type_in("tasks")
-    print(paint(f"$ {CHECK}", "1"), flush=True)
-    print(process.run([sys.executable, "hello.py"]).text, end="")
+    echo(paint(f"$ {CHECK}", "1"), flush=True)
+    echo(process.run([sys.executable, "hello.py"]).text, end="")
     say("Everything here lies in one temporary folder, which is deleted now, with all agents.")
 
 
@@ -212,9 +213,9 @@ def command(*args: str) -> list[str]:
 def show(*args: str) -> None:
     """The command as it would be typed."""
     typed = " ".join(["magents", *(f"'{arg}'" if " " in arg else arg for arg in args)])
-    print(paint(f"$ {typed}", "1"), flush=True)
+    echo(paint(f"$ {typed}", "1"), flush=True)
 
 
 def say(text: str) -> None:
     """A line of explanation."""
-    print(f"\n{paint('# ' + text, '36')}", flush=True)
+    echo(f"\n{paint('# ' + text, '36')}", flush=True)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import age, paint, show_json, table, terminal_width
 from magents.errors import UsageError
 from magents.text import one_line, plain
@@ -71,7 +72,7 @@ def run_build(options: argparse.Namespace) -> int:
     if options.json:
         show_json(as_json(built))
     else:
-        print(
+        echo(
             f"{paint(', '.join(built.tags), '32')}: {size(built.size)}, with {built.holds or 'no harness'}, "
             f"in {time.monotonic() - began:.0f} s"
         )
@@ -84,7 +85,7 @@ def shown_on(stream: Any) -> Callable[[str], None]:
     def show(line: str) -> None:
         words = plain(line)
         if words.strip():
-            print(paint(words, "36", stream) if words.startswith("Step ") else words, file=stream, flush=True)
+            echo(paint(words, "36", stream) if words.startswith("Step ") else words, stream, flush=True)
 
     return show
 
@@ -98,7 +99,7 @@ def run_list(options: argparse.Namespace) -> int:
         show_json([as_json(one) for one in found])
         return 0
     if not found:
-        print(f"No image yet. {image.BUILD_HINT}")
+        echo(f"No image yet. {image.BUILD_HINT}")
         return 0
     rows = [
         [
@@ -108,7 +109,7 @@ def run_list(options: argparse.Namespace) -> int:
         ]
         for one in found
     ]  # fmt: skip
-    print("\n".join(table(["TAG", "ID", "SIZE", "AGE", "", "HOLDS"], rows, terminal_width())))
+    echo("\n".join(table(["TAG", "ID", "SIZE", "AGE", "", "HOLDS"], rows, terminal_width())))
     return 0
 
 

@@ -6,8 +6,10 @@ import os
 import sys
 
 from magents.cli import common
-from magents.cli.render import count, show_json, warn
-from magents.errors import Conflict, UsageError
+from magents.cli.console import ask, echo
+from magents.cli.render import complain, count, show_json, warn
+from magents.errors import Conflict, MagentsError, Unkept, UsageError
+from magents.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,24 +30,41 @@ def add_stop(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """\
 examples:
   magents stop feature-login fix-crash
-  magents stop feature-login --remove-worktree"""
+  magents stop feature-login --remove-worktree
+  magents stop feature-login --remove-worktree --discard"""
     common.add_id(parser, many=True)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--remove-worktree", action="store_true", help="also remove the workspace; the branch stays")
     how.add_argument("--forget", action="store_true", help="let go of agents whose project is gone for good")
+    parser.add_argument(
+        "--discard", action="store_true",
+        help="with --remove-worktree: remove a workspace that cannot be kept whole, too; keeps what can be kept,\n"
+        "at least its commits, and asks first at a terminal",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prefix", action="store_true", help="the first letters of an id will do to remove it, too"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     common.add_json(parser)
     parser.set_defaults(run=run_stop)
 
 
 def run_stop(options: argparse.Namespace) -> int:
     """Stop agents."""
+    if options.discard and not options.remove_worktree:
+        raise UsageError("`--discard` is for a workspace that is removed.", "Give also: --remove-worktree")
     fleet = common.fleet()
     done: list[dict[str, Any]] = []
     agents = common.found(fleet, options.ids)
+    asks = options.discard and not options.yes and not options.json and sys.stdin.isatty()
+    if options.remove_worktree or options.forget:
+        common.make_sure(options.ids, agents, given=options.prefix, quiet=options.json)
     if options.forget:
         code = common.each(agents, lambda agent: forget(fleet, agent, done, quiet=options.json))
     else:
-        code = stop_each(fleet, agents, options.remove_worktree, done, quiet=options.json)
+        code = stop_each(
+            fleet, agents, options.remove_worktree, done, quiet=options.json, discard=options.discard, asks=asks
+        )
     if options.json:
         show_json(done)
     return code
@@ -54,31 +73,46 @@ def run_stop(options: argparse.Namespace) -> int:
 def forget(fleet: Fleet, agent: Agent, done: list[dict[str, Any]], *, quiet: bool) -> None:
     """Let go of one agent."""
     fleet.forget(agent)
-    done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None})
+    done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
     if not quiet:
-        print(f"Forgot {agent.id}.")
+        echo(f"Forgot {agent.id}.")
 
 
 def stop_each(
-    fleet: Fleet, agents: Sequence[Agent], remove: bool, done: list[dict[str, Any]], *, quiet: bool
-) -> int:
-    """Stop agents, or remove them; `done` gets an entry for each."""
+    fleet: Fleet, agents: Sequence[Agent], remove: bool, done: list[dict[str, Any]], *, quiet: bool,
+    discard: bool = False, asks: bool = False,
+) -> int:  # fmt: skip
+    """Stop agents, or remove them; `done` gets an entry for each. `discard`: give up what cannot be kept, and where
+    a person `asks`, after a yes."""
 
     def one(agent: Agent) -> None:
         if not remove:
             fleet.stop(agent)
-            done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None})
+            done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
             if not quiet:
-                print(f"Stopped {agent.id}.   Again: magents start {agent.id}")
+                echo(f"Stopped {agent.id}.   Again: magents start {agent.id}")
             return
-        removed = fleet.remove(agent)
-        done.append({"id": agent.id, "removed": True, "pin": removed.pin, "uncommitted": removed.uncommitted})
+        try:
+            removed = fleet.remove(agent, discard=discard and not asks)
+        except Unkept as error:
+            if not asks:
+                raise
+            complain(MagentsError(error.message))
+            if not ask(f"Remove {agent.id}, and give up what cannot be kept?"):
+                raise MagentsError(f"{agent.id} was stopped, and nothing of it was removed.") from error
+            removed = fleet.remove(agent, discard=True)
+        done.append({
+            "id": agent.id, "removed": True, "pin": removed.pin, "uncommitted": removed.uncommitted,
+            "unkept": list(removed.unkept),
+        })  # fmt: skip
         if not quiet:
             with_work = f" with {count(removed.uncommitted, 'file')} uncommitted" if removed.uncommitted else ""
-            print(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
-            print(f"  bring it back   magents restore {agent.id}")
+            echo(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
+            echo(f"  bring it back   magents restore {agent.id}")
             if removed.absent:
                 warn(f"{agent.workspace} was not there: what was uncommitted in it could not be kept")
+            for what in removed.unkept:
+                warn(f"{agent.id}: this could not be kept: {one_line(what, 300)}")
 
     return common.each(agents, one)
 
@@ -111,7 +145,7 @@ def run_start(options: argparse.Namespace) -> int:
                 f"{agent.id} runs already, and was not given the prompt.", f"Use: magents send {agent.id} TEXT"
             )
         if not options.json:
-            print(f"Started {agent.id}." if started else f"{agent.id} runs already.")
+            echo(f"Started {agent.id}." if started else f"{agent.id} runs already.")
 
     code = common.each(common.found(fleet, options.ids), one)
     if options.json:
@@ -142,12 +176,12 @@ def run_restore(options: argparse.Namespace) -> int:
         })  # fmt: skip
         return 0
     files = count(back.meta.uncommitted, "uncommitted file")
-    print(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
+    echo(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")
     if back.remark:
-        print(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
+        echo(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
     if back.foreign:
         warn(f"a container made the pin, so files alone were brought back; git's own state stays in {agent.pin}")
-    print(f"  go on   magents start {agent.id}")
+    echo(f"  go on   magents start {agent.id}")
     return 0
 
 
@@ -172,11 +206,11 @@ def run_cleanup(options: argparse.Namespace) -> int:
         if options.json or not sys.stdin.isatty():
             raise UsageError("`cleanup` asks before it acts, and here is nobody to ask.", "Give: --yes")
         verb = "Stop and remove the workspaces of" if options.remove_worktrees else "Stop"
-        print(f"{verb} {count(len(views), 'agent')}:")
+        echo(f"{verb} {count(len(views), 'agent')}:")
         for view in views:
-            print(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
-        if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("Nothing was done.")
+            echo(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
+        if not ask("Go on?"):
+            echo("Nothing was done.")
             return 1
     done: list[dict[str, Any]] = []
     agents = [view.agent for view in views]
@@ -184,5 +218,5 @@ def run_cleanup(options: argparse.Namespace) -> int:
     if options.json:
         show_json(done)
     elif not agents:
-        print("No agent to stop.")
+        echo("No agent to stop.")
     return code

@@ -8,6 +8,7 @@ import time
 
 from magents import process
 from magents.cli import common
+from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
@@ -67,7 +68,7 @@ def run_list(options: argparse.Namespace) -> int:
     if options.json:
         show_json([as_json(view) | more for view, more in zip(look.views, long.rows, strict=True)])
     else:
-        print("\n".join(lines(look, long.rows, terminal_width())))
+        echo("\n".join(lines(look, long.rows, terminal_width())))
     for problem in long.problems:
         warn(problem)
     return 1 if look.problems or long.problems else 0
@@ -166,23 +167,17 @@ def long_columns(long: Sequence[dict[str, Any]], views: Sequence[View]) -> dict[
 
 def watch(fleet: Fleet, long: bool) -> int:
     """Redraw the table four times a second on the terminal's other screen, until Ctrl-C."""
-    sys.stdout.write("\x1b[?1049h\x1b[?25l")
     try:
-        while True:
-            size = os.get_terminal_size()
-            look = fleet.list()
-            more = long_of(fleet, look.views) if long else Long([{}] * len(look.views), [])
-            shown = [*lines(look, more.rows, size.columns), *look.problems, *more.problems]
-            shown = [*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")]
-            sys.stdout.write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in shown[:-1]))
-            sys.stdout.write(f"{shown[-1]}\x1b[K\x1b[J")
-            sys.stdout.flush()
-            time.sleep(0.25)
+        with Screen() as screen:
+            while True:
+                size = os.get_terminal_size()
+                look = fleet.list()
+                more = long_of(fleet, look.views) if long else Long([{}] * len(look.views), [])
+                shown = [*lines(look, more.rows, size.columns), *look.problems, *more.problems]
+                screen.draw([*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")])
+                time.sleep(0.25)
     except KeyboardInterrupt:
         return 0
-    finally:
-        sys.stdout.write("\x1b[?25h\x1b[?1049l")
-        sys.stdout.flush()
 
 
 def list_removed(fleet: Fleet, json: bool) -> int:
@@ -193,10 +188,10 @@ def list_removed(fleet: Fleet, json: bool) -> int:
     if json:
         show_json([{"id": a.id, "branch": a.branch, "project": a.project, "pin": a.pin} for a in agents])
     elif not agents:
-        print("No removed agents.")
+        echo("No removed agents.")
     else:
         rows = [[a.id, a.branch, a.project, a.pin] for a in agents]
-        print("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
+        echo("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
     return 0
 
 
@@ -219,7 +214,7 @@ def run_attach(options: argparse.Namespace) -> int:
         raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
     state = fleet.status(agent).state
     if state in ("stopped", "lost") and agent.key and fleet.start(agent):
-        print(f"Started {agent.id} again.", file=sys.stderr)
+        echo(f"Started {agent.id} again.", sys.stderr)
     return go_to(fleet, agent, read_only=options.read_only)
 
 

@@ -38,6 +38,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "merge": Command("work", "merge an agent's branch into its base"),
         "conflicts": Command("conflicts", "see which agents' branches do not go together"),
         "collect": Command("work", "bring the commits of agents in containers home"),
+        "shared": Command("shared", "see and accept what agents change in each other's instructions"),
+        "trust": Command("trust", "accept hooks and set-up files that agents in containers changed"),
     },
     "Task Master": {
         "tasks": Command("tasks", "see the project's tasks and their agents"),
@@ -132,7 +134,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         return options
     top = top_level()
     if not words or name == "help":
-        print(help_of(words[1]) if len(words) > 1 and words[1] in COMMANDS else top.format_help(), end="")
+        from magents.cli.console import echo
+
+        echo(help_of(words[1]) if len(words) > 1 and words[1] in COMMANDS else top.format_help(), end="")
         raise SystemExit(0)
     if not name.startswith("-"):
         near = [known for known in COMMANDS if known.startswith(name[:2])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from magents.cli.console import echo, last_line
 from magents.cli.render import cut, paint, terminal_width
 from magents.text import one_line
 
@@ -20,6 +21,7 @@ WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
     "failed": "task {task}: no agent could be started: {text}", "status": "task {task} is {text}",
     "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
+    "withheld": "task {task} is not begun: {text}",
     "held": "task {task} waits for {agent}: {text}",
     "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
     "stuck": "{agent} does not go on: {text}", "mended": "{text}",
@@ -54,13 +56,12 @@ class Bar:
 
     def write(self, text: str) -> None:
         """Put it in the place of the last line."""
-        sys.stdout.write(f"\r{cut(text, (terminal_width() or 80) - 1)}\x1b[K")
-        sys.stdout.flush()
+        last_line(cut(text, (terminal_width() or 80) - 1))
 
     def clear(self) -> None:
         """Make room for a line above it."""
         if self.shown:
-            sys.stdout.write("\r\x1b[K")
+            last_line("")
 
 
 def line(now: Count) -> str:
@@ -80,14 +81,14 @@ def follow(fleet: Fleet, request: Request, auto: Auto | None, *, json: bool) -> 
         for event in fleet.task_watch(request, bar.draw, auto):
             bar.clear()
             if json:
-                print(as_line(event), flush=True)
+                echo(as_line(event), flush=True)
             elif event.event != "end":
-                print(text_of(event), flush=True)
+                echo(text_of(event), flush=True)
             if event.event == "end":
                 return ended(event, quiet=json)
     except KeyboardInterrupt:
         bar.clear()
-        print("The agents go on. The same command goes on where this one ended.", file=sys.stderr)
+        echo("The agents go on. The same command goes on where this one ended.", sys.stderr)
         return 130
     return 0
 
@@ -109,9 +110,9 @@ def ended(event: Event, *, quiet: bool) -> int:
     """The last word; returns the exit code."""
     if event.text == "done":
         if not quiet:
-            print("All tasks are done.")
+            echo("All tasks are done.")
         return 0
     if not quiet:
-        print("Nothing is left that could be done now:")
-        print("\n".join(f"  {part}" for part in event.text.split("; ")))
+        echo("Nothing is left that could be done now:")
+        echo("\n".join(f"  {part}" for part in event.text.split("; ")))
     return 1

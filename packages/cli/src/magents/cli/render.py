@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from magents.cli.console import coloured, echo
 from magents.text import one_line, plain
 
 TYPE_CHECKING = False
@@ -22,13 +23,6 @@ COLOURS = {
 }  # fmt: skip
 
 
-def coloured(stream: TextIO) -> bool:
-    """Whether to use colours there: a terminal, and NO_COLOR (no-color.org) is not set."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
-
-
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     """`text` in a colour (SGR parameters), if colours are used there."""
     return f"\x1b[{colour}m{text}\x1b[0m" if colour and coloured(stream or sys.stdout) else text
@@ -36,21 +30,21 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
 
 def complain(error: MagentsError) -> None:
     """Tell of an error and its remedy, on standard error."""
-    print(f"{paint('error:', '31;1', sys.stderr)} {plain(error.message)}", file=sys.stderr)
+    echo(f"{paint('error:', '31;1', sys.stderr)} {plain(error.message)}", sys.stderr)
     if error.hint:
-        print(f"{paint(' hint:', '36', sys.stderr)} {plain(error.hint)}", file=sys.stderr)
+        echo(f"{paint(' hint:', '36', sys.stderr)} {plain(error.hint)}", sys.stderr)
 
 
 def warn(text: str) -> None:
     """Tell of something that does not stop the command, on standard error."""
-    print(f"{paint('warning:', '33;1', sys.stderr)} {plain(text)}", file=sys.stderr)
+    echo(f"{paint('warning:', '33;1', sys.stderr)} {plain(text)}", sys.stderr)
 
 
 def show_json(value: Any) -> None:
     """Print a value as JSON, one document."""
     import json
 
-    print(json.dumps(value, indent=2))
+    echo(json.dumps(value, indent=2))
 
 
 def width(text: str) -> int:
@@ -74,6 +68,7 @@ def cut(text: str, columns: int) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[str]:
     """Lines of a table; the last column gets what is left of `columns`, which None leaves open."""
+    rows = [[flat(cell) for cell in row] for row in rows]
     widths = [max(width(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = []
     for row in [head, *rows]:
@@ -81,6 +76,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | Non
         line = "  ".join([*cells, row[-1]]).rstrip()
         lines.append(line if columns is None else cut(line, columns))
     return lines
+
+
+def flat(cell: str) -> str:
+    """A cell on one line, its colours and its blanks as they are."""
+    return cell if cell.isprintable() else " ".join(cell.replace("\t", " ").splitlines())
 
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
@@ -163,7 +163,7 @@ class Progress:
         if sys.stderr.isatty():
             import threading
 
-            self._timer = threading.Timer(1.0, lambda: print(f"… {plain(step)}", file=sys.stderr, flush=True))
+            self._timer = threading.Timer(1.0, lambda: echo(f"… {plain(step)}", sys.stderr, flush=True))
             self._timer.daemon = True
             self._timer.start()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from magents import config, paths
 from magents.cli import common
+from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
@@ -49,7 +50,7 @@ def run_config(options: argparse.Namespace) -> int:
     if options.get:
         if options.get not in config.KNOWN:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
-        show_json(entry(now.values[options.get])) if options.json else print(one_line(now[options.get], 10_000))
+        show_json(entry(now.values[options.get])) if options.json else echo(one_line(now[options.get], 10_000))
         return 0
     for problem in now.problems:
         warn(problem)
@@ -61,7 +62,7 @@ def run_config(options: argparse.Namespace) -> int:
         })  # fmt: skip
         return 1 if now.problems else 0
     rows = [[v.setting.key, one_line(v.value) or "-", v.source] for v in now.values.values()]
-    print("\n".join(table(["KEY", "VALUE", "FROM"], rows, terminal_width())))
+    echo("\n".join(table(["KEY", "VALUE", "FROM"], rows, terminal_width())))
     return 1 if now.problems else 0
 
 
@@ -109,7 +110,7 @@ def write(changes: dict[str, str], json: bool = False) -> int:
         return 0
     for key in changes:
         value = now.values[key]
-        print(f"{key}={value.value}   ({path})")
+        echo(f"{key}={value.value}   ({path})")
         if value.source in ("environment", "git config"):
             warn(f"{key} from the {value.source} wins over the file")
     return 0

@@ -24,5 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Print a shell's completion script."""
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["magents"], shell=options.shell))
+    from magents.cli.console import echo
+
+    echo(shellcode(["magents"], shell=options.shell))
     return 0

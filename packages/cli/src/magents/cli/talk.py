@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from magents.cli import common
+from magents.cli.console import echo, end_colours
 from magents.cli.render import complain, paint, show_json, width
 from magents.errors import MagentsError, UsageError
 
@@ -56,11 +57,11 @@ def run_send(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"id": agent.id, "delivery": delivery.how})
     elif delivery.how == "queued":
-        print(f"{agent.id} keeps the prompt until its turn is over.")
+        echo(f"{agent.id} keeps the prompt until its turn is over.")
     elif delivery.how == "typed":
-        print(f"Typed into {agent.id}; its program does not say whether it took it.")
+        echo(f"Typed into {agent.id}; its program does not say whether it took it.")
     else:
-        print(f"{agent.id} took the prompt.")
+        echo(f"{agent.id} took the prompt.")
     return 0
 
 
@@ -93,9 +94,9 @@ def run_wait(options: argparse.Namespace) -> int:
         show_json([{"id": id, "status": s.state, "detail": s.detail} for id, s in waited.states.items()])
     else:
         for id, status in waited.states.items():
-            print(f"{id}  {status.state}" + (f"  {status.detail}" if status.detail else ""))
+            echo(f"{id}  {status.state}" + (f"  {status.detail}" if status.detail else ""))
     if waited.timed_out:
-        print(f"error: not all were {options.goal} after {options.timeout:g} s", file=sys.stderr)
+        echo(f"error: not all were {options.goal} after {options.timeout:g} s", sys.stderr)
         return TIMED_OUT
     return 0 if waited.reached else 1
 
@@ -110,7 +111,11 @@ examples:
     common.add_id(parser, many=True, nargs="*", help="agents (default: all)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes, until Ctrl-C")
     parser.add_argument("-n", "--lines", metavar="N", type=int, help="only the last N lines of each")
-    parser.add_argument("--raw", action="store_true", help="keep colours; only to a terminal, one agent")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="keep colours, nothing else; only to a terminal, one agent",
+    )
     common.add_json(parser)
     parser.set_defaults(run=run_logs)
 
@@ -141,7 +146,9 @@ def run_logs(options: argparse.Namespace) -> int:
     labels = label([agent.id for agent in agents])
     for id, lines in last.items() if not options.json else ():
         for line in lines:
-            print(f"{labels[id]}{line}")
+            echo(f"{labels[id]}{line}")
+    if styled:
+        end_colours()
     for error in failed:
         complain(error)
     if options.follow and not options.json:
@@ -172,4 +179,4 @@ def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], l
                 complain(answer)
                 continue
             for line in followers[agent.id].next(list(answer)):
-                print(f"{labels[agent.id]}{line}", flush=True)
+                echo(f"{labels[agent.id]}{line}", flush=True)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import codecs
 import os
 import re
-import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING
 
 from magents import process
 from magents.cli import common
-from magents.cli.render import coloured, paint, show_json, warn
+from magents.cli.console import coloured, copy, echo
+from magents.cli.render import paint, show_json, warn
 from magents.text import plain
+from magents.workspace import hooks, notice
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO
 
+    from magents import Fleet
     from magents.model import Agent
 
 PIECE_BYTES = 1 << 16
@@ -50,14 +52,17 @@ def run_diff(options: argparse.Namespace) -> int:
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
             "files": [change._asdict() for change in fleet.changes(agent)],
+            "runs_by_itself": alone(agent, listed(fleet, agent)),
         })  # fmt: skip
         return 0
     with tempfile.TemporaryFile() as file:
-        fleet.write_diff(agent, file, *(["--stat"] if options.stat else []))
+        # The list of changes comes first, as git writes it: no line of a file can pass for it.
+        fleet.write_diff(agent, file, *LISTED, "--stat" if options.stat else "--patch")
         file.seek(0)
+        if names := alone(agent, notice.split(file)):
+            warn(notice.line(agent.id, names))
         if options.raw:
-            sys.stdout.flush()
-            shutil.copyfileobj(file, sys.stdout.buffer)
+            hand_on(file)
             return 0
         shown = Shown(coloured(sys.stdout) and not options.stat, sys.stdout.isatty())
         long = sys.stdout.isatty() and longer(file, os.get_terminal_size().lines)
@@ -65,6 +70,23 @@ def run_diff(options: argparse.Namespace) -> int:
     if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
     return 0
+
+
+LISTED = ("--raw", "--abbrev=64")
+"""Options with which git lists what a diff changes, before the diff."""
+
+
+def listed(fleet: Fleet, agent: Agent) -> list[tuple[str, str, str]]:
+    """What an agent changed, as `notice.split` tells it."""
+    with tempfile.TemporaryFile() as file:
+        fleet.write_diff(agent, file, *LISTED)
+        file.seek(0)
+        return notice.split(file)
+
+
+def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The files among what an agent changed that run by themselves on the user's side."""
+    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
 
 
 class Shown:
@@ -104,11 +126,11 @@ def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def longer(file: BinaryIO, lines: int) -> bool:
-    """Whether a file has so many lines or more; it stands at its beginning then."""
-    count = 0
+    """Whether a file has so many lines or more from here on; it stands there again then."""
+    count, start = 0, file.tell()
     while count < lines and (block := file.read(PIECE_BYTES)):
         count += block.count(b"\n")
-    file.seek(0)
+    file.seek(start)
     return count >= lines
 
 
@@ -120,13 +142,31 @@ def colour_of(line: str) -> str:
 
 
 def page(pieces: Iterable[str], long: bool) -> None:
-    """Show text, through the user's pager if it is too long for the terminal, as git does."""
-    if not long:
-        sys.stdout.writelines(pieces)
+    """Show text; on a terminal through the user's pager if it does not fit, as git does."""
+    if long:
+        to_pager(piece.encode() for piece in pieces)
         return
+    for piece in pieces:
+        if sys.stdout.isatty():
+            echo(piece, end="")
+        else:
+            copy(piece.encode())
+
+
+def hand_on(file: BinaryIO) -> None:
+    """The exact bytes; at a terminal, where they could do anything, to the user's pager, as git does."""
+    blocks = iter(lambda: file.read(PIECE_BYTES), b"")
+    if sys.stdout.isatty():
+        to_pager(blocks)
+        return
+    for block in blocks:
+        copy(block)
+
+
+def to_pager(pieces: Iterable[bytes]) -> None:
+    """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    encoded = (piece.encode() for piece in pieces)
-    process.feed(["sh", "-c", pager], encoded, env={"LESS": os.environ.get("LESS", "FRX")})
+    process.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:
@@ -167,11 +207,11 @@ def run_merge(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
     elif done.before == done.after:
-        print(f"{done.into} already has all of {agent.branch}.")
+        echo(f"{done.into} already has all of {agent.branch}.")
     else:
         where = f" (checked out at {done.checkout})" if done.checkout else ""
-        print(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
-        print(f"  clear away   magents stop {agent.id} --remove-worktree")
+        echo(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
+        echo(f"  clear away   magents stop {agent.id} --remove-worktree")
     return 0
 
 
@@ -201,7 +241,7 @@ def run_collect(options: argparse.Namespace) -> int:
         if kept_back and not options.json:
             warn(f"{agent.id}: {kept_back}")
         elif not options.json:
-            print(f"{agent.branch} has all commits of {agent.id}.")
+            echo(f"{agent.branch} has all commits of {agent.id}.")
 
     code = common.each(agents, one)
     if options.json:

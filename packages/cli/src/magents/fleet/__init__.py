@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    from magents.fleet.accepted import Difference
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
     from magents.fleet.conflicts import Conflicts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
     from magents.fleet.tasks import Board
+    from magents.fleet.trust import Waiting
     from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
@@ -151,12 +153,15 @@ class Fleet:
         self.mend(agent)
         remove.stop(self.context, agent)
 
-    def remove(self, agent: Agent) -> Removed:
-        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays."""
+    def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
+        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
+
+        Raises Unkept when something cannot be pinned; with `discard` that is given up, and told in the answer.
+        """
         from magents.fleet import remove
 
         self.mend(agent)
-        return remove.remove(self.context, agent)
+        return remove.remove(self.context, agent, discard=discard)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
@@ -210,7 +215,7 @@ class Fleet:
         return talk.wait_for(self.context, agents, goal, timeout)
 
     def logs(self, agent: Agent, *, styled: bool = False) -> Sequence[str]:
-        """The lines of its terminal's history, oldest first; control sequences only if `styled`."""
+        """The lines of its terminal's history, oldest first; with colours if `styled`."""
         from magents.fleet import talk
 
         return talk.logs(self.context, agent, styled)
@@ -273,6 +278,24 @@ class Fleet:
             tasks.after_merge(self.context, agent)
         return done
 
+    def brought(self, folder: str = ".") -> Waiting:
+        """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
+        `folder` lies in, and the user has not accepted: it is left out on this side until then."""
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.waiting(project.locate(folder).path)
+
+    def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
+        """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
+
+        What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
+        """
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.accept(project.locate(folder).path, names)
+
     def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
         """Which branches of these agents conflict with their base or another agent's branch, and in which files.
 
@@ -282,6 +305,23 @@ class Fleet:
         from magents.fleet import conflicts
 
         return conflicts.conflicts(self.context, agents, most)
+
+    # --- what agents share
+
+    def shared_differences(self, folder: str = ".") -> Sequence[Difference]:
+        """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
+        in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        return accepted.differences(self.context, project.locate(folder).path)
+
+    def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
+        """Let them count, as they are in `differences`, from the next start of each agent of the project."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        accepted.accept(self.context, project.locate(folder).path, differences)
 
     # --- tasks
 
@@ -295,6 +335,14 @@ class Fleet:
 
         self.mend()
         return tasks.board(self.context, folder, tag)
+
+    def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
+        """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
+        that an agent has changed since `board` was read, which stay as they are."""
+        from magents.fleet import lists
+
+        marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
+        return lists.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CheckFailed, Conflict, MagentsError
 from magents.fleet import assign, launch, look, remove, talk, tasks, work
+from magents.fleet.context import isolated
 from magents.tasks import file
 from magents.tasks.plan import order
 from magents.text import one_line
@@ -96,8 +97,9 @@ def resume(context: Context, board: Board) -> None:
 def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Auto) -> Step:
     """Merge one agent; or send its work back; or leave it to a person."""
     try:
-        merging.check_target(agent.project, agent.base)
-        done = attempt(context, agent, auto)
+        with isolated(agent.id):
+            merging.check_target(agent.project, agent.base)
+            done = attempt(context, agent, auto)
     except Back as error:
         return try_to_send(context, board, task, agent, auto, error.message)
     except MagentsError as error:  # nothing that the agent could mend
@@ -148,7 +150,8 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
 def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
     """`send_back`; an agent that cannot be told is a problem, and told again at the next look."""
     try:
-        return send_back(context, board, task, agent, auto, why)
+        with isolated(agent.id):
+            return send_back(context, board, task, agent, auto, why)
     except MagentsError as error:
         return Step("problem", task, agent, f"{agent.id} cannot be asked to mend its work: {error.message}")
 

@@ -9,6 +9,7 @@ import time
 
 from magents import config, process
 from magents.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
+from magents.fleet.context import isolated
 from magents.text import one_line
 from magents.workspace import include, worktree
 from magents.workspace.git import git
@@ -80,7 +81,7 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
     words = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", place, commit)
     try:
         git(agent.project, *words, timeout=3600, keep=(lock,))
-        include.copy(agent.project, place)
+        include.copy(agent.project, place, warn=context.warn)
         yield place
     finally:
         clear(context, agent.project, place)
@@ -126,7 +127,7 @@ def sweep_one(context: Context, key: int, place: str) -> list[str]:
     """`sweep` for one agent. What fails is told, and tried again next time: it must not block all commands."""
     try:
         agent = context.store.get(key)
-        with context.store.lock(f"{agent.id}.check", wait=0):
+        with isolated(agent.id), context.store.lock(f"{agent.id}.check", wait=0):
             if not os.path.lexists(place):
                 return []
             clear(context, agent.project, place)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 
+from magents.errors import MagentsError, remedy
 from magents.harnesses import harness
 from magents.runtimes import runtime
+from magents.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from magents import status
     from magents.harnesses.base import Harness
-    from magents.model import Agent
+    from magents.model import Agent, Event
     from magents.runtimes.base import Desk, Runtime
     from magents.store import Store
     from magents.terminal import Terminal
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 SCREEN = "terminal.txt"
 """What an agent's terminal showed when it was stopped."""
+BUDGET_S = 1.0
+"""Seconds of the processor's time that reading one agent's log may take: a hundred times what a full one does."""
 CLAIMED = "claimed"
 """Marks, in an agent's own folder, that its workspace's folder was made by us and not found."""
 
@@ -36,6 +41,10 @@ class Context:
         """Told of what the user should know although it stops nothing."""
         self.mended = False
         """Whether a killed command's work was mended, so that what was asked before may not hold."""
+        self.told: set[str] = set()
+        """What `warn` was told of and need not be told again."""
+        self.locked_out: dict[str, float] = {}
+        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:
@@ -79,11 +88,20 @@ class Context:
 
         return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 
-    def report(self, agent: Agent) -> status.Report:
-        """What its log says."""
+    def report(self, agent: Agent, folder: str = "") -> status.Report:
+        """What its log says; of one that cannot be read, why. Raises nothing that the agent has caused.
+
+        `folder`: its own folder, if the caller knows it.
+        """
         from magents import events, status
 
-        return status.read(events.read(self.desk(agent).here), self.harness(agent))
+        runtime, harness = self.runtime(agent), self.harness(agent)
+        try:
+            with isolated("its log can't be read"):
+                log = events.read(runtime.desk(folder or self.folder(agent)).here)
+                return status.read(in_time(log), harness)
+        except MagentsError as error:
+            return status.Report(unread=error.message)
 
     def keep_screen(self, agent: Agent, text: str) -> None:
         """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does
@@ -96,6 +114,42 @@ class Context:
                 guarded.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
+
+
+class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
+    """One agent's turn in a loop over several. Whatever it makes our code raise becomes a MagentsError that names
+    it, so the loop can tell of it and go on. What agents have written is read by code that may have a defect."""
+
+    def __init__(self, whose: str) -> None:
+        """`whose`: an agent's id, or what else the error's message is to begin with."""
+        self.whose = whose
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, MagentsError):
+            raise blamed(self.whose, error) from error
+
+
+def blamed(whose: str, error: Exception) -> MagentsError:
+    """What an agent has made our code raise, as an error that names it."""
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
+    said = one_line(f"{type(error).__name__}: {error}")
+    return MagentsError(f"{whose}: {said}", "What it has written cannot be read. Other agents go on.")
+
+
+def in_time(log: Sequence[Event]) -> Iterator[Event]:
+    """The events, until they have taken too much of the processor's time. Raises TimeoutError then."""
+    until = 0.0
+    for number, event in enumerate(log, 1):
+        if number % 16 == 0:  # of a short log nothing is measured: that takes longer than to read it
+            until = until or time.thread_time() + BUDGET_S
+            if time.thread_time() > until:
+                raise TimeoutError("it takes too long")
+        yield event
 
 
 def digest(project: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 
-from magents import events, harnesses, runtimes, status
+from magents import bounded, harnesses, runtimes, status
 from magents.errors import MagentsError, NotFound
-from magents.fleet.context import Context, boot
+from magents.events import LATEST
+from magents.fleet.context import Context, boot, isolated
 from magents.model import Agent, Signal, Status
 from magents.store import pick
 from magents.tuples import NamedTuple
@@ -78,7 +78,8 @@ def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None
 
     def ask(name: str) -> None:
         try:
-            answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
+            with isolated(name):
+                answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
         except MagentsError as error:
             answers[name] = error
 
@@ -121,9 +122,8 @@ class Logs:
 
     def read(self, places: Places) -> None:
         """Read those of all of them."""
-        for (name, folder), agent in places.items():
-            log = events.read(runtimes.runtime(name).desk(folder).here)
-            self._reports[name, folder] = status.read(log, self._context.harness(agent))
+        for place, agent in places.items():
+            self._reports[place] = self._context.report(agent, place[1])
 
     def report(self, name: str, folder: str, agent: Agent, alive: bool) -> status.Report:
         """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
@@ -181,7 +181,8 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
     screens: dict[str, str] = {}
     for name in dict.fromkeys(fact.agent.runtime for fact in open_ones):
         folders = {f.agent.id: context.folder(f.agent) for f in open_ones if f.agent.runtime == name}
-        screens |= runtimes.runtime(name).screens(folders)
+        with contextlib.suppress(MagentsError), isolated(name):  # then what was reported holds
+            screens |= runtimes.runtime(name).screens(folders)
     return [seen_closer(context, fact, screens, now) if fact in open_ones else fact for fact in facts]
 
 
@@ -189,7 +190,12 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
     """The facts with what the agent's screen shows. One that stirs long after it asked something, or was done,
     is at work again; when it is still, its screen tells for certain."""
     if fact.agent.id in screens:
-        return status.seen_on_screen(fact, context.harness(fact.agent).look(screens[fact.agent.id]), now)
+        try:
+            with isolated("its screen can't be read"):
+                seen = context.harness(fact.agent).look(screens[fact.agent.id])
+        except MagentsError as error:
+            return fact._replace(report=fact.report._replace(unread=error.message))
+        return status.seen_on_screen(fact, seen, now)
     stirs = context.runtime(fact.agent).private and fact.report.signal is not None
     return fact._replace(look=Signal("working")) if stirs else fact
 
@@ -229,15 +235,16 @@ def adopted(name: str, sighting: Sighting) -> Agent:
 def made(sighting: Sighting) -> float:
     """When an orphan was created, as its label tells; else when its terminal last stirred."""
     try:
-        return float(sighting.label["created"])
+        told = float(sighting.label["created"])
     except (KeyError, ValueError):
         return sighting.active
+    return told if 0 <= told < LATEST else sighting.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:
     """The program in an orphan's label; empty if it is none."""
     try:
-        words = json.loads(label.get("command", "[]"))
+        words = bounded.loads(label.get("command", "[]"))
     except ValueError:
         return ()
     return tuple(map(str, words)) if isinstance(words, list) else ()
@@ -247,7 +254,7 @@ def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
     """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
     found: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
-        with contextlib.suppress(MagentsError):
+        with contextlib.suppress(MagentsError), isolated(name):
             found |= runtimes.runtime(name).usage()
     return found
 

@@ -6,8 +6,8 @@ import contextlib
 import os
 import time
 
-from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound
-from magents.fleet.context import CLAIMED, Context
+from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
+from magents.fleet.context import CLAIMED, Context, isolated
 from magents.model import Agent
 from magents.store import removal
 from magents.tuples import NamedTuple
@@ -15,9 +15,10 @@ from magents.workspace import worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from magents.process import Feeding
+    from magents.workspace.pinned import Kept
     from magents.workspace.restore import Restored
 
 BEFORE_S = 5
@@ -35,6 +36,8 @@ class Removed(NamedTuple):
     """How many uncommitted files the pin holds."""
     absent: bool = False
     """Its folder was not there, so what was uncommitted in it could not be pinned."""
+    unkept: Sequence[str] = ()
+    """What could not be pinned and was given up, for people."""
 
 
 def stop(context: Context, agent: Agent) -> None:
@@ -55,7 +58,11 @@ def end(
     """
     was = agent.phase
     if was != "stopped":
-        let_it_save(context, agent)
+        with (
+            contextlib.suppress(MagentsError),
+            isolated(agent.id),
+        ):  # its log keeps nobody from ending it
+            let_it_save(context, agent)
     runtime = context.runtime(agent)
     late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
@@ -105,10 +112,11 @@ def let_it_save(context: Context, agent: Agent) -> None:
         terminal.wait(lambda: harness.saved(last), rest)
 
 
-def remove(context: Context, agent: Agent) -> Removed:
+def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     """Stop it, pin all its work, then delete its workspace. Its branch stays.
 
-    Raises MagentsError, with the workspace untouched, when something of it cannot be pinned.
+    Raises Unkept, with the workspace untouched, when something of it cannot be pinned; with `discard`, that is
+    given up, and all else is pinned.
     """
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
@@ -129,12 +137,30 @@ def remove(context: Context, agent: Agent) -> Removed:
             agent = context.store.update(agent, phase="removing", pin="")
             absent = not os.path.isdir(agent.workspace)
             try:
-                ref, uncommitted = workspace.pin(*begun)
-                agent = context.store.update(agent, pin=ref)
+                kept = keep(context, agent, *begun, discard=discard)
+                agent = context.store.update(agent, pin=kept.ref)
             except BaseException:
                 context.store.update(agent, phase="stopped")
                 raise
-        return Removed(finish_removal(context, agent), ref, uncommitted, absent)
+        if kept.unkept:
+            workspace.clear()
+        return Removed(finish_removal(context, agent), kept.ref, kept.uncommitted, absent, kept.unkept)
+
+
+def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discard: bool = False) -> Kept:
+    """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
+    workspace = context.workspace(agent)
+    if discard:
+        return workspace.salvage()
+    from magents.workspace.pinned import Kept
+
+    try:
+        return Kept(*workspace.pin(begun))
+    except Missing:
+        raise
+    except MagentsError as error:
+        give_up = f"Or give up what cannot be kept: magents stop {agent.id} --remove-worktree --discard"
+        raise Unkept(error.message, f"{error.hint}\n{give_up}".strip()) from error
 
 
 def check_project(agent: Agent) -> None:
@@ -158,7 +184,12 @@ def forget(context: Context, agent: Agent) -> None:
         agent = end(context, context.store.get(agent.key), collect=False)
         context.runtime(agent).remove(agent, context.folder(agent))
         context.store.forget(agent)
-        worktree.discard(context.folder(agent))
+        try:
+            worktree.discard(context.folder(agent))
+        except OSError as error:
+            raise MagentsError(
+                f"{error.filename} is left over: {error.strerror}.", "Delete it yourself."
+            ) from error
 
 
 def finish_removal(context: Context, agent: Agent) -> Agent:
@@ -166,7 +197,7 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     runs then that could hold it up."""
     if not agent.pin:
         context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
-        agent = context.store.update(agent, pin=context.workspace(agent).pin()[0])
+        agent = context.store.update(agent, pin=keep(context, agent).ref)
     if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()

@@ -11,7 +11,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, status
+from magents.errors import MagentsError
 from magents.fleet import look, remove, tasks
+from magents.fleet.context import isolated
 from magents.tasks import file
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Step(NamedTuple):
     """What becomes of an agent that is stuck."""
 
     what: str
-    """`stuck`: it does not run any more, and is to be started again. `left`: a person has to look."""
+    """`stuck`: it does not run any more, and is to be started again. `left`: a person has to look. `problem`: that
+    could not be done."""
     task: Task
     hand: Hand
     text: str
@@ -72,16 +75,28 @@ def steps(context: Context, board: Board, only: Sequence[str] = ()) -> Iterator[
         task, hand = every[id], board.hands[id]
         if only and id not in only:
             continue
-        starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(hand.agent))
-        if starts >= len(PAUSES):
-            context.store.note(hand.agent, f"{tasks.LEFT}{reason}")
-            file.move(board.project, board.tasks.tag, {id: ("in-progress", "review")})
-            yield Step("left", task, hand, reason)
-        elif not (hand.status and hand.status.turn_failed) or waited(hand, PAUSES[starts]):
-            if look.is_alive(context, hand.agent):
-                remove.stop(context, hand.agent)
-            context.store.note(hand.agent, f"{AGAIN}{reason}")
-            yield Step("stuck", task, hand, reason)
+        try:
+            with isolated(hand.agent.id):
+                step = step_of(context, board, task, hand, reason)
+        except MagentsError as error:
+            step = Step("problem", task, hand, f"{error.message} {error.hint}".strip())
+        if step:
+            yield step
+
+
+def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str) -> Step | None:
+    """The step for one stuck agent, taken; None where its time has not come."""
+    starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(hand.agent))
+    if starts >= len(PAUSES):
+        context.store.note(hand.agent, f"{tasks.LEFT}{reason}")
+        file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
+        return Step("left", task, hand, reason)
+    if hand.status and hand.status.turn_failed and not waited(hand, PAUSES[starts]):
+        return None
+    if look.is_alive(context, hand.agent):
+        remove.stop(context, hand.agent)
+    context.store.note(hand.agent, f"{AGAIN}{reason}")
+    return Step("stuck", task, hand, reason)
 
 
 def waited(hand: Hand, pause: float) -> bool:

@@ -214,13 +214,13 @@ def wait_for(context: Context, agents: Sequence[Agent], goal: Goal, timeout: flo
 def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
     """What its terminal shows and has shown, a line each; of a stopped agent, what it showed last.
 
-    Without `styled`, free of control sequences.
+    Free of control sequences; `styled`: but for colours.
     """
     shown = current(context, agent, styled)
     lines = [line.rstrip() for line in shown.split("\n")]
     while lines and not text.plain(lines[-1]).strip():
         lines.pop()
-    return lines if styled else [text.plain(line) for line in lines]
+    return [text.styled(line) if styled else text.plain(line) for line in lines]
 
 
 def current(context: Context, agent: Agent, styled: bool) -> str:

@@ -44,7 +44,9 @@ def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     words = ["--name", session(agent.id), "--hostname", session(agent.id)]
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
-    words += mounts({"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed)
+    words += mounts(
+        {"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed, launch.accepted
+    )
     words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
     # A log that is full of an agent's output must not fill the disk.
     words += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
@@ -88,10 +90,12 @@ CONFINING = frozenset({
 """Options of `docker run`, each with a value, that say how a container is walled in."""
 
 
-def mounts(writable: Mapping[str, str], borrowed: Sequence[str]) -> list[str]:
-    """The options that mount folders: inner path → path here, and those that objects are borrowed from."""
+def mounts(writable: Mapping[str, str], borrowed: Sequence[str], accepted: str = "") -> list[str]:
+    """The options that mount folders: inner path → path here, and those that are only read: what objects are
+    `borrowed` from, and what is `accepted` where `home` looks for it."""
     pairs = [(there, here, "") for there, here in writable.items()]
     pairs += [(paths.borrowed(path), path, ",readonly") for path in borrowed]
+    pairs += [("/accepted", accepted, ",readonly")] if accepted else []
     # The value is a line of CSV: a field with a comma or a quote in it is quoted.
     return [
         word

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.errors import Conflict, MagentsError
 from magents.workspace import changes, include, restore, snapshot, still
+from magents.workspace import git as workspace_git
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def renew(top: str, name: str, commit: str) -> bool:
     if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
         return False
     git(top, "update-ref", "-m", "magents: the newest base", name, commit, old or "0" * len(commit))
-    given = os.path.join(top, ".git", snapshot.GIVEN)
+    given = os.path.join(top, ".git", workspace_git.GIVEN)
     os.makedirs(os.path.dirname(given), exist_ok=True)
     with open(given, "a", encoding="utf-8") as file:
         file.write(f"{commit} {name}\n")
@@ -80,6 +81,14 @@ def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, An
     """
     ref, meta = snapshot.take(top, top, id, included(top, patterns, known))
     return {"ref": ref, "uncommitted": meta.uncommitted}
+
+
+def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
+    """`pin`, but what cannot be kept is left out and named."""
+    from magents.workspace import salvage as salvaging
+
+    ref, meta, unkept = salvaging.whole(top, top, id, included(top, patterns, known), snapshot.OURS)
+    return {"ref": ref, "uncommitted": meta.uncommitted, "unkept": unkept}
 
 
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
@@ -109,12 +118,13 @@ def fill(top: str, pin: str) -> None:
 
 VERBS: dict[str, Callable[..., Any]] = {
     "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "renew": renew, "pin": pin,
-    "fill": fill,
+    "fill": fill, "salvage": salvage,
 }  # fmt: skip
 
 
 def main(top: str, verb: str, arguments: str) -> int:
     """Do one thing in the clone `top`; returns the exit code."""
+    workspace_git.HERE = True
     try:
         answer = VERBS[verb](top, **json.loads(arguments))
     except MagentsError as error:

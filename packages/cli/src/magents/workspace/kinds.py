@@ -16,10 +16,10 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import bounded, process
-from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, pinned, snapshot, worktree
+from magents.workspace import brought, clone, pinned, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ class Workspace(Protocol):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""
 
-    def collect(self, seconds: float = clone.PATIENCE) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Bring its commits to the project; why the branch there did not follow, or ''.
 
-        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`.
+        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`. `hold` is
+        entered once they are here, before anything of the project is changed.
         """
 
     def renew(self) -> None:
@@ -90,6 +91,12 @@ class Workspace(Protocol):
 
     def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
+
+    def salvage(self) -> pinned.Kept:
+        """As `pin` where that fails: keep what can be kept, at least its commits, and tell what could not be."""
+
+    def clear(self) -> None:
+        """Delete in it what the user who calls could not. Only after `salvage`; may fail, and says nothing then."""
 
     def remove(self) -> None:
         """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
@@ -127,14 +134,18 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self, seconds: float = clone.PATIENCE) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
-            return self._collect(words, seconds)
+            return self._collect(words, seconds, hold)
 
-    def _collect(self, words: Sequence[str], seconds: float = clone.PATIENCE) -> str:
+    def _collect(
+        self, words: Sequence[str], seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext
+    ) -> str:
         agent = self.agent
-        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words, seconds).kept_back
+        return clone.collect(
+            agent.project, agent.id, agent.branch, agent.base_commit, words, seconds, hold
+        ).kept_back
 
     def _bring_home(self, words: Sequence[str]) -> None:
         """Collect on the way to something else."""
@@ -216,45 +227,80 @@ class Clone(NamedTuple):
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
-        patterns, known = self._included()
+            return self._known(), 0
         with self.reach() as words:
             kept_back = self._collect(words)
-            said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
-            there = said.get("ref") if isinstance(said, dict) else None
-            wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
-            if not isinstance(there, str) or not re.fullmatch(wanted, there):
-                raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
-            self._fetch(words, f"{there}:{ref}")
-        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
-        snapshot.record(agent.project, ref, self.maker)
+            ref, said = self._pinned(words, "pin")
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
 
-    def _fetch(self, words: Sequence[str], refspec: str) -> None:
+    def _known(self) -> str:
+        """Pin what the project has of it."""
+        agent, also = self.agent, [clone.kept(self.agent.id)]
+        return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
+
+    def _pinned(self, words: Sequence[str], verb: str) -> tuple[str, Any]:
+        """Have it pinned inside and fetch that: the ref here, and what was said."""
+        agent = self.agent
+        patterns, known = self._included()
+        said = self._json(words, verb, id=agent.id, patterns=patterns, known=known)
+        there = said.get("ref") if isinstance(said, dict) else None
+        wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
+        if not isinstance(there, str) or not re.fullmatch(wanted, there):
+            raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
+        ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+        self._fetch(words, there, ref)
+        brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
+        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        snapshot.record(agent.project, ref, self.maker)
+        return ref, said
+
+    def salvage(self) -> pinned.Kept:
+        """Salvaged inside; else what the project has of it, from its last collection."""
+        from magents.workspace.salvage import MOST_NAMED
+
+        if not os.path.isdir(self.agent.workspace):
+            return pinned.Kept(*self.pin())
+        unkept = []
+        try:
+            with self.reach() as words:
+                try:
+                    self._collect(words)
+                except MagentsError as error:
+                    unkept.append(f"commits that were not collected: {one_line(error.message, 300)}")
+                ref, said = self._pinned(words, "salvage")
+        except Missing:
+            raise
+        except MagentsError as error:
+            unkept.append(f"what was not committed: {one_line(error.message, 300)}")
+            return pinned.Kept(self._known(), 0, unkept)
+        told = said.get("unkept") if isinstance(said, dict) else None
+        unkept += [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        return pinned.Kept(ref, whole(said, "uncommitted"), unkept)
+
+    def clear(self) -> None:
+        """As the agent, to whom it belongs where the engine numbers users in its own way."""
+        clear = ("sh", "-c", worktree.CLEAR, "sh", clone.THERE)
+        with contextlib.suppress(MagentsError), self.reach() as words:
+            process.run_there(words, clear, ok=None, timeout=WORK_S)
+
+    def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
         try:
-            clone.fetch(agent.project, words, [refspec], 600)
+            clone.fetch(agent.project, agent.id, words, there, ref, 600)
         except CommandFailed as error:
-            raise MagentsError(
-                f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
-                "Nothing was removed.",
-            ) from error
+            what, hint = f"work of {agent.id}", "Nothing was removed. It is"
+            raise clone.unfetched(agent.project, what, hint, error) from error
 
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
         from magents.workspace import include, inside
 
         project = self.agent.project
-        path = os.path.join(project, include.NAME)
-        if not os.path.isfile(path):
-            return "", {}
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            patterns = file.read()
-        return patterns, {
-            name: inside.digest(os.path.join(project, name)) for name in include.wanted(project, path)
+        names = include.own_files(project, project)
+        return include.chosen(project).patterns, {
+            name: inside.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:
@@ -271,7 +317,7 @@ class Clone(NamedTuple):
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
-        include.copy(agent.project, agent.workspace)
+        include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
         with self.reach() as words:
@@ -293,7 +339,7 @@ class Clone(NamedTuple):
         MagentsError."""
         # It is ended inside, which is all that can be done where that is another machine.
         timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
-        most = None if target else MAX_ANSWER_BYTES
+        most = process.MOST if target else MAX_ANSWER_BYTES
         try:
             done = process.run_there(
                 words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
