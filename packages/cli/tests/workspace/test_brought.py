@@ -178,6 +178,12 @@ def change(far: Path, ran: Path, how: str) -> None:
         hook(far, ran, "post-merge", "lib")
         shutil.rmtree(far / ".husky", ignore_errors=True)
         (far / ".husky").symlink_to("lib")
+    elif how == "link above":
+        hook(far, ran, "post-merge", "lib/hooks")
+        shutil.rmtree(far / "tools")
+        (far / "tools").symlink_to("lib")
+    elif how == "behind the user's link":
+        hook(far, ran, "post-merge", "tools/hooks")
     elif how == "back and forth":
         hook(far, ran, "post-merge")
         commit(far, "there")
@@ -198,13 +204,33 @@ def change(far: Path, ran: Path, how: str) -> None:
     commit(far, how)
 
 
-WAYS = ("attributes", "link to a file", "link to a folder", "back and forth", "in a merge", "many")
+def configure(project: Path, far: Path, how: str) -> None:
+    """The user's folder of hooks: `.husky`, or one deeper, or `.husky` as a link there."""
+    git("config", "core.hooksPath", "tools/hooks" if how == "link above" else ".husky", cwd=project)
+    if how in ("link above", "behind the user's link"):
+        (project / "tools/hooks").mkdir(parents=True)
+        (project / "tools/hooks/README").write_text("none yet\n")
+        (project / ".husky").symlink_to("tools/hooks")
+        commit(project, "mine")
+        git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+
+
+WAYS = (
+    "link above",
+    "behind the user's link",
+    "attributes",
+    "link to a file",
+    "link to a folder",
+    "back and forth",
+    "in a merge",
+    "many",
+)
 
 
 @pytest.mark.parametrize("how", WAYS)
 def test_ways_round(project, far, ran, how, monkeypatch):
     monkeypatch.setattr(brought, "MAX_FILES", 20 if how == "many" else brought.MAX_FILES)
-    git("config", "core.hooksPath", ".husky", cwd=project)
+    configure(project, far, how)
     change(far, ran, how)
     collect(project, far)
     add(project)
@@ -219,7 +245,7 @@ def test_ways_round(project, far, ran, how, monkeypatch):
 @pytest.mark.parametrize("how", WAYS)
 def test_the_ways_round_would_work(project, far, ran, how):
     """Without the record git does run it: else these tests prove nothing."""
-    git("config", "core.hooksPath", ".husky", cwd=project)
+    configure(project, far, how)
     change(far, ran, how)
     git("fetch", "-q", far, "agent:agent", cwd=project)
     merge(str(project), "agent", "main")
@@ -286,7 +312,8 @@ def test_a_record_that_cannot_be_read(project, far, ran):
     (project / ".git/magents/brought.json").write_text("{")
     merge(str(project), "agent", "main")
     assert marks(ran) == set()
-    for ask in (brought.waiting, lambda path: brought.accept(path, [], [])):
+    some = brought.Brought("x", "0" * 40, "x", "", 0.0)
+    for ask in (brought.waiting, lambda path: brought.accept(path, [some], [])):
         with pytest.raises(MagentsError, match="cannot be read"):
             ask(str(project))
 

@@ -20,7 +20,18 @@ from magents import guarded
 from magents.errors import MagentsError
 from magents.tuples import NamedTuple
 from magents.workspace.git import RECORD, common_of, has_record
-from magents.workspace.hooks import ANY, FOLDERS, MANAGERS, MAX_FILES, ask, hook_paths, spec, standing
+from magents.workspace.hooks import (
+    ANY,
+    FOLDERS,
+    MANAGERS,
+    MAX_FILES,
+    ask,
+    below,
+    hook_paths,
+    is_of,
+    specs,
+    standing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,12 +127,6 @@ class Record:
         ]  # fmt: skip
 
 
-def below(path: str, folder: str) -> bool:
-    """Whether a path is that of a folder, or of something in it; as file systems that know no case see it."""
-    path, folder = path.lower(), folder.lower()
-    return path == folder or path.startswith(f"{folder}/")
-
-
 @contextlib.contextmanager
 def changing(common: str) -> Iterator[Record]:
     """The record, to be changed; one process at a time."""
@@ -181,13 +186,13 @@ def note(record: Record, project: str, arrival: Arrival, paths: Iterable[str]) -
     """Note the contents that these commits gave to watched files, but not those that the user's own have."""
     words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
              "--ignore-missing", f"--max-count={MAX_FILES}", arrival.tip)  # fmt: skip
-    specs = sorted(paths)
-    listed = ask(project, *words, "--not", *arrival.since, "--", *map(spec, specs))
-    rows = set(changed_files(listed.text))
+    paths = sorted(paths)
+    listed = ask(project, *words, "--not", *arrival.since, "--", *specs(paths))
+    rows = {pair for pair in changed_files(listed.text) if is_of(pair[0], paths)}
     if len(rows) >= MAX_FILES or len(rows) + len(record.files) > MAX_ALL_FILES:
-        rows = {(path, ANY) for path in specs}
+        rows = {(path, ANY) for path in paths}
     elif rows:
-        rows -= {pair for commit in arrival.since for pair in contents(project, commit, specs)}
+        rows -= {pair for commit in arrival.since for pair in contents(project, commit, paths)}
     for path, blob in rows:
         record.files.setdefault((path, blob), Brought(path, blob, arrival.agent, arrival.branch, arrival.at))
 
@@ -218,11 +223,11 @@ def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def contents(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
-    """The watched files of a commit, with their contents."""
-    specs = [spec(path) for path in sorted(paths)]
-    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs)
+    """The files of a commit at these paths, with their contents."""
+    paths = list(paths)
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs(paths))
     listed = ask(project, *words, ok=None)
-    return list(changed_files(listed.text)) if listed.code == 0 else []
+    return [pair for pair in changed_files(listed.text) if is_of(pair[0], paths)] if listed.code == 0 else []
 
 
 def watch(record: Record, where: str, paths: Iterable[str]) -> Record:
@@ -282,8 +287,10 @@ def own_version(project: str, path: str) -> str:
     there then."""
     record = kept(project)
     words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
-    listed = ask(project, *words, "HEAD", "--", spec(path), ok=None).text
+    listed = ask(project, *words, "HEAD", "--", *specs([path]), ok=None).text
     for name, blob in changed_files(listed, gone=True):
+        if not is_of(name, [path]):
+            continue
         if not blob.strip("0"):
             return ""
         if record and not record.broken and not record.waiting(name, blob):
@@ -294,12 +301,13 @@ def own_version(project: str, path: str) -> str:
 def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
     """What was brought, and not accepted, of these files as a commit has them; folders do not count."""
     record = kept(project)
-    pairs = [(path, blob) for path, blob in contents(project, commit, paths) if path in paths] if record else []
+    pairs = contents(project, commit, paths) if record else []
+    pairs = [pair for pair in pairs if any(below(path, pair[0]) for path in paths)]
     if record is None or not pairs:
         return []
     if record.broken:
         return [Brought(record.path, ANY, "", "", 0.0)]
-    record = watch(record, project, [path for path, _ in pairs])
+    record = watch(record, project, [path for path in paths if any(below(path, name) for name, _ in pairs)])
     return [row for path, blob in pairs for row in record.waiting(path, blob)]
 
 
