@@ -201,10 +201,12 @@ def arrive_pin(project: str, pin: str, agent: str, branch: str) -> None:
     """Note what came with a pin from a container: its files can be laid into a workspace on this side."""
     with changing(common_of(project)) as record:
         record.watched |= {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
-        listed = ask(project, "ls-tree", "-r", "-z", pin, "--", *(f"files/{path}" for path in record.watched))
-        for row in listed.text.split("\0")[:-1]:
-            about, _, path = row.partition("\t")
-            path, blob = path.removeprefix("files/"), about.split(" ")[2]
+        commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
+        rows = contents(project, commit, [f"files/{path}" for path in record.watched])
+        if len(rows) >= MAX_FILES or len(rows) + len(record.files) > MAX_ALL_FILES:
+            rows = [(f"files/{path}", ANY) for path in record.watched]
+        for name, blob in rows:
+            path = name.removeprefix("files/")
             record.files.setdefault((path, blob), Brought(path, blob, agent, branch, time.time()))
 
 
