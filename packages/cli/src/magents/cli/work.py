@@ -38,10 +38,13 @@ def run_diff(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = fleet.find(options.id)
     if options.json:
+        files = fleet.changes(agent)
+        rows = [(change.path, "", "") for change in files]
+        if any(change.path.endswith("package.json") for change in files):  # what counts is in it
+            rows = notice.split(fleet.diff(agent, *LISTED))[0]
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
-            "files": [change._asdict() for change in fleet.changes(agent)],
-            "runs_by_itself": alone(agent, notice.split(fleet.diff(agent, *LISTED))[0]),
+            "files": [change._asdict() for change in files], "runs_by_itself": alone(agent, rows),
         })  # fmt: skip
         return 0
     # The list of changes comes first, as git writes it: no line of a file can pass for it.

@@ -5,7 +5,6 @@ Asked of git without running a hook, and of the files without following a link.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import stat
@@ -149,6 +148,8 @@ def content(path: str, form: str) -> str:
             return ANY
     except OSError:
         return ANY
+    import hashlib  # seldom needed, and slow to load
+
     return hashlib.new(form, b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
 
 
