@@ -14,6 +14,7 @@ import pytest
 
 from conftest import commit, git
 from magents.errors import MagentsError
+from magents.fleet import trust
 from magents.workspace import brought, include, restore, snapshot, worktree
 from magents.workspace import hooks as asked_hooks
 from magents.workspace.brought import Arrival
@@ -79,7 +80,8 @@ def marks(ran: Path) -> set[str]:
 
 
 def accept(project: Path) -> None:
-    brought.accept(str(project), *brought.waiting(str(project)))
+    there = trust.waiting(str(project))
+    brought.accept(str(project), there.files, there.branches)
 
 
 @pytest.mark.parametrize("folder", [".husky", ".husky/_", "tools/git/hooks"])
@@ -94,8 +96,7 @@ def test_hooks_on_its_branch(project, far, ran, folder):
     ours(str(project), "update-ref", "refs/heads/other", "main")
     ours(str(path), "commit", "-q", "--allow-empty", "-m", "mine")
     assert marks(ran) == set()
-    waiting, _ = brought.waiting(str(project))
-    assert {row.path for row in waiting} == {f"{folder}/{name}" for name in EVERY}
+    assert {row.path for row in trust.waiting(str(project)).files} == {f"{folder}/{name}" for name in EVERY}
     accept(project)
     ours(str(project), "update-ref", "refs/heads/other-2", "main")
     ours(str(path), "commit", "-q", "--allow-empty", "-m", "mine")
@@ -197,6 +198,10 @@ def change(far: Path, ran: Path, how: str) -> None:
         commit(far, "ours", ours_txt="x\n")
         git("merge", "-q", "--no-commit", "--no-ff", "side", cwd=far)
         hook(far, ran, "post-merge")
+    elif how == "many commits":
+        hook(far, ran, "post-merge")
+        for number in range(24):
+            commit(far, "again", _husky__other=f"{number % 2}\n")
     elif how == "many":
         for number in range(30):
             hook(far, ran, f"x{number}", more=f"# {number}")
@@ -229,7 +234,7 @@ WAYS = (
 
 @pytest.mark.parametrize("how", WAYS)
 def test_ways_round(project, far, ran, how, monkeypatch):
-    monkeypatch.setattr(brought, "MAX_FILES", 20 if how == "many" else brought.MAX_FILES)
+    monkeypatch.setattr(brought, "MAX_FILES", 20 if "many" in how else brought.MAX_FILES)
     configure(project, far, how)
     change(far, ran, how)
     collect(project, far)
@@ -252,12 +257,16 @@ def test_the_ways_round_would_work(project, far, ran, how):
     assert marks(ran)
 
 
-def test_a_folder_that_is_configured_later(project, far, ran):
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_is_configured_later(project, far, ran, again):
     hook(far, ran, "post-merge", "build/githooks")
     commit(far, "hook")
     collect(project, far)
     git("config", "core.hooksPath", "build/githooks", cwd=project)
+    commit(far, "more", b_txt="b\n")
     asked_hooks._asked.clear()  # another command, later
+    if again:
+        collect(project, far)
     merge(str(project), "agent", "main")
     assert marks(ran) == set()
 
@@ -313,7 +322,7 @@ def test_a_record_that_cannot_be_read(project, far, ran):
     merge(str(project), "agent", "main")
     assert marks(ran) == set()
     some = brought.Brought("x", "0" * 40, "x", "", 0.0)
-    for ask in (brought.waiting, lambda path: brought.accept(path, [some], [])):
+    for ask in (trust.waiting, lambda path: brought.accept(path, [some], [])):
         with pytest.raises(MagentsError, match="cannot be read"):
             ask(str(project))
 
