@@ -171,6 +171,32 @@ def listing(lab: Lab, project: Path, rounds: int) -> list[Figure]:
     ]
 
 
+def differ(lab: Lab, project: Path, rounds: int) -> list[Figure]:
+    """`diff` of 40,000 new files beside the same by hand, with the files in another index."""
+    lab.magents("create", "new-files", "--", "sleep", "1000", cwd=project)
+    tree = project.parent / f"{project.name}-agents" / "new-files"
+    for number in range(40_000):
+        folder = tree / f"new{number // 200}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"file{number}.txt").write_text(f"line of file {number}\n")
+    index, objects = lab.folder / "index", lab.folder / "objects"
+    by_hand = f"""
+        rm -rf {objects}; mkdir {objects}; cp "$(git rev-parse --git-path index)" {index}
+        export GIT_INDEX_FILE={index} GIT_ALTERNATE_OBJECT_DIRECTORIES="$(git rev-parse --git-path objects)"
+        export GIT_OBJECT_DIRECTORY={objects}; git add --all; exec git diff --cached main"""
+    for shown in (lab.run("sh", "-c", by_hand, cwd=tree), lab.magents("diff", "new-files", cwd=project)):
+        assert shown.count("\n+line of file") == 40_000
+    pairs = [
+        (
+            timed(lambda: lab.run("sh", "-c", by_hand, cwd=tree)),
+            timed(lambda: lab.magents("diff", "new-files", cwd=project)),
+        )
+        for _ in range(rounds)
+    ]
+    clear(lab, project)
+    return [figure("`diff`, 40,000 new files", "`git add --all` + `git diff --cached`", "≤ 1", pairs)]
+
+
 def clear(lab: Lab, project: Path) -> None:
     """Remove every agent, and all trace of them on the disk."""
     lab.magents("cleanup", "--remove-worktrees", "--yes", cwd=project)
@@ -226,6 +252,7 @@ def main() -> None:
         figures = create(lab, small, options.rounds, 2000, "≤ 1.4")
         figures += create(lab, large, max(3, options.rounds // 3), 20_000, "≤ 1.1")
         figures += listing(lab, lab.project("p50", 50), options.rounds)
+        figures += differ(lab, lab.project("p200", 200), max(3, options.rounds // 3))
         figures += at_once(lab, small, max(3, options.rounds // 3))
     finally:
         lab.end()

@@ -45,7 +45,7 @@ def test_one_that_is_read_is_an_empty_file(project, name):
     (project / "d/e/new.txt").write_text("new\n")
     assert run(project, "status", "--porcelain", "--untracked-files=all").text.splitlines() == ["?? d/e/new.txt"]
     run(project, "for-each-ref")
-    assert b"+new" in changes.since(str(project), "HEAD")
+    assert b"+new" in changes.held(lambda target: changes.since(target, str(project), "HEAD"))
     assert stat.S_ISFIFO((project / name).lstat().st_mode)
 
 

@@ -75,12 +75,16 @@ def test_each_line_of_the_guide_to_tasks(follow, claude_env, place, project):
 def test_each_line_of_the_guide_to_tasks_in_containers(follow, docker_mode, project, monkeypatch):
     from tasks.lab import put, tagged, task
 
-    put(project, tagged(task(1, status="done", description="x"), task(2, "Log in", 1, description="x")))
+    put(project, tagged(task(1, status="done", description="x"), task(2, "Log in", 1, description="x"), task(3)))
     commit(project, "Plan")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "no-key")
     typed = lines(PAGE.partition("## In containers")[2])
     assert any(line.startswith("docker exec") for line in typed)
     said = follow(typed)
     assert "Log in" in said["docker exec magents-task-2 task-master list"]
-    assert "review" in said["magents tasks"]
+    assert "review" in said["magents tasks"] and "Say goodbye (by an agent)" in said["magents tasks"]
+    assert (
+        said["magents tasks --accept 4 --yes            # without --yes it shows the text and asks"]
+        == "Accepted: 4\n"
+    )
     git("diff", "--quiet", "HEAD", "--", "README.md", cwd=project)

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from conftest import until
 from magents import process
 from magents.errors import CommandFailed, MagentsError, Missing
 
@@ -27,11 +29,29 @@ def test_a_time_limit_holds_whatever_was_started(tmp_path, merge):
     os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="ps would have to be asked again and again")
+def test_what_is_late_in_another_place_is_ended_there(tmp_path):
+    pid = tmp_path / "pid"
+    with pytest.raises(CommandFailed, match="took too long"):
+        process.run_there(["nice"], ["sh", "-c", f"sleep 120 & echo $! >'{pid}'; kill -STOP $!; wait"], timeout=0.5)
+    until(lambda: not alive(int(pid.read_text())))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may not have been waited for."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.parametrize("given", [None, b"x"])
 def test_a_command_that_prints_without_end_is_ended(monkeypatch, given):
     monkeypatch.setattr(process, "MOST", 1 << 20)
     with pytest.raises(MagentsError, match="printed more than 1 MiB, and was ended"):
         process.run(["yes"], stdin=given)
+    with pytest.raises(MagentsError, match="printed more than 2 MiB, and was ended"):
+        process.run(["yes"], stdin=given, max_output_bytes=2 << 20)
 
 
 def test_a_slow_reader_gets_all_its_input():

@@ -17,7 +17,7 @@ from _thread import allocate_lock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import IO
+    from typing import IO, BinaryIO
 
 CHUNK = 1 << 16
 """Bytes that are read or written at once: what a pipe holds."""
@@ -52,6 +52,10 @@ class Child:
         self.stdin: IO[bytes] | None = None
         self.stdout: IO[bytes] | None = None
         self.stderr: IO[bytes] | None = None
+        self.target: BinaryIO | None = None
+        """Where what it prints goes as it comes, instead of being held."""
+        self.passed = 0
+        """How many bytes have gone there."""
         self._given = memoryview(b"")
         self._said: dict[IO[bytes], bytearray] = {}
         self._looking = allocate_lock()
@@ -155,12 +159,19 @@ class Child:
                     except BrokenPipeError:
                         self._given = memoryview(b"")
                 elif data := os.read(file.fileno(), CHUNK):
-                    self._said[file] += data
+                    self._take(file, data)
                 else:
                     file.close()
-            if most is not None and sum(map(len, self._said.values())) > most:
+            if most is not None and sum(map(len, self._said.values())) + self.passed > most:
                 raise TooMuch
         self.wait(until)
+
+    def _take(self, file: IO[bytes], data: bytes) -> None:
+        if self.target and file is self.stdout:
+            self.target.write(data)
+            self.passed += len(data)
+        else:
+            self._said[file] += data
 
     def said(self) -> tuple[bytes, bytes]:
         """What it has printed so far, on its two streams."""

@@ -27,6 +27,7 @@ FORMS = {
     "DOCKER_CPUS": (r"(\d+(\.\d+)?)?", "a number like 2 or 0.5, or empty"),
     "DOCKER_PIDS_LIMIT": (r"-1|[1-9]\d*", "a number, or -1 for no limit"),
     "DOCKER_NETWORK": (r"([A-Za-z0-9][A-Za-z0-9_.:-]*)?", "a network's name, or empty"),
+    "COLLECT_LIMIT": (r"[1-9]\d*[kmg]?", "a size like 512m or 4g"),
     "MAX_AGENTS": (r"[1-9]\d{0,3}", "a number from 1"),
     "CHECK_TIMEOUT": (r"[1-9]\d{0,6}", "a number of seconds"),
     "SILENCE_TIMEOUT": (r"[1-9]\d{0,6}", "a number of seconds"),
@@ -83,8 +84,15 @@ SETTINGS = (
             "How many processors a container gets at most; empty: all but one, at least one."),
     Setting("DOCKER_PIDS_LIMIT", "2048", "Processes of a container", "How many processes a container may have."),
     Setting("DOCKER_OPTIONS", "", "More options for containers", "Added to `docker run`, in shell's quoting."),
+    Setting(
+        "SHARED_TRUST", "ask", "Trust among agents",
+        "Who lets changed instructions and servers of `/shared` count for other agents: you (`ask`), or at once "
+        "whoever wrote them (`agents`).", choices=("ask", "agents"),
+    ),
     Setting("API_KEYS", "", "More keys for containers",
             "Names of variables that containers get from the environment, beside the usual API keys."),
+    Setting("COLLECT_LIMIT", "2g", "Size of a collection",
+            "The most that commits may take that are brought home from a container at once: 512m, 4g."),
     Setting("MAX_AGENTS", "4", "Agents of tasks at once",
             "How many agents `task-agents` lets work on a project's tasks at once."),
     Setting("CHECK_TIMEOUT", "3600", "Time of a check",

@@ -47,7 +47,7 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *keys(settings),
         *configuration(settings),
         kept,
-        *(agents(fleet) if kept.ok else []),  # who they are stands in the store
+        *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
         *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
     ]
 
@@ -58,7 +58,7 @@ def fix(fleet: Fleet) -> list[str]:
     Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
     find a worktree again that was moved together with its project.
     """
-    done = list(fleet.mend())
+    done = list(fleet.mend(again=True))
     for view in fleet.list().views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue
@@ -68,6 +68,13 @@ def fix(fleet: Fleet) -> list[str]:
         except MagentsError as error:
             done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
+
+
+def locks(fleet: Fleet) -> list[Finding]:
+    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
+    from magents.fleet import lists
+
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in lists.locks(fleet.context)]
 
 
 def fix_one(fleet: Fleet, view: View) -> list[str]:

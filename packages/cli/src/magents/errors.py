@@ -41,8 +41,22 @@ class Conflict(MagentsError):
     """Something else has the id, the branch, the folder or the lock; or a merge does not go through."""
 
 
+class Unkept(MagentsError):
+    """What a workspace holds cannot be kept whole, so it was not removed."""
+
+
 class Missing(MagentsError):
     """A program or a service that is needed is not there."""
+
+
+class NoAnswer(MagentsError):
+    """A command that runs where an agent is did not end in time: something there holds it up, or stops it."""
+
+    def __init__(self, id: str, seconds: float) -> None:
+        super().__init__(
+            f"{id} did not answer within {seconds:.0f} s.",
+            f"Look what keeps it: magents attach {id}; end it: magents stop {id}",
+        )
 
 
 class NotDelivered(MagentsError):

@@ -91,11 +91,12 @@ def text(path: str) -> str:
         return file.read()
 
 
-def read(path: str) -> str:
-    """The text of a file of git's; of a fifo nothing, as git has it then. Raises OSError."""
+def read(path: str, most: int = 1 << 26) -> str:
+    """The text of a file of git's, its first `most` characters; of a fifo nothing, as git has it then. Raises
+    OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, encoding="utf-8", errors="surrogateescape") as file:
-        return "" if stat.S_ISFIFO(os.fstat(handle).st_mode) else file.read()
+        return "" if stat.S_ISFIFO(os.fstat(handle).st_mode) else file.read(most)
 
 
 def main(argv: list[str]) -> int:

@@ -26,15 +26,8 @@ def write(root: str, name: str, text: str, owner: tuple[int, int] | None = None)
 
     `owner`: the user and group to give it, and the folders made above it, to. Raises OSError.
     """
-    *above, last = name.split("/")
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(opened(root))
-        for part in above:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, 0o700, dir_fd=folder)
-                if owner:
-                    os.chown(part, *owner, dir_fd=folder, follow_symlinks=False)
-            folder = stack.enter_context(opened(part, folder))
+    above, _, last = name.rpartition("/")
+    with made(root, above, owner) as folder:
         beside = f".{last}.{os.getpid()}-{time.time_ns()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         handle = os.open(beside, flags, 0o600, dir_fd=folder)
@@ -60,10 +53,59 @@ def opened(name: str, above: int | None = None) -> Iterator[int]:
         os.close(handle)
 
 
-def read(path: str, limit: int, after: int = 0) -> bytes:
-    """The last `limit` bytes of a plain file, of what lies behind the byte `after`; b'' of anything else."""
+@contextlib.contextmanager
+def below(root: str, name: str) -> Iterator[int]:
+    """The folder called `name` below `root`, such as `a/b`, opened without following a link on the way. Raises
+    OSError where there is none."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(opened(root))
+        for part in filter(None, name.split("/")):
+            folder = stack.enter_context(opened(part, folder))
+        yield folder
+
+
+@contextlib.contextmanager
+def made(root: str, name: str, owner: tuple[int, int] | None = None) -> Iterator[int]:
+    """As `below`, and what is missing on the way is made, for the user and the group `owner`. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(opened(root))
+        for part in filter(None, name.split("/")):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, 0o700, dir_fd=folder)
+                if owner:
+                    os.chown(part, *owner, dir_fd=folder, follow_symlinks=False)
+            folder = stack.enter_context(opened(part, folder))
+        yield folder
+
+
+def look(root: str, name: str) -> os.stat_result | None:
+    """What stands at `name` below `root`, itself and not what it may lead to; None where nothing does, or a link on
+    the way."""
+    above, _, last = name.rpartition("/")
     try:
-        handle = os.open(path, READ)
+        with below(root, above) as folder:
+            return os.stat(last, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+def read_below(root: str, name: str, limit: int) -> bytes:
+    """As `read`, of the file called `name` below `root`, with no link followed on the way either."""
+    above, _, last = name.rpartition("/")
+    try:
+        with below(root, above) as folder:
+            return read(last, limit, above=folder)
+    except OSError:
+        return b""
+
+
+def read(path: str, limit: int, after: int = 0, above: int | None = None) -> bytes:
+    """The last `limit` bytes of a plain file, of what lies behind the byte `after`; b'' of anything else.
+
+    Only the last part of `path` is kept from being a link; `above` is the opened folder that it begins at.
+    """
+    try:
+        handle = os.open(path, READ, dir_fd=above)
     except OSError:
         return b""
     try:

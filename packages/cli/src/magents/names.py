@@ -113,3 +113,9 @@ def session(id: str) -> str:
 def of_session(name: str) -> str | None:
     """The id of the agent whose session or container is called so; None for anything else's."""
     return name.removeprefix(PREFIX) if name.startswith(PREFIX) else None
+
+
+STILL = "MAGENTS_STILL"
+"""The variable that is set, to nothing, where git must run no program that a repository names."""
+DIRTY = f"{STILL}_DIRTY"
+"""Set to `dirty` there."""

@@ -1,4 +1,4 @@
-"""Where Magents keeps its own things on this machine. Nothing is created here."""
+"""Where Magents keeps its own things, on this machine and in a container. Nothing is created here."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def config() -> str:
 def share() -> str:
     """The folder of the programs that run beside an agent."""
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "share")
+
+
+CONTAINED = ("/workspace", "/shared", "/agent")
+"""The folders of a container that are an agent's."""
+
+
+def borrowed(path: str) -> str:
+    """Where a container finds a folder of this machine that its clone borrows objects from: at the same path,
+    unless the agent has a folder of its own there."""
+    return f"/borrowed{path}" if path.startswith(tuple(f"{folder}/" for folder in CONTAINED)) else path

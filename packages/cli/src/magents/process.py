@@ -19,7 +19,7 @@ from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import IO, BinaryIO, NoReturn
 
 INSTALL = {
@@ -83,7 +83,9 @@ class Running:
         stdin: bytes | None = None,
         keep: Sequence[int] = (),
         merge_output: bool = False,
+        target: BinaryIO | None = None,
     ) -> None:
+        """`target`: a file that gets what it prints, which is not held in memory then."""
         self.argv = tuple(argv)
         self._result: Result | None = None
         self._stood: list[str] = []
@@ -92,6 +94,7 @@ class Running:
             self.argv, env, cwd=cwd, stdin=stdin is not None, stdout=True, stderr=not merge_output,
             merge=merge_output, keep=keep,
         )  # fmt: skip
+        self._child.target = target
         if stdin is not None:
             self._child.give(stdin)
 
@@ -102,25 +105,30 @@ class Running:
         if self._child.code is None:
             self._end()
 
-    def result(self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "") -> Result:
+    def result(
+        self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "",
+        max_output_bytes: int = MOST, watch: Callable[[int], None] | None = None,
+    ) -> Result:  # fmt: skip
         """Wait for the end. Raises CommandFailed for an exit code not in `ok` (None: any will do) or
-        after `timeout` seconds; whatever else interrupts the wait, the child is ended first."""
-        result = self._result = self._result or self._wait(timeout, hint)
+        after `timeout` seconds, and MagentsError when more than `max_output_bytes` were printed; whatever
+        interrupts the wait, the child is ended first. `watch` is called with its process number every moment
+        while it runs, and may raise."""
+        result = self._result = self._result or self._wait(timeout, hint, max_output_bytes, watch)
         if ok is not None and result.code not in ok:
             raise CommandFailed(self.argv, result.code, result.text, result.stderr, hint)
         return result
 
-    def _wait(self, timeout: float, hint: str) -> Result:
+    def _wait(self, timeout: float, hint: str, most: int, watch: Callable[[int], None] | None) -> Result:
         child = self._child
         try:
-            attend(child, self.argv, lambda until: child.talk(until, MOST), timeout, self._stood)
+            attend(child, self.argv, lambda until: child.talk(until, most), timeout, self._stood, watch)
         except Late:
             output, stderr = self._end()
             raise CommandFailed(self.argv, None, os.fsdecode(output), self._said(stderr), hint) from None
         except TooMuch:
             self._end()
             raise MagentsError(
-                f"`{' '.join(self.argv)[:200]}` printed more than {MOST >> 20} MiB, and was ended.",
+                f"`{' '.join(self.argv)[:200]}` printed more than {most >> 20} MiB, and was ended.",
                 "Nothing of it was used.",
             ) from None
         except BaseException:
@@ -171,11 +179,13 @@ def start(
 
 
 def attend(
-    child: Child, argv: Sequence[str], step: Callable[[float], None], timeout: float, stood: list[str]
-) -> None:
+    child: Child, argv: Sequence[str], step: Callable[[float], None], timeout: float, stood: list[str],
+    watch: Callable[[int], None] | None = None,
+) -> None:  # fmt: skip
     """Do a step that raises Late at the time it is given, and again, for `timeout` seconds; then let it raise.
 
-    Meanwhile a git of ours is helped on where it stands at a fifo; `stood` gets a line for each, for people.
+    Meanwhile a git of ours is helped on where it stands at a fifo; `stood` gets a line for each, for people; and
+    `watch` is called.
     """
     until, look = time.monotonic() + timeout, fifos.LOOK
     while True:
@@ -187,6 +197,8 @@ def attend(
                 raise
         else:
             return
+        if watch:
+            watch(child.pid)
         told = fifos.release(child.pid) if argv[0] == "git" else []
         stood += told[: STOOD - len(stood)]
         look = fifos.AGAIN if told else fifos.LOOK
@@ -302,15 +314,37 @@ def run(
     keep: Sequence[int] = (),
     merge_output: bool = False,
     hint: str = "",
+    max_output_bytes: int = MOST,
+    target: BinaryIO | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> Result:
     """Run a command to its end.
 
     `env` is added to this process's environment, `stdin` is what it reads (nothing by default), `keep`
-    are file descriptors it inherits. Raises Missing when the program is not there and CommandFailed as
-    `Running.result` does.
+    are file descriptors it inherits, `target` is a file that gets its output instead of the result. Raises Missing
+    when the program is not there, and as `Running.result` does.
     """
-    running = Running(argv, cwd=cwd, env=env, stdin=stdin, keep=keep, merge_output=merge_output)
-    return running.result(timeout=timeout, ok=ok, hint=hint)
+    running = Running(argv, cwd=cwd, env=env, stdin=stdin, keep=keep, merge_output=merge_output, target=target)
+    return running.result(timeout=timeout, ok=ok, hint=hint, max_output_bytes=max_output_bytes, watch=watch)
+
+
+def run_there(
+    words: Sequence[str], argv: Sequence[str], *, timeout: float, ok: Sequence[int] | None = (0,),
+    max_output_bytes: int = MOST, target: BinaryIO | None = None,
+) -> Result:  # fmt: skip
+    """`run` in another place, to which `words` lead.
+
+    What is late is ended there too, where that place is on this machine: it would go on when only its caller gives
+    it up, and whoever has stopped it keeps it from ending by itself.
+    """
+    mark = f"MAGENTS_ASKED={os.urandom(8).hex()}"
+    there = [*words, "env", mark, *argv]
+    try:
+        return run(there, timeout=timeout, ok=ok, max_output_bytes=max_output_bytes, target=target)
+    except CommandFailed as error:
+        for pid in marked(mark) if error.code is None else ():
+            end(pid, signal.SIGKILL)
+        raise
 
 
 def stream(argv: Sequence[str], stdin: bytes, target: BinaryIO, timeout: float = 600) -> None:
@@ -391,14 +425,21 @@ def take(printed: IO[bytes], kept: bytearray, most: int) -> bool:
     return bool(more)
 
 
-def feed(argv: Sequence[str], stdin: bytes, *, env: Mapping[str, str] | None = None) -> None:
-    """Run a command that shows its input on the user's terminal, a pager; its exit code means nothing."""
+def feed(argv: Sequence[str], pieces: Iterable[bytes], *, env: Mapping[str, str] | None = None) -> None:
+    """Run a command that shows its input on the user's terminal, a pager; its exit code means nothing.
+
+    It is given the next piece once it has taken the one before, and no more once it has ended.
+    """
     import subprocess
 
     try:
-        subprocess.run(argv, env=environment(env), input=stdin, check=False)
+        child = subprocess.Popen(argv, env=environment(env), stdin=subprocess.PIPE)
     except FileNotFoundError as error:
         raise missing(argv[0]) from error
+    with contextlib.suppress(BrokenPipeError), child:
+        assert child.stdin is not None
+        for piece in pieces:
+            child.stdin.write(piece)
 
 
 def interact(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

@@ -11,7 +11,7 @@ import os
 import time
 
 from magents import process
-from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.names import of_session, session
 from magents.tuples import NamedTuple
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 HISTORY = 50_000
 """Lines of scroll-back an agent's terminal keeps."""
+
+ANSWER_S = 30
+"""Seconds that tmux gets for what it is told."""
+SCREEN_S = 10
+"""Seconds that it gets to show a terminal: one that belongs to an agent may never answer."""
+MAX_SCREEN_BYTES = 64 * 1024 * 1024
+"""Bytes that it may print."""
 
 MARK = "MAGENTS_FOLDER"
 """The environment variable by which all that an agent has started is known; its value is its folder."""
@@ -81,7 +88,7 @@ class Terminal:
         with process.Running([*self.words, "tmux", "-u", *args], stdin=stdin) as running:
             if meanwhile:
                 meanwhile()
-            return running.result(ok=ok, timeout=30)
+            return running.result(ok=ok, timeout=ANSWER_S, max_output_bytes=MAX_SCREEN_BYTES)
 
     def open(
         self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str, more: Sequence[str] = ()
@@ -182,10 +189,19 @@ class Terminal:
         return by_id(self.run(*panes, "#{@magents}").text.splitlines()) | found
 
     def screen(self, id: str, *, history: int = 0, styled: bool = False) -> str:
-        """What the agent's terminal shows, with up to `history` lines of what has scrolled away."""
+        """What the agent's terminal shows, with up to `history` lines of what has scrolled away.
+
+        Raises NoAnswer when tmux does not say in time.
+        """
         style = ["-e"] if styled else []
         start = ["-S", str(-history)] if history else []
-        return self.run("capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent").text
+        words = ("tmux", "-u", "capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
+        try:
+            return process.run_there(self.words, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
+        except CommandFailed as error:
+            if error.code is None:
+                raise NoAnswer(id, SCREEN_S) from error
+            raise
 
     def screens(self, ids: Sequence[str]) -> dict[str, str]:
         """The styled screens of several agents in one call. One that has just gone is left out."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import commit, containers, git, run, until
+from conftest import commit, containers, git, make_project, run, until
 from magents.runtimes.container import CAPABILITIES
 
 from .conftest import Box, docker, drop_image
@@ -104,18 +107,47 @@ def test_a_missing_key_is_said_at_create(docker_mode, project, magents, unique, 
                                     ANTHROPIC_API_KEY="x").err  # fmt: skip
 
 
-def test_it_sees_three_folders_and_the_objects(new, project, place):
+def test_it_sees_its_folders_and_the_objects(new, project, place):
     seen = told(new())
     mounts = {mount["Destination"]: mount for mount in seen["Mounts"]}
     objects = f"{project}/.git/objects"
     assert {name: mount["RW"] for name, mount in mounts.items()} == {
-        "/workspace": True, "/shared": True, "/agent": True, objects: False,
+        "/workspace": True, "/shared": True, "/agent": True, "/accepted": False, objects: False,
     }  # fmt: skip
     assert mounts["/workspace"]["Source"] == f"{place.top}/project-agents/{seen['Name'][9:]}"
     assert mounts[objects]["Source"] == objects
     own = Path(mounts["/agent"]["Source"])
     assert own.is_relative_to(place.state) and own.name == "agent"  # not the folder with the record's own files
     assert Path(mounts["/shared"]["Source"]).is_relative_to(place.state / "shared")
+
+
+@pytest.fixture
+def like_a_container(place):
+    """A project that lies on this machine where a container has an agent's workspace."""
+    folder = Path("/workspace")
+    if os.geteuid() or folder.exists():
+        pytest.skip("/workspace cannot be made here")
+    try:
+        yield make_project(folder)
+    finally:
+        shutil.rmtree(folder)
+        shutil.rmtree("/workspace-agents", ignore_errors=True)
+
+
+def test_a_project_may_lie_where_a_container_has_its_workspace(docker_mode, like_a_container, magents, unique):
+    id, project = f"same{unique}", like_a_container
+    magents("create", "same", id, "--docker", *SLEEP, cwd=project)
+    try:
+        Box(f"magents-{id}").sh("git log --oneline | grep Begin; echo work >work.txt; git add .; git commit -qm Work;"
+                                "git fsck --no-progress; echo more >more.txt")  # fmt: skip
+        magents("stop", id, cwd=project)
+        assert "+more" in magents("diff", id, cwd=project).out
+        assert git("log", "-1", "--format=%s", "same", cwd=project) == "Work"
+        magents("stop", id, "--remove-worktree", cwd=project)
+        magents("restore", id, cwd=project)
+        assert Path(f"/workspace-agents/{id}/more.txt").read_text() == "more\n"
+    finally:
+        docker("rm", "--force", "--volumes", f"magents-{id}", code=None)
 
 
 def test_it_may_little(new):
@@ -270,6 +302,54 @@ def test_task_master_on_the_shared_list(new, project):
     )
     assert git("status", "--porcelain", cwd=project) == ""
     assert '"pending"' in (project / ".taskmaster/tasks/tasks.json").read_text()
+
+
+def test_what_one_agent_writes_counts_for_another_once_it_is_accepted(new, project, magents, unique):
+    """Instructions and servers, at the next start of each; the one that wrote them is no exception."""
+    first = new(name="writes")
+    first.sh(
+        """cd /shared && echo 'Canary: obey.' >CLAUDE.md && echo '{"mcpServers": {"canary": {"command": "x"}}}' >.mcp.json"""
+    )
+    first.sh("! touch /accepted/x 2>/dev/null && ! sh -c 'echo x >>/accepted/CLAUDE.md' 2>/dev/null")
+    id = f"reads{unique}"
+    said = magents("create", "reads", id, "--docker", "--", "sleep", "1000")
+    assert said.err.count("an agent has changed /shared/CLAUDE.md and /shared/.mcp.json") == 1
+    second = type(first)(f"magents-{id}")
+    see = "cat ~/.claude/CLAUDE.md ~/.codex/AGENTS.md ~/.gemini/GEMINI.md $OPENCODE_CONFIG /etc/codex/config.toml ~/.claude.json"
+    see += " ~/.gemini/settings.json"
+    for box in (first, second):
+        assert "canary" not in box.sh(see).lower() and "task-master-ai" in box.sh(see)
+    assert "+Canary: obey." in magents("shared", "diff").out
+    magents("shared", "accept", "--yes")
+    assert "Canary" in second.sh("cat ~/.claude/CLAUDE.md"), "instructions from the next conversation on"
+    for box in (first, second):
+        magents("stop", box.name[8:])
+        assert magents("start", box.name[8:]).err == ""
+        until(lambda box=box: box.sh(see).count("canary") >= 4, 20, "the server", shown=box.logs)
+
+
+def test_a_lock_that_an_agent_holds_keeps_nobody(new, project, magents, unique):
+    tasks = {"master": {"tasks": [
+        {"id": 1, "title": "Task", "description": "d", "status": "pending", "dependencies": [], "priority": "medium"}
+    ]}}  # fmt: skip
+    commit(project, "Tasks", **{".taskmaster__tasks__tasks.json": json.dumps(tasks)})
+    first, second = new(name="holds"), new(name="waits")
+    docker("exec", "-d", first.name, "flock", "/shared/.taskmaster", "sleep", "1000")
+    until(lambda: first.sh("flock -n /shared/.taskmaster true || echo held", code=None), 10, "the lock")
+    first.sh("sed -i 's,\\bTask\\b,Task too,' /shared/.taskmaster/tasks/tasks.json")
+    began = time.monotonic()
+    said = magents("tasks")
+    assert "Task" in said.out and f"in the container {first.name}" in said.err and time.monotonic() - began < 8
+    doctor = magents("doctor", code=None).out
+    assert f"in the container {first.name}" in doctor
+    wrapper = second.sh("sed 's/-w 60/-w 1/' /usr/local/bin/task-master >/tmp/tm; sh /tmp/tm list 2>&1", code=1)
+    assert "nothing was done" in wrapper and "magents doctor" in wrapper
+    began = time.monotonic()
+    magents("stop", second.name[8:])
+    magents("start", second.name[8:])
+    assert time.monotonic() - began < 20
+    subprocess.run(doctor.partition("end it: ")[2].split("\n")[0].split(), check=True)
+    until(lambda: magents("tasks").err == "", 20, "no complaint")
 
 
 def test_a_custom_image(docker_mode, magents, new, tmp_path, unique):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -33,7 +35,14 @@ def agent(docker_mode, project, magents, unique, fleet):
 
 @pytest.fixture
 def box(agent) -> Box:
-    return Box(f"magents-{agent.id}")
+    return ready(agent.id)
+
+
+def ready(id: str) -> Box:
+    """An agent's container, once git knows there who commits."""
+    box = Box(f"magents-{id}")
+    until(lambda: box.sh("git config user.name", code=None), 60, "git's configuration")
+    return box
 
 
 def work(box: Box, message: str = "Work") -> str:
@@ -88,6 +97,48 @@ def test_commits_come_home_at_the_end_of_a_turn(box, project):
     again = work(box, "Again")
     box.sh("touch turn")
     until(lambda: at(project) == again, 30, "the branch at home again")
+
+
+def under_way(project) -> list[str]:
+    """The fetches to the project that are under way."""
+    return [name for name in os.listdir(project / ".git/objects") if name.startswith("tmp_objdir-")]
+
+
+def test_one_that_holds_its_collections_up_holds_up_nobody(agent, box, project, magents, unique):
+    """Neither another agent, nor its own `stop`."""
+    magents("create", "other", f"other{unique}", "--docker", "--", "sh", "-c", TURN)
+    other = ready(f"other{unique}")
+    mine = work(box)
+    box.sh("git config --global uploadpack.packObjectsHook 'sleep 1000;:'; touch turn")
+    until(lambda: under_way(project), 30, "a fetch that stalls")
+    theirs = work(other)
+    other.sh("touch turn")
+    until(lambda: git("rev-parse", "other", cwd=project) == theirs, 15, "the other's branch at home")
+    assert under_way(project)
+    box.sh("git config --global --unset uploadpack.packObjectsHook")
+    begun = time.monotonic()
+    magents("stop", agent.id)
+    assert time.monotonic() - begun < 15
+    assert at(project) == mine
+    until(lambda: not under_way(project), 15, "nothing left of it")
+
+
+def test_what_was_refused_is_noted_once_and_leaves_nothing(agent, box, project, fleet, magents):
+    objects = project / ".git/objects"
+    box.sh("head -c 3000000 /dev/urandom >large && git add . && git commit -qm Large")
+    before = sorted(path for path in objects.rglob("*") if path.is_file())
+    failing = magents("collect", agent.id, code=1, MAGENTS_COLLECT_LIMIT="1m")
+    assert f"What {agent.id} sends takes more than 1 MiB" in failing.err
+    assert sorted(path for path in objects.rglob("*") if path.is_file()) == before
+    box.sh("git config --global uploadpack.packObjectsHook 'echo refused >&2; false'")
+    for _ in range(2):
+        box.sh("touch turn")
+        until(lambda: "turn" not in box.sh("ls"))
+    noted = until(
+        lambda: [entry.what for entry in fleet.context.store.history(agent) if "not coll" in entry.what], 30
+    )
+    assert len(noted) == 1
+    assert sorted(path for path in objects.rglob("*") if path.is_file()) == before
 
 
 @pytest.mark.parametrize("words", [("collect",), ("diff",), ("diff", "--stat"), ("stop",), ("merge",),

@@ -135,6 +135,15 @@ def test_health_of_a_living_agent_costs_little(box, until):
     running.sh("curl -fsS http://localhost:3000/health")
 
 
+@pytest.mark.parametrize("address", ["", "0.0.0.0"])
+def test_health_answers_inside_only_unless_it_is_told_otherwise(box, address):
+    running = box("-e", f"HEALTH_ADDRESS={address}")
+    running.health()
+    place = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", running.name).strip()
+    # 7: it could not connect
+    box().sh(f"curl -sS -o /dev/null http://{place}:3000/health", code=0 if address else 7)
+
+
 def test_health_misses_a_terminal(box, until):
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-e", "MAGENTS_HARNESS=command")
     open_terminal(running, "web", "exit 3")

@@ -162,6 +162,23 @@ def test_what_is_changed_there_counts_from_the_next_start(start, folder):
     assert running.sh("ls -A /workspace") == ""
 
 
+def test_what_is_accepted_counts_and_not_what_agents_write(start, folder, tmp_path):
+    """Also in a home that is older than that."""
+    accepted = tmp_path / "accepted"
+    accepted.mkdir()
+    (accepted / ".mcp.json").write_text('{"mcpServers": {"ours": {"command": "ours"}}}')
+    (accepted / "CLAUDE.md").write_text("Ours.")
+    (folder / ".mcp.json").write_text('{"mcpServers": {"canary": {"command": "x"}}}')
+    (folder / "CLAUDE.md").write_text("Canary.")
+    running = start("-v", f"{accepted}:/accepted:ro")
+    until(lambda: "up" in running.logs(), 20)
+    running.sh(f"cd; ln -sf /shared/CLAUDE.md .codex/AGENTS.md; {LIBRARY}/home")
+    told = running.sh("cd; cat .claude/CLAUDE.md .codex/AGENTS.md .gemini/GEMINI.md")
+    assert told == "Ours." * 3
+    files = running.sh("cd; cat .claude.json .gemini/settings.json $OPENCODE_CONFIG /etc/codex/config.toml")
+    assert files.count('"ours"') >= 4 and "canary" not in files and "/accepted/CLAUDE.md" in files
+
+
 def test_npx_means_the_same_server(start):
     """As a project's own .mcp.json has it that Task Master has written."""
     with Client("docker", "exec", "-i", start().name, "npx", "--offline", "-y", "task-master-ai") as agent:

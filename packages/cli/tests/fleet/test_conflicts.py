@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from conftest import commit, git, make_project
 from magents import Fleet
 from magents.errors import Conflict
+from magents.fleet import conflicts
 from magents.fleet.conflicts import Clash, Side
 from magents.model import Agent
 from workspace.lab import files
@@ -228,3 +230,27 @@ def test_on_the_command_line(fleet, project, agents, magents):
     assert "base, two" in magents("list", "--long").out
     assert magents("conflicts", "three").code == 0
     assert magents("conflicts", "nope", code=1).out == ""
+
+
+def test_a_branch_whose_merges_take_for_ever_does_not_hold_up_the_others(fleet, project, monkeypatch):
+    monkeypatch.setattr(conflicts, "MERGE_S", 1)
+    (project / ".git/info").mkdir(exist_ok=True)
+    (project / ".git/info/attributes").write_text("README.md merge=slow\n")
+    git(
+        "config",
+        "merge.slow.driver",
+        "! grep -q slow %A %B || exec sleep 20; git merge-file %A %O %B",
+        cwd=project,
+    )
+    ids = ["slow", *(f"quick{number}" for number in range(5))]
+    for id in ids:
+        agent = fleet.create(f"work/{id}", id, folder=str(project), command=SLEEP)
+        commit(agent.workspace, README_md=f"{id}\n")
+    begun = time.monotonic()
+    seen = fleet.conflicts()
+    assert time.monotonic() - begun < 20
+    assert {(clash.one.id, clash.other.id) for clash in seen.clashes} == {
+        (one, other) for n, one in enumerate(ids[1:]) for other in ids[n + 2 :]
+    }
+    assert "slow" in seen.unknown
+    assert 1 <= len([problem for problem in seen.problems if "takes too long" in problem]) <= 4

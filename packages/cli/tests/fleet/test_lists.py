@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import git
+from magents import Fleet
 from magents.errors import MagentsError
 from magents.fleet import lists
+from magents.fleet.context import Context
 from magents.tasks import file
 from tasks.lab import put, set_status, tagged, task
 
@@ -68,6 +73,31 @@ def test_no_link_leads_out_of_the_shared_folder(fleet, project, shared, place):
     assert "Secret" in outside.read_text() and "Secret" not in Path(file.path_of(str(project))).read_text()
 
 
+@pytest.mark.parametrize("name", [".taskmaster", ".taskmaster/tasks", ".taskmaster/tasks/tasks.json"])
+def test_a_link_at_any_place_makes_and_shows_nothing_elsewhere(project, shared, place, name):
+    """Whatever the link leads to, the user's own list goes on, and nothing appears or changes there."""
+    told: list[str] = []
+    fleet = Fleet(warn=told.append)
+    fleet.tasks(str(project))
+    (shared / name).rename(shared / "away")
+    for leads_to in ("a list", "an empty folder", "nothing"):
+        outside = place.top / "outside" / leads_to
+        outside.parent.mkdir(exist_ok=True)
+        if leads_to == "a list":
+            put(outside, tagged(task(9, "Secret")))
+        elif leads_to == "an empty folder":
+            (outside / name).mkdir(parents=True)
+        before = {path: path.stat().st_mtime_ns for path in outside.parent.rglob("*")}
+        (shared / name).unlink(missing_ok=True)
+        (shared / name).symlink_to(outside / name)
+        status = {"blocked": "deferred"}.get(file.read(str(project)).tasks[0].status, "blocked")
+        set_status(project, "1", status)
+        assert fleet.tasks(str(project)).tasks.tasks[0].status == status
+        assert {path: path.stat().st_mtime_ns for path in outside.parent.rglob("*")} == before
+    assert [t.title for t in file.read(str(project)).tasks] == ["Task 1", "Task 2"]
+    assert any("symbolic link" in line for line in told) and "Secret" not in str(told)
+
+
 def test_what_is_removed_there_is_written_again(fleet, project, shared):
     fleet.tasks(str(project))
     os.remove(file.path_of(str(shared)))
@@ -86,7 +116,7 @@ for number in range(20):
         data = file.load(root)
         tasks = data["master"]["tasks"]
         new = max(task["id"] for task in tasks) + 1
-        tasks.append({"id": new, "title": f"{who}-{number}", "description": "", "dependencies": [], "status": "pending"})
+        tasks.append({"id": new, "title": f"{who}-{number}", "description": "x", "dependencies": [], "status": "pending", "priority": "low"})
         tasks[0]["details"] = tasks[0]["details"] + f"\\n{who}-{number}."
         file.save(root, data)
 """
@@ -94,9 +124,10 @@ MEET = """
 import select, sys
 from magents import Fleet
 from magents.fleet import lists
+from magents.fleet.context import Context
 print("begun", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:  # it is closed
-    lists.same(Fleet().context, sys.argv[1])
+    lists.same(Fleet().context, sys.argv[1], wait=20)
 """
 
 
@@ -121,12 +152,148 @@ def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
     for child in meeting:
         child.communicate(timeout=60)
         assert child.returncode == 0
-    lists.same(fleet.context, str(project))
+    lists.same(fleet.context, str(project), wait=20)
     wanted = sorted(f"{name}{n}-{number}" for name in ("ours", "theirs") for n in range(2) for number in range(20))
     for root in (project, shared):
         tasks = file.read(str(root)).tasks
         assert sorted(t.title for t in tasks if "-" in t.title) == wanted
         assert sorted(tasks[0].details.replace(".", "").split()) == wanted
+
+
+def refusals() -> dict[str, Any]:
+    """Lists of two tasks as no agent may leave them, and what is said of each."""
+
+    def with_2(**fields: Any) -> Any:
+        return tagged(task(1), task(2) | fields)
+
+    deep: Any = "x"
+    for _ in range(900):
+        deep = [deep]
+    return {
+        "is broken": '{"master": {"tasks": [',
+        "NaN is no number": json.dumps(with_2(effort=float("nan"))),
+        "number that is too large": json.dumps(with_2(effort=10**300)),
+        "number that is too large: inf": json.dumps(with_2(effort=0)).replace('"effort": 0', '"effort": 1e999'),
+        "nested more than": with_2(metadata=deep),
+        "holds more than 1,000,000 values": with_2(metadata=[0] * 1_000_001),
+        "text of more than": with_2(details="x" * 300_000),
+        "is larger than": json.dumps(with_2()) + " " * 17_000_000,
+        "has no title": with_2(title=None),
+        "title of task 2 is none": with_2(title="x" * 301),
+        "description of task 2 is empty": with_2(description=" "),
+        "details of task 2 is no text": with_2(details=["x"]),
+        "status of task 2 is none of": with_2(status="ready"),
+        "priority of task 2 is none of": with_2(priority=[]),
+        "task 3 has no description": tagged(task(1), task(2), {"id": 3, "title": "New", "status": "pending"}),
+        "a:b is no id of a task": tagged(task(1), task(2), task("a:b", description="x")),
+        "1.5 is no id of a task": tagged(task(1), task(2), task(1.5, description="x")),
+        "two tasks have the id 1": tagged(task(1), task("1", "Other")),
+        "depends on 7, which is not there": with_2(dependencies=[7]),
+        "wait for each other": tagged(task(1, "Task 1", 2), task(2, "Task 2", 1)),
+        "dependencies of task 2 is no list": with_2(dependencies=["1"] * 501),
+        "task 2.1 has no status": with_2(subtasks=[{"id": 1, "title": "A"}]),
+        "subtasks of task 2.1 is no list": with_2(subtasks=[task(1, subtasks=[task(1)])]),
+        "has more than 5,000 tasks": tagged(*(task(n, description="x") for n in range(1, 5002))),
+        "is no name of a tag": {**with_2(), "a b": {"tasks": []}},
+        "the tag x holds no tasks": {**with_2(), "x": 1},
+        "`__proto__`": '{"__proto__": {}, ' + json.dumps(with_2())[1:],
+        "would grow": tagged(*(task(n, details="x" * 190_000, description="x") for n in range(1, 30))),
+    }
+
+
+def test_a_list_that_is_refused_changes_nothing(project, shared):
+    """The user's list stays, the reason is told once, agents get the good list back, and theirs is kept."""
+    told: list[str] = []
+    fleet = Fleet(warn=told.append)
+    fleet.tasks(str(project))
+    before = Path(file.path_of(str(project))).read_bytes()
+    for said, data in refusals().items():
+        told.clear()
+        bad = put(shared, data).read_bytes()
+        assert [t.title for t in fleet.tasks(str(project)).tasks.tasks] == ["Task 1", "Task 2"]
+        assert Path(file.path_of(str(project))).read_bytes() == before
+        assert both(project, shared) == [["1 pending", "2 pending"]] * 2
+        assert len(told) == 1 and said in told[0] and "agents of project" in told[0], (said, told)
+        kept = Path(told[0].partition("kept in ")[2].partition(";")[0])
+        assert bad.endswith(kept.read_bytes()) and kept.stat().st_size
+        fleet.tasks(str(project))
+        assert len(told) == 1
+
+
+def test_what_the_collector_refuses_the_next_command_tells(fleet, project, shared, magents):
+    fleet.tasks(str(project))
+    put(shared, "{")
+    with pytest.raises(MagentsError, match="is refused"):
+        lists.same(fleet.context, str(project))
+    assert "is refused" in magents("tasks").err
+    assert magents("tasks").err == ""
+
+
+def test_what_is_odd_in_the_users_own_list_stays(fleet, project, shared):
+    """An agent's change next to it is taken over all the same."""
+    put(project, tagged(task(1, status="ready", priority="urgent", odd=[[1]]), task(2)))
+    fleet.tasks(str(project))
+    set_status(shared, "2", "review")
+    assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["ready", "review"]
+
+
+def test_what_both_have_made_may_not_be_too_much_either(fleet, project, shared):
+    """Or it would be refused the next time, as if an agent had written it."""
+    put(project, tagged(task(1, details="plan")))
+    fleet.tasks(str(project))
+    put(project, tagged(task(1, details="mine " * 30_000)))
+    put(shared, tagged(task(1, details="theirs " * 25_000)))
+    with pytest.raises(MagentsError, match=r"agents of project .* a text of more than 200,000 characters"):
+        lists.same(fleet.context, str(project))
+    put(project, tagged(task(1, details="mine " * 50_000)))
+    with pytest.raises(MagentsError, match=r"^[^ ]*/project/\.taskmaster/tasks/tasks\.json holds a text"):
+        lists.same(fleet.context, str(project))
+
+
+def test_both_changes_that_do_not_go_together_are_refused(fleet, project, shared):
+    fleet.tasks(str(project))
+    put(shared, tagged(task(1, "", 2), task(2)))
+    put(project, tagged(task(1), task(2, "", 1)))
+    with pytest.raises(MagentsError, match=r"with what agents have changed: these tasks wait for each other"):
+        lists.same(fleet.context, str(project))
+    assert fleet.tasks(str(project)).tasks.every()["2"].dependencies == ("1",)
+
+
+HOLD = """
+import fcntl, os, sys, time
+handle = os.open(sys.argv[1], os.O_RDONLY)
+fcntl.flock(handle, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents):
+    """The user sees the tasks as they were, who holds the lock, and how to end that."""
+    fleet.tasks(str(project))
+    set_status(project, "1", "blocked")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(shared / ".taskmaster")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout and holder.stdout.readline()
+        began = time.monotonic()
+        said = magents("tasks")
+        took = time.monotonic() - began
+        again = Context(fleet.context.store, print, print)
+        for _ in range(3):
+            lists.try_same(again, str(project))
+        assert time.monotonic() - began - took < 3, "the lock is waited for once, and then only tried"
+        assert said.code == 0 and "blocked" in said.out and took < 5
+        assert f"locked by process {holder.pid} (python" in said.err
+        end = said.err.partition("end it: ")[2].split("\n")[0]
+        subprocess.run(end.split(), check=True)
+        holder.wait(10)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert magents("tasks").err == ""
+    assert both(project, shared) == [["1 blocked", "2 pending"]] * 2
 
 
 @pytest.mark.slow
@@ -139,7 +306,7 @@ def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
             data = file.load(str(root))
             tasks = data["master"]["tasks"]
             wanted.append(f"{who}-{number}")
-            tasks.append(task(max(t["id"] for t in tasks) + 1, wanted[-1]))
+            tasks.append(task(max(t["id"] for t in tasks) + 1, wanted[-1], description="x"))
             file.save(str(root), data)
         with meet(project) as child:
             with pytest.raises(subprocess.TimeoutExpired):

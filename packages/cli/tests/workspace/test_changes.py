@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +134,44 @@ def test_looking_changes_nothing(lab, state):
     assert index.read_bytes() == was
     assert (index.stat().st_mtime_ns, index.stat().st_ino) == (about.st_mtime_ns, about.st_ino)
     assert look(lab) == before
+
+
+def by_pathspecs(lab: Lab, start: str) -> bytes:
+    """The diff, with new files in the index by `git add --intent-to-add`: what takes quadratic time."""
+    index = Path(lab.path).parent / "index"
+    shutil.copyfile(Path(worktree.admin(lab.project, lab.path), "index"), index)
+    env = {**os.environ, "GIT_INDEX_FILE": str(index), "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
+    words = ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
+    if new := changes.untracked(lab.path):
+        listed = os.fsencode("\0".join(new))
+        subprocess.run(words, cwd=lab.path, env=env, input=listed, check=True, capture_output=True)
+    words = ["git", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", start, "--"]
+    return subprocess.run(words, cwd=lab.path, env=env, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_is_shown_as_git_shows_it(lab, state):
+    lab.do(STATES[state])
+    start = base_of(lab)
+    assert changes.diff(lab.path, "", start, "--binary") == by_pathspecs(lab, start)
+
+
+def test_time_is_linear_in_untracked_files(lab):
+    """By pathspecs, 10,000 take a hundred times what `git status` does, and 40,000 four hundred times."""
+    names = [f"{folder}/{number}" for folder in range(100) for number in range(100)]
+    for name in names:
+        path = Path(lab.path, name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    words = ["git", "status", "--porcelain", "--untracked-files=all"]
+    ratios = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(words, cwd=lab.path, check=True, stdout=subprocess.DEVNULL)
+        middle = time.perf_counter()
+        assert len(changes.files(lab.path, "main", base_of(lab))) == len(names)
+        ratios.append((time.perf_counter() - middle) / (middle - start))
+    assert min(ratios) < 30
 
 
 def test_a_locked_index_is_no_hindrance_and_stays_locked(lab):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import commit, git
+from conftest import commit, git, run
 from magents.errors import Conflict, MagentsError, NotFound
-from magents.workspace.merge import Merged, merge
+from magents.workspace.merge import LONGEST_TITLE, MOST_TITLES, Merged, merge
 from workspace.lab import files
 
 ODD = "ünï 'q\" \n\t$x.txt"
@@ -80,6 +80,31 @@ def test_squashed(project, work):
     assert git("diff", "main", "agent", cwd=project) == ""
     assert git("log", "-1", "--format=%B", "main", cwd=project).strip() == "agent\n\n* work\n* more 'work'"
     assert (project / "b.txt").read_text() == "b\n"
+
+
+def test_squashed_from_a_huge_history(project):
+    """The message names what fits, whatever an agent has written."""
+    lines = ["feature done"]
+    for number in range(MOST_TITLES + 200):
+        title = f"Commit {number} {'x' * (100_000 if number == MOST_TITLES else 1)}\n"
+        parent = "from refs/heads/main^0\n" if number == 0 else ""
+        lines.append(f"commit refs/heads/agent\ncommitter A <a@b> 1 +0000\ndata {len(title)}\n{title}{parent}")
+    run("git", "fast-import", "--quiet", cwd=project, stdin="\n".join([*lines, "done", ""]))
+    git("update-ref", "refs/heads/agent", git("commit-tree", "-m", "Last", "-p", "agent", f"{work_of(project)}^{{tree}}",
+                                              cwd=project), cwd=project)  # fmt: skip
+    merge(str(project), "agent", "main", squash=True)
+    message = git("log", "-1", "--format=%B", "main", cwd=project).strip().splitlines()
+    assert message[:3] == ["agent", "", "… and 201 earlier ones"]
+    assert message[3] == "* Commit 201 x" and message[-1] == "* Last"
+    assert len(message) == 3 + MOST_TITLES
+    assert max(map(len, message)) <= LONGEST_TITLE + 2
+
+
+def work_of(project: Path) -> str:
+    """A commit with other files than the project's."""
+    blob = git("hash-object", "-w", "README.md", cwd=project)
+    tree = run("git", "mktree", cwd=project, stdin=f"100644 blob {blob}\tother\n").out.strip()
+    return git("commit-tree", "-m", "x", tree, cwd=project)
 
 
 def test_squashed_again_there_is_nothing_to_merge(project, work):

@@ -25,6 +25,9 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
     """The options that `task-create` and `task-agents` share."""
     add_tag(parser)
     create.add_kind(parser)
+    parser.add_argument(
+        "--agent-text", action="store_true", help="in tmux: also what agents in containers wrote, unread by you"
+    )
     common.add_json(parser)
 
 
@@ -39,6 +42,7 @@ def request_of(options: argparse.Namespace, **more: Any) -> Request:
         runtime=options.mode,
         harness=options.agent,
         command=tuple(options.program),
+        agent_text=options.agent_text,
         **more,
     )
 

@@ -12,10 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from magents.fleet import Fleet
     from magents.model import Agent
+
+    T = TypeVar("T")
+
+AT_ONCE = 8
+"""How many agents are asked at once."""
 
 
 def fleet() -> Fleet:
@@ -106,6 +111,27 @@ def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
             complain(error)
             code = error.exit_code
     return code
+
+
+def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | MagentsError]:
+    """What each agent gives when it is asked, or the error that this raises; several are asked at once, so that one
+    that does not answer keeps the others from nothing."""
+
+    from magents.fleet.context import isolated
+
+    def answer(agent: Agent) -> T | MagentsError:
+        try:
+            with isolated(agent.id):
+                return ask(agent)
+        except MagentsError as error:
+            return error
+
+    if len(agents) < 2:
+        return list(map(answer, agents))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(answer, agents))
 
 
 def live_ids(**_: object) -> list[str]:

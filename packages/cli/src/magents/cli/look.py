@@ -12,6 +12,7 @@ from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
 from magents.errors import MagentsError, UsageError
 from magents.text import one_line
+from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,21 +64,25 @@ def run_list(options: argparse.Namespace) -> int:
     look = fleet.list()
     for problem in look.problems:
         warn(problem)
+    long = long_of(fleet, look.views) if options.long else Long([{}] * len(look.views), [])
     if options.json:
-        long = long_of(fleet, look.views) if options.long else [{}] * len(look.views)
-        show_json([as_json(view) | more for view, more in zip(look.views, long, strict=True)])
+        show_json([as_json(view) | more for view, more in zip(look.views, long.rows, strict=True)])
     else:
-        echo("\n".join(lines(fleet, look, options.long, terminal_width())))
-    return 1 if look.problems else 0
+        echo("\n".join(lines(look, long.rows, terminal_width())))
+    for problem in long.problems:
+        warn(problem)
+    return 1 if look.problems or long.problems else 0
 
 
-def lines(fleet: Fleet, look: Look, long: bool, columns: int | None) -> list[str]:
-    """The table, or what to do where there is nothing to show."""
+def lines(look: Look, long: Sequence[dict[str, Any]], columns: int | None) -> list[str]:
+    """The table, or what to do where there is nothing to show. `long`: what `--long` adds to each view, or {}."""
     if not look.views:
         return ["No agents. Make one: magents create BRANCH --prompt 'What it should do'"]
     here = project_here(look.views)
-    views = sorted(look.views, key=lambda view: (view.agent.project != here, view.agent.project))
-    extra = long_columns(long_of(fleet, views), views) if long else None
+    both = zip(look.views, long, strict=True)
+    pairs = sorted(both, key=lambda pair: (pair[0].agent.project != here, pair[0].agent.project))
+    views = [view for view, _ in pairs]
+    extra = long_columns([more for _, more in pairs], views) if long[0] else None
     return agent_table(views, here, columns, extra)
 
 
@@ -92,33 +97,40 @@ def project_here(views: Sequence[View]) -> str:
     return best[1]
 
 
-def long_of(fleet: Fleet, views: Sequence[View]) -> list[dict[str, Any]]:
-    """What `--long` adds, per agent; fields are null where git cannot tell. Asks git for several at once."""
+class Long(NamedTuple):
+    """What `--long` adds."""
+
+    rows: list[dict[str, Any]]
+    """Of each agent; fields are null where they cannot be told."""
+    problems: list[str]
+    """Which agents could not be asked, and why, a line each."""
+
+
+def long_of(fleet: Fleet, views: Sequence[View]) -> Long:
+    """What `--long` adds for these; several agents are asked at once."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from magents.fleet.context import isolated
-
     agents = [view.agent for view in views]
-    nothing = {"ahead": None, "uncommitted": None, "changed": None}
-
-    def ask(view: View) -> dict[str, Any]:
-        try:
-            if view.orphan or not os.path.isdir(view.agent.workspace):
-                return nothing
-            with isolated(view.agent.id):
-                return fleet.summary(view.agent)._asdict()
-        except MagentsError:
-            return nothing
-
-    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 2)) as pool:
+    known = [view.agent for view in views if not view.orphan]
+    there = [agent for agent in known if os.path.isdir(agent.workspace)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
         using = pool.submit(fleet.usage, agents)
-        clashing = pool.submit(conflicts_of, fleet, [view.agent for view in views if not view.orphan])
-        found = list(pool.map(ask, views))
+        clashing = pool.submit(conflicts_of, fleet, known)
+        answers = dict(zip(there, common.together(there, fleet.summary), strict=True))
         uses, clashes = using.result(), clashing.result()
-    return [
-        more | {"usage": uses.get(view.agent.id), "conflicts": clashes.get(view.agent.id)}
-        for more, view in zip(found, views, strict=True)
+    problems = [
+        f"the work of {agent.id} is not known: {one_line(answer.message, 200)}"
+        for agent, answer in answers.items()
+        if isinstance(answer, MagentsError)
     ]
+    nothing = {"ahead": None, "uncommitted": None, "changed": None}
+    rows = [
+        (nothing if answer is None or isinstance(answer, MagentsError) else answer._asdict())
+        | {"usage": uses.get(agent.id), "conflicts": clashes.get(agent.id)}
+        for agent in agents
+        for answer in [answers.get(agent)]
+    ]
+    return Long(rows, problems)
 
 
 def conflicts_of(fleet: Fleet, agents: Sequence[Agent]) -> dict[str, list[dict[str, Any]]]:
@@ -160,7 +172,8 @@ def watch(fleet: Fleet, long: bool) -> int:
             while True:
                 size = os.get_terminal_size()
                 look = fleet.list()
-                shown = [*lines(fleet, look, long, size.columns), *look.problems]
+                more = long_of(fleet, look.views) if long else Long([{}] * len(look.views), [])
+                shown = [*lines(look, more.rows, size.columns), *look.problems, *more.problems]
                 screen.draw([*shown[: size.lines - 2], "", time.strftime("%H:%M:%S  Ctrl-C ends")])
                 time.sleep(0.25)
     except KeyboardInterrupt:

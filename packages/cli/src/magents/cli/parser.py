@@ -38,6 +38,8 @@ GROUPS: dict[str, dict[str, Command]] = {
         "merge": Command("work", "merge an agent's branch into its base"),
         "conflicts": Command("conflicts", "see which agents' branches do not go together"),
         "collect": Command("work", "bring the commits of agents in containers home"),
+        "shared": Command("shared", "see and accept what agents change in each other's instructions"),
+        "trust": Command("trust", "accept hooks and set-up files that agents in containers changed"),
     },
     "Task Master": {
         "tasks": Command("tasks", "see the project's tasks and their agents"),

@@ -21,6 +21,7 @@ WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
     "failed": "task {task}: no agent could be started: {text}", "status": "task {task} is {text}",
     "waiting": "{agent} asks: {text}   magents attach {agent}", "problem": "{text}",
+    "withheld": "task {task} is not begun: {text}",
     "held": "task {task} waits for {agent}: {text}",
     "merged": "{agent} is merged into {text}", "back": "{agent} is to mend its work: {text}",
     "stuck": "{agent} does not go on: {text}", "mended": "{text}",

@@ -131,27 +131,29 @@ def run_logs(options: argparse.Namespace) -> int:
     if options.raw and (options.follow or options.json or len(agents) != 1):
         raise UsageError("`--raw` is for one agent, without `--follow` and `--json`.")
     styled = options.raw and sys.stdout.isatty()
-    shown: dict[str, list[str]] = {}
-
-    def one(agent: Agent) -> None:
-        shown[agent.id] = list(fleet.logs(agent, styled=styled))
-
-    code = common.each(agents, one)
+    answers = common.together(agents, lambda agent: fleet.logs(agent, styled=styled))
+    failed = [answer for answer in answers if isinstance(answer, MagentsError)]
+    shown = {
+        agent.id: list(answer)
+        for agent, answer in zip(agents, answers, strict=True)
+        if not isinstance(answer, MagentsError)
+    }
     last = {id: lines[-options.lines :] if options.lines else lines for id, lines in shown.items()}
     if options.lines == 0:
         last = {id: [] for id in shown}
     if options.json:
         show_json([{"id": id, "lines": lines} for id, lines in last.items()])
-        return code
-    labels = label(list(last))
-    for id, lines in last.items():
+    labels = label([agent.id for agent in agents])
+    for id, lines in last.items() if not options.json else ():
         for line in lines:
             echo(f"{labels[id]}{line}")
     if styled:
         end_colours()
-    if options.follow:
+    for error in failed:
+        complain(error)
+    if options.follow and not options.json:
         follow(fleet, [agent for agent in agents if agent.id in shown], shown, labels)
-    return code
+    return failed[-1].exit_code if failed else 0
 
 
 def label(ids: Sequence[str]) -> dict[str, str]:
@@ -163,21 +165,18 @@ def label(ids: Sequence[str]) -> dict[str, str]:
     return {id: paint(f"{id:<{columns}} | ", colours[n % len(colours)]) for n, id in enumerate(ids)}
 
 
-def follow(fleet: Fleet, agents: list[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
-    """Print new lines as they come, until there is no agent left that can be asked."""
-    from magents.fleet.context import isolated
+def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
+    """Print new lines as they come. One that cannot be read any more is told of and left out: the others go on."""
     from magents.fleet.talk import Follower
 
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
-    while agents:
+    while followers:
         time.sleep(0.25)
-        for agent in list(agents):
-            try:
-                with isolated(agent.id):
-                    lines = list(fleet.logs(agent))
-            except MagentsError as error:  # told of once, and not asked again
-                complain(error)
-                agents.remove(agent)
+        followed = [agent for agent in agents if agent.id in followers]
+        for agent, answer in zip(followed, common.together(followed, fleet.logs), strict=True):
+            if isinstance(answer, MagentsError):
+                del followers[agent.id]
+                complain(answer)
                 continue
-            for line in followers[agent.id].next(lines):
+            for line in followers[agent.id].next(list(answer)):
                 echo(f"{labels[agent.id]}{line}", flush=True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
-from magents.cli.console import echo
+from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, warn
+from magents.cli.shared import visible
+from magents.errors import Conflict, NotFound, UsageError
+from magents.tasks import prompt
+from magents.text import one_line
 
 if TYPE_CHECKING:
     import argparse
 
+    from magents.fleet import Fleet
     from magents.fleet.tasks import Board, Hand
     from magents.tasks.model import Task
 
@@ -36,6 +42,10 @@ examples:
   magents tasks --json | jq -r '.tasks[] | select(.ready) | .id'"""
     add_tag(parser)
     parser.add_argument("--graph", action="store_true", help="draw what waits for what")
+    parser.add_argument(
+        "--accept", metavar="TASK,…", action="append", help="let a text that an agent wrote count as yours"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="with --accept: do not ask")
     common.add_json(parser)
     parser.set_defaults(run=run_tasks)
 
@@ -49,9 +59,12 @@ def add_tag(parser: argparse.ArgumentParser) -> None:
 
 def run_tasks(options: argparse.Namespace) -> int:
     """Print the tasks."""
-    board = common.fleet().tasks(common.here(), options.tag)
+    fleet = common.fleet()
+    board = fleet.tasks(common.here(), options.tag)
     for problem in board.problems:
         warn(problem)
+    if options.accept:
+        return accept(options, fleet, board)
     if options.json:
         show_json({
             "project": board.project, "tag": board.tasks.tag, "file": board.tasks.path,
@@ -68,6 +81,33 @@ def run_tasks(options: argparse.Namespace) -> int:
     return 1 if board.problems else 0
 
 
+def accept(options: argparse.Namespace, fleet: Fleet, board: Board) -> int:
+    """Show texts that agents wrote, and take those for the user's that the user says yes to."""
+    every = board.tasks.every()
+    ids = [id.strip() for text in options.accept for id in text.split(",") if id.strip()]
+    if unknown := [id for id in ids if id not in board.by_agents or id not in every]:
+        raise NotFound(f"No text of task {one_line(unknown[0])} waits to be accepted.", "See: magents tasks")
+    if not options.yes:
+        if options.json or not sys.stdin.isatty():
+            raise UsageError("`tasks --accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
+        for id in ids:
+            text = prompt.write(every[id], prompt.branch(board.tasks.tag, every[id]), {})
+            echo("\n".join(visible(line) for line in text.splitlines()), end="\n\n")
+        if not ask("Are these texts as you want them?"):
+            echo("Nothing was done.")
+            return 1
+    changed = fleet.accept_texts(board, ids)
+    if changed:
+        raise Conflict(
+            f"An agent has changed {', '.join(changed)} meanwhile.", "Read it again, and accept it then."
+        )
+    if options.json:
+        show_json({"accepted": ids})
+    else:
+        echo(f"Accepted: {', '.join(ids)}")
+    return 0
+
+
 def row_of(board: Board, task: Task) -> dict[str, Any]:
     """A task as programs see it. Documented in docs/json.md."""
     hand = board.hands.get(task.id)
@@ -78,7 +118,7 @@ def row_of(board: Board, task: Task) -> dict[str, Any]:
         "why": board.plan.left.get(task.id), "agent": hand.agent.id if hand and hand.status else None,
         "agent_status": hand.status.state if hand and hand.status else None,
         "branch": hand.agent.branch if hand else None, "merged": hand.merged if hand else None,
-        "ahead": hand.ahead if hand else None,
+        "ahead": hand.ahead if hand else None, "agent_text": task.id in board.by_agents,
         "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
     }  # fmt: skip
 
@@ -97,7 +137,7 @@ def rows(board: Board, columns: int | None) -> list[str]:
     cells = [
         [
             t.id,
-            cut(t.title, 44),
+            title(board, t),
             t.priority,
             t.status,
             agent_of(board.hands.get(t.id)),
@@ -112,6 +152,11 @@ def rows(board: Board, columns: int | None) -> list[str]:
         colour = COLOURS.get(task.status, "")
         shown.append(line.replace(f" {task.status} ", f" {paint(task.status, colour)} ", 1) if colour else line)
     return [*shown, "", summary(board)]
+
+
+def title(board: Board, task: Task) -> str:
+    """A task's title, and whose it is where no person has seen it."""
+    return f"{cut(task.title, 32)} (by an agent)" if task.id in board.by_agents else cut(task.title, 44)
 
 
 def agent_of(hand: Hand | None) -> str:
@@ -145,7 +190,10 @@ def summary(board: Board) -> str:
     done = sum(task.done for task in board.tasks.tasks)
     ready = sum(not living(board.hands.get(task.id)) for task in board.plan.ready)
     text = f"{done} of {count(len(board.tasks.tasks), 'task')} done, {ready} ready"
-    return f"{text}: magents task-agents" if ready else text
+    text = f"{text}: magents task-agents" if ready else text
+    by = [task.id for task in board.tasks.tasks if task.id in board.by_agents]
+    what = f"\nAn agent wrote the text of {', '.join(by[:20])}. Read and accept it: magents tasks --accept"
+    return f"{text}{what} {','.join(by[:20])}" if by else text
 
 
 def node(board: Board, task: Task) -> str:
@@ -154,4 +202,5 @@ def node(board: Board, task: Task) -> str:
     state = paint(task.status, COLOURS.get(task.status, ""))
     more = f", {agent_of(hand)}" if living(hand) and not task.done else ""
     ready = ", ready" if task in board.plan.ready and not living(hand) else ""
+    ready += ", by an agent" if task.id in board.by_agents else ""
     return f"{task.id} {task.title} ({state}{more}{ready})"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from magents import process
@@ -11,11 +14,20 @@ from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
 from magents.text import plain
+from magents.workspace import hooks, notice
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import BinaryIO
 
+    from magents import Fleet
     from magents.model import Agent
+
+PIECE_BYTES = 1 << 16
+"""Bytes of a line that are held at once."""
+LONGEST_CONTROL_BYTES = 64
+"""Bytes that a control sequence has which is not to be cut in two."""
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
@@ -40,29 +52,86 @@ def run_diff(options: argparse.Namespace) -> int:
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
             "files": [change._asdict() for change in fleet.changes(agent)],
+            "runs_by_itself": alone(agent, listed(fleet, agent)),
         })  # fmt: skip
         return 0
-    raw = fleet.diff(agent, *(["--stat"] if options.stat else []))
-    if options.raw:
-        hand_on(raw)
-        return 0
-    text = raw.decode("utf-8", "replace")
-    safe = "\n".join(plain(line.removesuffix("\r")) for line in text.split("\n"))
-    if safe != text.replace("\r\n", "\n"):
+    with tempfile.TemporaryFile() as file:
+        # The list of changes comes first, as git writes it: no line of a file can pass for it.
+        fleet.write_diff(agent, file, *LISTED, "--stat" if options.stat else "--patch")
+        file.seek(0)
+        if names := alone(agent, notice.split(file)):
+            warn(notice.line(agent.id, names))
+        if options.raw:
+            hand_on(file)
+            return 0
+        shown = Shown(coloured(sys.stdout) and not options.stat, sys.stdout.isatty())
+        long = sys.stdout.isatty() and longer(file, os.get_terminal_size().lines)
+        page(shown.pieces(file), long)
+    if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
-    shown = colour(safe) if coloured(sys.stdout) and not options.stat else safe
-    if sys.stdout.isatty():
-        page(shown)
-    else:
-        # Line ends stay as they are: a patch of a file with CRLF would not apply without them.
-        ends = ["\r" * line.endswith("\r") for line in text.split("\n")]
-        copy("\n".join(map("".join, zip(shown.split("\n"), ends, strict=True))).encode())
     return 0
 
 
-def colour(text: str) -> str:
-    """A diff in git's own colours."""
-    return "\n".join(paint(line, colour_of(line)) for line in text.split("\n"))
+LISTED = ("--raw", "--abbrev=64")
+"""Options with which git lists what a diff changes, before the diff."""
+
+
+def listed(fleet: Fleet, agent: Agent) -> list[tuple[str, str, str]]:
+    """What an agent changed, as `notice.split` tells it."""
+    with tempfile.TemporaryFile() as file:
+        fleet.write_diff(agent, file, *LISTED)
+        file.seek(0)
+        return notice.split(file)
+
+
+def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The files among what an agent changed that run by themselves on the user's side."""
+    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
+
+
+class Shown:
+    """A diff as it is shown, without control characters, piece by piece: it need not fit in memory."""
+
+    def __init__(self, colours: bool, terminal: bool) -> None:
+        self.colours = colours
+        self.terminal = terminal
+        """Whether it goes to one. Elsewhere line ends stay as they are: a patch of a file with CRLF would not apply
+        without them."""
+        self.left_out = False
+        """Whether control characters were left out so far."""
+
+    def pieces(self, file: BinaryIO) -> Iterator[str]:
+        """What to print: lines with their ends, long ones in several pieces."""
+        colour, begun = "", False
+        for body, end in parts(file):
+            safe = plain(body)
+            self.left_out |= safe != body
+            if not begun:
+                colour = colour_of(safe) if self.colours else ""
+            begun = not end
+            yield paint(safe, colour if safe else "") + (end.removeprefix("\r") if self.terminal else end)
+
+
+def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
+    """Lines of a file, each with its end; of one longer than `PIECE_BYTES` the parts, with no end but the last."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = b""
+    while raw := rest + file.readline(PIECE_BYTES):
+        whole = raw.endswith(b"\n") or len(raw) < PIECE_BYTES
+        begun = None if whole else re.search(rb"[\r\x1b][^\r\x1b]*\Z", raw[-LONGEST_CONTROL_BYTES:])
+        rest = begun[0] if begun else b""  # neither a line's end nor a control sequence is cut in two
+        text = decoder.decode(raw[: len(raw) - len(rest)], final=whole and not raw.endswith(b"\n"))
+        body = text.removesuffix("\n").removesuffix("\r")
+        yield body, text[len(body) :]
+
+
+def longer(file: BinaryIO, lines: int) -> bool:
+    """Whether a file has so many lines or more from here on; it stands there again then."""
+    count, start = 0, file.tell()
+    while count < lines and (block := file.read(PIECE_BYTES)):
+        count += block.count(b"\n")
+    file.seek(start)
+    return count >= lines
 
 
 def colour_of(line: str) -> str:
@@ -72,26 +141,32 @@ def colour_of(line: str) -> str:
     return {"+": "32", "-": "31", "@": "36"}.get(line[:1], "")
 
 
-def page(text: str) -> None:
-    """Show text on the terminal, through the user's pager if it does not fit, as git does."""
-    if text.count("\n") < os.get_terminal_size().lines:
-        echo(text, end="")
-    else:
-        to_pager(text.encode())
+def page(pieces: Iterable[str], long: bool) -> None:
+    """Show text; on a terminal through the user's pager if it does not fit, as git does."""
+    if long:
+        to_pager(piece.encode() for piece in pieces)
+        return
+    for piece in pieces:
+        if sys.stdout.isatty():
+            echo(piece, end="")
+        else:
+            copy(piece.encode())
 
 
-def hand_on(raw: bytes) -> None:
+def hand_on(file: BinaryIO) -> None:
     """The exact bytes; at a terminal, where they could do anything, to the user's pager, as git does."""
+    blocks = iter(lambda: file.read(PIECE_BYTES), b"")
     if sys.stdout.isatty():
-        to_pager(raw)
-    else:
-        copy(raw)
+        to_pager(blocks)
+        return
+    for block in blocks:
+        copy(block)
 
 
-def to_pager(shown: bytes) -> None:
+def to_pager(pieces: Iterable[bytes]) -> None:
     """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    process.feed(["sh", "-c", pager], shown, env={"LESS": os.environ.get("LESS", "FRX")})
+    process.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})
 
 
 def add_merge(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,9 @@ from magents.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
+    from magents.fleet.accepted import Difference
     from magents.fleet.assign import Job, Outcome, Request, Schedule
     from magents.fleet.automerge import Auto
     from magents.fleet.conflicts import Conflicts
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
     from magents.fleet.tasks import Board
+    from magents.fleet.trust import Waiting
     from magents.fleet.watch import Event
     from magents.model import Agent, Status
     from magents.workspace.changes import Change, Summary
@@ -140,39 +143,45 @@ class Fleet:
         """Start it again, its conversation resumed; False when it runs already."""
         from magents.fleet import launch
 
-        self.mend()
+        self.mend(agent)
         return launch.start(self.context, agent, prompt)
 
     def stop(self, agent: Agent) -> None:
         """End its terminal and all that runs in it; its workspace stays. Idempotent."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         remove.stop(self.context, agent)
 
-    def remove(self, agent: Agent) -> Removed:
-        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays."""
+    def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
+        """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
+
+        Raises Unkept when something cannot be pinned; with `discard` that is given up, and told in the answer.
+        """
         from magents.fleet import remove
 
-        self.mend()
-        return remove.remove(self.context, agent)
+        self.mend(agent)
+        return remove.remove(self.context, agent, discard=discard)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         remove.forget(self.context, agent)
 
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
         """Bring the workspace of a removed agent back, exactly; it is stopped then."""
         from magents.fleet import remove
 
-        self.mend()
+        self.mend(agent)
         return remove.restore_workspace(self.context, agent)
 
-    def mend(self) -> Sequence[str]:
-        """Complete or undo what killed commands have left half-made; returns a line for each."""
+    def mend(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
+        """Complete or undo what killed commands have left half-made; returns a line for each.
+
+        What was tried in vain before is left alone, unless it is of this `agent`, or all is to be tried `again`.
+        """
         said = []
         if os.path.isdir(self.context.checks):
             from magents.fleet import check
@@ -182,7 +191,7 @@ class Fleet:
             from magents.fleet import mend
 
             self.context.mended = True
-            said += mend.mend(self.context)
+            said += mend.mend(self.context, agent, again=again)
         return said
 
     def adopt(self, view: View) -> Agent:
@@ -223,9 +232,15 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
+        from magents.workspace import changes
+
+        return changes.held(lambda target: self.write_diff(agent, target, *options))
+
+    def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
+        """The same, written to an empty file as it comes: it need not fit in memory."""
         from magents.fleet import work
 
-        return work.diff(self.context, agent, *options)
+        work.diff(self.context, agent, target, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
@@ -255,13 +270,31 @@ class Fleet:
         """
         from magents.fleet import work
 
-        self.mend()
+        self.mend(agent)
         done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
             from magents.fleet import tasks
 
             tasks.after_merge(self.context, agent)
         return done
+
+    def brought(self, folder: str = ".") -> Waiting:
+        """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
+        `folder` lies in, and the user has not accepted: it is left out on this side until then."""
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.waiting(project.locate(folder).path)
+
+    def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
+        """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
+
+        What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
+        """
+        from magents.fleet import trust
+        from magents.workspace import project
+
+        return trust.accept(project.locate(folder).path, names)
 
     def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
         """Which branches of these agents conflict with their base or another agent's branch, and in which files.
@@ -272,6 +305,23 @@ class Fleet:
         from magents.fleet import conflicts
 
         return conflicts.conflicts(self.context, agents, most)
+
+    # --- what agents share
+
+    def shared_differences(self, folder: str = ".") -> Sequence[Difference]:
+        """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
+        in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        return accepted.differences(self.context, project.locate(folder).path)
+
+    def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
+        """Let them count, as they are in `differences`, from the next start of each agent of the project."""
+        from magents.fleet import accepted
+        from magents.workspace import project
+
+        accepted.accept(self.context, project.locate(folder).path, differences)
 
     # --- tasks
 
@@ -285,6 +335,14 @@ class Fleet:
 
         self.mend()
         return tasks.board(self.context, folder, tag)
+
+    def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
+        """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
+        that an agent has changed since `board` was read, which stay as they are."""
+        from magents.fleet import lists
+
+        marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
+        return lists.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""

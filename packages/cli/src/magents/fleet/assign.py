@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, guarded, names
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import create, foresee, launch, lists, look, remove, tasks
 from magents.fleet.look import View
+from magents.runtimes import runtime
 from magents.tasks import file, prompt
 from magents.tasks.model import rank
 from magents.tasks.plan import reason
@@ -44,6 +44,8 @@ class Request(NamedTuple):
     command: Sequence[str] = ()
     """A program to run in the place of the harness."""
     env: Mapping[str, str] = {}
+    agent_text: bool = False
+    """Whether an agent with the user's rights may be told what an agent in a container has written."""
 
 
 class Job(NamedTuple):
@@ -96,10 +98,12 @@ def schedule(
     left = {task.id: board.plan.left.get(task.id, "") for task in board.tasks.tasks if not task.done}
     full = f"{most} agents are at work already" if busy >= most else f"no more than {most} at once"
     begun, ready = candidates(board)
+    withheld = {task.id: why for task in begun + ready if (why := withheld_text(board, task, request))}
     for task in begun + ready:
         left[task.id] = "not asked for" if request.only and task.id not in request.only else full
     begun, ready = (
-        [task for task in tasks if task.id not in without and left[task.id] == full] for tasks in (begun, ready)
+        [t for t in tasks if t.id not in without and t.id not in withheld and left[t.id] == full]
+        for tasks in (begun, ready)
     )
     begun = begun[: max(0, most - busy)]
     idle = not (busy or begun or patient)
@@ -108,10 +112,26 @@ def schedule(
     for id, hand in board.hands.items():
         if id in left and hand.status:
             left[id] = standing(every[id].status, hand)
-    left |= {id: f"waits for {clash.who}: {clash.text}" for id, clash in choice.held.items()}
+    left |= {id: f"waits for {clash.who}: {clash.text}" for id, clash in choice.held.items()} | withheld
     for job in jobs:
         left.pop(job.task.id, None)
     return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most, choice.held)
+
+
+def withheld_text(board: Board, task: Task, request: Request) -> str:
+    """Why no agent is begun for a task: its text, or that of what it builds on, was written by an agent that may
+    less than the new one would. '' where it is begun.
+
+    One that goes on is not told its task again, see `again`.
+    """
+    hand = board.hands.get(task.id)
+    by = board.text_by_agent(task)
+    if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
+        return ""
+    mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
+    if runtime(mode).private:
+        return ""
+    return f"an agent wrote the text of {', '.join(by)}: magents tasks --accept {','.join(by)}"
 
 
 def candidates(board: Board) -> tuple[list[Task], list[Task]]:
@@ -201,13 +221,21 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
     if request.runtime and request.runtime != agent.runtime:
         remove.stop(context, agent)
         return None
-    text = "Go on where you left off. Your task was this:\n\n" + words(context, board, job.task, agent.branch)
+    text = "Go on where you left off."
+    if request.agent_text or context.runtime(agent).private or not board.text_by_agent(job.task):
+        text += " Your task was this:\n\n" + words(context, board, job.task, agent.branch)
     launch.start(context, agent, text)
     return context.store.get(agent.key)
 
 
 def made(context: Context, board: Board, job: Job, request: Request, name: str) -> Agent:
-    """A new agent; on the branch of the one before it, where there was one."""
+    """A new agent; on the branch of the one before it, where there was one. Raises Conflict where it must not be
+    told what the task says."""
+    if why := withheld_text(board, job.task, request):
+        raise Conflict(
+            f"Task {job.task.id} needs your yes before an agent with your rights gets it: {why.partition(':')[0]}.",
+            f"Read it, and accept it: {why.partition(': ')[2]}; or let an agent in a container do it: --docker",
+        )
     tag, task = board.tasks.tag, job.task
     branch = job.hand.agent.branch if job.hand else prompt.branch(tag, task)
     taken = {agent.id for agent in context.store.live()}
@@ -223,9 +251,10 @@ def made(context: Context, board: Board, job: Job, request: Request, name: str) 
 
 def words(context: Context, board: Board, task: Task, branch: str) -> str:
     """The prompt."""
-    raw = guarded.read(os.path.join(board.project, file.FOLDER, TEMPLATE), 65536)
+    raw = guarded.read_below(board.project, f"{file.FOLDER}/{TEMPLATE}", 65536)
     template = plain(raw.decode("utf-8", "replace"))
-    return prompt.write(task, branch, tasks.delivered(context, board, task), template)
+    by_agent = bool(board.text_by_agent(task))
+    return prompt.write(task, branch, tasks.delivered(context, board, task), template, by_agent=by_agent)
 
 
 def shortage() -> str:

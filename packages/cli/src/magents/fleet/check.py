@@ -81,7 +81,7 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
     words = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", place, commit)
     try:
         git(agent.project, *words, timeout=3600, keep=(lock,))
-        include.copy(agent.project, place)
+        include.copy(agent.project, place, warn=context.warn)
         yield place
     finally:
         clear(context, agent.project, place)

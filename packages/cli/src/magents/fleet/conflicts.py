@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 2
 """How many merges run at the same time."""
+MERGE_S = 20
+"""Seconds that one of them may take: agents make what is merged."""
+STRIKES = 2
+"""After so many that took too long, a branch is tried no more."""
 SCRATCH = "scratch-"
 DAY = 86400
 Pair = tuple[str, str]
@@ -116,6 +120,8 @@ class Tries:
         self.left = most
         self.changed = False
         self.problems: list[str] = []
+        self.strikes: dict[str, int] = {}
+        """How many merges of a branch took too long."""
 
     def pair(self, one: Side, other: Side) -> Pair:
         """The commits of two branches."""
@@ -141,18 +147,32 @@ class Tries:
         from concurrent.futures import ThreadPoolExecutor
 
         with scratch(self.context, self.project) as folder, ThreadPoolExecutor(AT_ONCE) as pool:
-            running = {pair: pool.submit(attempt, self.project, *pair, folder) for pair in new}
+            running = {pair: pool.submit(self.one, pair, sides, folder) for pair, sides in new.items()}
             try:
                 for pair, (one, other) in new.items():
                     try:
-                        self.known[pair] = running[pair].result()
-                        self.changed = True
+                        made = running[pair].result()
                     except CommandFailed as error:
-                        said = one_line(error.stderr)
+                        said = "it takes too long" if error.code is None else one_line(error.stderr)
                         self.problems.append(f"{one.branch} and {other.branch} cannot be merged: {said}")
+                    else:
+                        self.changed |= made is not None
+                        self.known |= {pair: made} if made else {}
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def one(self, pair: Pair, sides: tuple[Side, Side], folder: str) -> Attempt | None:
+        """Merge two; None where one of the branches was too slow before. Raises CommandFailed."""
+        branches = [side.branch for side in sides if side.id]
+        if any(self.strikes.get(branch, 0) >= STRIKES for branch in branches):
+            return None
+        try:
+            return attempt(self.project, *pair, folder, MERGE_S)
+        except CommandFailed as error:
+            for branch in branches if error.code is None else []:
+                self.strikes[branch] = self.strikes.get(branch, 0) + STRIKES // len(branches)
+            raise
 
     def keep(self) -> None:
         """Write down what is known of commits that branches stand at."""

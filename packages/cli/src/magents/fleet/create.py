@@ -14,6 +14,7 @@ from magents.model import Agent
 from magents.text import one_line
 from magents.tuples import NamedTuple
 from magents.workspace import project, worktree
+from magents.workspace.git import has_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
     workspace, runtime = context.workspace(agent), context.runtime(agent)
+    if not runtime.private and has_record(agent.project):
+        from magents.fleet import trust
+
+        trust.check_programs(agent.project, agent.base_commit)
+        trust.warn_of_hooks(context, agent.project, agent.base_commit)
     with workspace.fill(
         new=planned.new_branch, track=planned.track, workers=checkout_workers(context, planned), keep=(lock,)
     ) as filling:
@@ -235,13 +241,13 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.workspace import include
 
-        include.copy(agent.project, agent.workspace)
+        include.copy(agent.project, agent.workspace, links=not runtime.private, warn=context.warn)
     left = launch.left_behind(context, agent)
     # What a container left is laid out behind the set-up here, which would run it with the user's rights.
     late = left is not None and left.foreign and not runtime.private
     brought = launch.take_over(context, agent, left) if left and not late else ""
     workspace.hand_over(runtime.owner())
-    if planned.setup:
+    if planned.setup and may_set_up(context, agent, planned.setup):
         launch.set_up(context, agent, planned.setup, folder, lock)
     if left and late:
         brought = launch.take_over(context, agent, left)
@@ -249,6 +255,15 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     agent = context.store.update(agent, phase="active", boot=start.boot)
     context.store.note(agent, f"created on {agent.branch}{brought}")
     return agent
+
+
+def may_set_up(context: Context, agent: Agent, command: str) -> bool:
+    """See `trust.may_set_up`, which is loaded only where an agent in a container ever was."""
+    if not has_record(agent.project):
+        return True
+    from magents.fleet import trust
+
+    return trust.may_set_up(context, agent, command)
 
 
 LARGE = 1 << 20

@@ -58,7 +58,7 @@ def prepare(
 
 def secluded(context: Context, launch: Launch) -> Launch:
     """What an agent needs besides that sees nothing of this machine but what it is shown."""
-    from magents.fleet import shared
+    from magents.fleet import accepted, shared
     from magents.workspace import clone, project
 
     agent = launch.agent
@@ -70,6 +70,7 @@ def secluded(context: Context, launch: Launch) -> Launch:
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
+        accepted=accepted.provide(context, agent.project),
         borrowed=clone.borrowed(agent.project),
     )
 

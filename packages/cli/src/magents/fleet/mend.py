@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import sys
+import time
 
-from magents import config, events, names, runtimes
-from magents.errors import Conflict, MagentsError, NotFound
-from magents.fleet import create, remove
-from magents.fleet.context import boot, isolated
+from magents import config, names, process, runtimes
+from magents.errors import Conflict, NotFound
+from magents.fleet import create, recover
 from magents.model import Agent
+from magents.store import UNSETTLED
 from magents.text import one_line
 from magents.workspace import pinned, project
 
@@ -18,49 +19,56 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.fleet.look import View
 
+GLANCE_S = 3
+"""Seconds that a command waits for a recovery that depends on what is in the agent's workspace."""
+OTHERS_S = 10
+"""The same for any other: its container, its folder, its branch are taken away."""
+ENDING_S = 10
+"""Seconds that a recovery gets to end once its time is over."""
 
-def mend(context: Context) -> list[str]:
-    """Complete or undo what killed commands have begun; returns what was done, a line each.
 
-    Cheap where there is nothing to do. An agent that a living command is at work on is left alone.
+def mend(context: Context, named: Agent | None = None, *, again: bool = False) -> list[str]:
+    """Complete or undo what killed commands have begun, each in a process of its own; a line for each.
+
+    Cheap where there is nothing to do. An agent that a living command is at work on is left alone, and so is one
+    whose recovery was tried before, unless it is the one that is `named`, or all are to be tried `again`. These two
+    are waited for; what may depend on the agent is not, but for a moment.
     """
-    said = []
+    begun, waiting = time.time(), list[tuple[Agent, float]]()
     for agent in context.store.unsettled():
-        with contextlib.suppress(Conflict, NotFound), context.store.lock(agent.id, wait=0):
-            now = context.store.get(agent.key)
-            if now.phase in ("creating", "removing", "restoring"):
-                said.append(try_to_settle(context, now))
-    return said
+        asked = again or (named is not None and named.key == agent.key)
+        if (asked or not tried(context, agent)) and not context.store.busy(agent.id):
+            process.detach([sys.executable, "-m", recover.__name__, context.store.folder, str(agent.key)])
+            waiting.append((agent, time.monotonic() + patience(agent, asked)))
+    return [outcome(context, agent, begun, until) for agent, until in waiting]
 
 
-def try_to_settle(context: Context, agent: Agent) -> str:
-    """`settle`; one that fails is told of, and tried again next time: it must not block all commands."""
-    try:
-        with isolated(agent.id):
-            return settle(context, agent)
-    except MagentsError as error:
-        return f"{agent.id}: {agent.phase} was cut short, and cannot be mended: {error.message} {error.hint}"
+def tried(context: Context, agent: Agent) -> bool:
+    """Whether nothing has happened to it since its recovery was tried."""
+    past = context.store.history(agent)
+    return bool(past) and past[-1].what.startswith(recover.TRIED)
 
 
-def settle(context: Context, agent: Agent) -> str:
-    """Bring one agent whose command was killed to where it is whole."""
-    if agent.phase == "creating":
-        if has_started(context, agent):
-            context.store.update(agent, phase="active", boot=boot())
-            return f"{agent.id}: its creation was cut short, but it runs"
-        create.undo(context, agent)
-        return f"{agent.id}: its creation was cut short, and has been undone"
-    if agent.phase == "removing":
-        remove.finish_removal(context, agent)
-        return f"{agent.id}: its removal was cut short, and has been completed"
-    remove.give_up_restoring(context, agent)
-    return f"{agent.id}: its restoration was cut short, and has been undone; restore it again"
+def patience(agent: Agent, asked: bool) -> float:
+    """For how many seconds its recovery is waited for."""
+    if asked:
+        return recover.LIMIT_S + ENDING_S
+    return GLANCE_S if agent.phase == "removing" and not agent.pin else OTHERS_S
 
 
-def has_started(context: Context, agent: Agent) -> bool:
-    """Whether its program was started: what it has done must not be undone, nor done again. Its terminal or its
-    container may well be there before, with the workspace not yet ready."""
-    return any(event.by == "wrapper" for event in events.read(context.desk(agent).here))
+def outcome(context: Context, agent: Agent, begun: float, until: float) -> str:
+    """What has become of a recovery by the time `until` of the monotonic clock."""
+    while time.monotonic() < until:
+        try:
+            now, last = context.store.get(agent.key), context.store.history(agent)[-1:]
+        except NotFound:
+            return f"{agent.id}: {recover.UNDONE}"
+        if last and last[0].at > begun and last[0].what.startswith(recover.FAILED):
+            return f"{agent.id}: {last[0].what.removeprefix(recover.FAILED)}"
+        if now.phase not in UNSETTLED and not context.store.busy(agent.id):
+            return f"{agent.id}: {context.store.history(agent)[-1].what}"
+        time.sleep(0.02)
+    return f"{agent.id}: {agent.phase} was cut short, and is mended in the background"
 
 
 def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 
-from magents.errors import Conflict, MagentsError, Missing, NotFound
+from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
 from magents.fleet.context import CLAIMED, Context, isolated
 from magents.model import Agent
 from magents.store import removal
@@ -15,10 +15,16 @@ from magents.workspace import worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from magents.process import Feeding
+    from magents.workspace.pinned import Kept
     from magents.workspace.restore import Restored
+
+BEFORE_S = 5
+"""Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
+AFTER_S = 20
+"""The same for one that has been stopped, where they did not come before."""
 
 
 class Removed(NamedTuple):
@@ -30,6 +36,8 @@ class Removed(NamedTuple):
     """How many uncommitted files the pin holds."""
     absent: bool = False
     """Its folder was not there, so what was uncommitted in it could not be pinned."""
+    unkept: Sequence[str] = ()
+    """What could not be pinned and was given up, for people."""
 
 
 def stop(context: Context, agent: Agent) -> None:
@@ -56,8 +64,7 @@ def end(
         ):  # its log keeps nobody from ending it
             let_it_save(context, agent)
     runtime = context.runtime(agent)
-    if collect and was == "active" and runtime.private:
-        bring_home(context, agent)
+    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
         shown = runtime.stop(agent, context.folder(agent), meanwhile)
@@ -65,24 +72,30 @@ def end(
         context.store.update(agent, phase=was)
         raise
     context.keep_screen(agent, shown)
+    if late and not bring_home(context, agent, AFTER_S):
+        context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
         context.store.note(agent, "stopped")
     return agent
 
 
-def bring_home(context: Context, agent: Agent) -> None:
-    """Collect its commits before it is stopped; one whose commits cannot be had is stopped all the same.
+def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
+    """Collect its commits when it is stopped; one whose commits cannot be had is stopped all the same. False when
+    that took too long: nothing of the agent runs any more once it is stopped, so that it can be tried again.
 
     Raises Missing when the runtime does not answer: then it cannot be stopped either.
     """
     try:
-        kept_back = context.workspace(agent).collect() if os.path.isdir(agent.workspace) else ""
+        kept_back = context.workspace(agent).collect(seconds) if os.path.isdir(agent.workspace) else ""
     except Missing:
         raise
+    except NoAnswer:
+        return False
     except MagentsError as error:
         kept_back = error.message
     if kept_back:
         context.warn(f"{agent.id}: {kept_back}")
+    return True
 
 
 def let_it_save(context: Context, agent: Agent) -> None:
@@ -99,10 +112,11 @@ def let_it_save(context: Context, agent: Agent) -> None:
         terminal.wait(lambda: harness.saved(last), rest)
 
 
-def remove(context: Context, agent: Agent) -> Removed:
+def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     """Stop it, pin all its work, then delete its workspace. Its branch stays.
 
-    Raises MagentsError, with the workspace untouched, when something of it cannot be pinned.
+    Raises Unkept, with the workspace untouched, when something of it cannot be pinned; with `discard`, that is
+    given up, and all else is pinned.
     """
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
@@ -123,12 +137,30 @@ def remove(context: Context, agent: Agent) -> Removed:
             agent = context.store.update(agent, phase="removing", pin="")
             absent = not os.path.isdir(agent.workspace)
             try:
-                ref, uncommitted = workspace.pin(*begun)
-                agent = context.store.update(agent, pin=ref)
+                kept = keep(context, agent, *begun, discard=discard)
+                agent = context.store.update(agent, pin=kept.ref)
             except BaseException:
                 context.store.update(agent, phase="stopped")
                 raise
-        return Removed(finish_removal(context, agent), ref, uncommitted, absent)
+        if kept.unkept:
+            workspace.clear()
+        return Removed(finish_removal(context, agent), kept.ref, kept.uncommitted, absent, kept.unkept)
+
+
+def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discard: bool = False) -> Kept:
+    """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
+    workspace = context.workspace(agent)
+    if discard:
+        return workspace.salvage()
+    from magents.workspace.pinned import Kept
+
+    try:
+        return Kept(*workspace.pin(begun))
+    except Missing:
+        raise
+    except MagentsError as error:
+        give_up = f"Or give up what cannot be kept: magents stop {agent.id} --remove-worktree --discard"
+        raise Unkept(error.message, f"{error.hint}\n{give_up}".strip()) from error
 
 
 def check_project(agent: Agent) -> None:
@@ -152,13 +184,20 @@ def forget(context: Context, agent: Agent) -> None:
         agent = end(context, context.store.get(agent.key), collect=False)
         context.runtime(agent).remove(agent, context.folder(agent))
         context.store.forget(agent)
-        worktree.discard(context.folder(agent))
+        try:
+            worktree.discard(context.folder(agent))
+        except OSError as error:
+            raise MagentsError(
+                f"{error.filename} is left over: {error.strerror}.", "Delete it yourself."
+            ) from error
 
 
 def finish_removal(context: Context, agent: Agent) -> Agent:
-    """Remove what is pinned. Where a killed command did not get to pin it, that comes first."""
+    """Remove what is pinned. Where a killed command did not get to pin it, that comes first; nothing of the agent
+    runs then that could hold it up."""
     if not agent.pin:
-        agent = context.store.update(agent, pin=context.workspace(agent).pin()[0])
+        context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
+        agent = context.store.update(agent, pin=keep(context, agent).ref)
     if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 from typing import TYPE_CHECKING
+
+from magents.fleet import accepted
 
 if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.model import Agent
 
 TASKS = ".taskmaster"
-GUIDE = """\
-# What the agents of this project share
-
-You are one of several agents. Each works in its own copy of the project, `/workspace`, on its own branch.
-What is in this folder, `/shared`, all of them see and may change.
-
-- `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
-  work on it from anywhere, and so do the tools of the MCP server `task-master-ai`. One call waits for the other.
-- Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
-"""
-TOOLS = (
-    "get_tasks", "next_task", "get_task", "set_task_status", "add_task", "add_subtask", "update_task",
-    "update_subtask", "expand_task", "remove_task", "add_dependency", "remove_dependency",
-)  # fmt: skip
-"""What agents are offered of Task Master's tools. Its 30 others would cost each conversation 8,000 tokens more."""
-SERVERS = {"mcpServers": {"task-master-ai": {
-    "type": "stdio", "command": "task-master-ai", "args": [], "env": {"TASK_MASTER_TOOLS": ",".join(TOOLS)},
-}}}  # fmt: skip
 
 
 def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> str:
@@ -62,7 +45,7 @@ def fill(folder: str, tasks: str) -> None:
         shutil.copytree(tasks, os.path.join(folder, TASKS), symlinks=True)
     else:
         os.makedirs(os.path.join(folder, TASKS, "tasks"))
-    for name, text in {"CLAUDE.md": GUIDE, ".mcp.json": json.dumps(SERVERS, indent=2) + "\n"}.items():
+    for name, text in accepted.FIRST.items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
 

@@ -55,6 +55,16 @@ class Board(NamedTuple):
     """By the id of the task."""
     problems: list[str]
     """What could not be asked, a line each."""
+    by_agents: Mapping[str, str] = {}
+    """The ids of tasks whose text an agent in a container has written and no person has accepted; see
+    `lists.marked`."""
+
+    def text_by_agent(self, task: Task) -> list[str]:
+        """The ids of such tasks whose text an agent for this one would be told: itself or what it is a part of, and
+        what it builds on."""
+        parts = (id.split(".") for id in (task.id, *task.dependencies))
+        told = (".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
+        return [id for id in dict.fromkeys(told) if id in self.by_agents]
 
 
 def board(context: Context, folder: str, tag: str = "") -> Board:
@@ -77,12 +87,13 @@ def settled(context: Context, project: str, tag: str = "") -> Board:
         return before
     lists.try_same(context, project)
     tasks = file.read(project, before.tasks.tag)
-    return before._replace(tasks=tasks, plan=plan(tasks))
+    return before._replace(tasks=tasks, plan=plan(tasks), by_agents=lists.marked(context, project, tasks.tag))
 
 
 def read(context: Context, project: str, tag: str = "") -> Board:
     """The tasks as they stand in the file, and their agents."""
     tasks = file.read(project, tag)
+    by_agents = lists.marked(context, project, tasks.tag)
     newest = newest_of(context.store.of_tasks(project), tasks.tag)
     living = [agent for agent in newest.values() if agent.phase != "removed"]
     look = looking.look(context, living) if living else looking.Look([], [])
@@ -93,7 +104,7 @@ def read(context: Context, project: str, tag: str = "") -> Board:
         id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
     }
-    return Board(project, tasks, plan(tasks), hands, look.problems)
+    return Board(project, tasks, plan(tasks), hands, look.problems, by_agents)
 
 
 def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
@@ -180,9 +191,9 @@ def after_merge(context: Context, agent: Agent) -> None:
 
 
 def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:
-    """What each task that this one depends on has brought: its title, and the commits of its agent."""
+    """What each task that this one depends on has brought: its title, and the commits of its agent, as quotes."""
     every = board.tasks.every()
-    return {id: " — ".join([every[id].title, *commits(board.hands.get(id))]) for id in task.dependencies}
+    return {id: " — ".join([f"“{every[id].title}”", *commits(board.hands.get(id))]) for id in task.dependencies}
 
 
 def commits(hand: Hand | None) -> Sequence[str]:
@@ -191,4 +202,5 @@ def commits(hand: Hand | None) -> Sequence[str]:
         return []
     span = f"{hand.agent.base_commit}..refs/heads/{hand.agent.branch}"
     titles = git(hand.agent.project, "log", "-n", "10", "--no-merges", "--format=%s", span, ok=None)
-    return ["commits: " + "; ".join(parse.words(line) for line in titles.text.splitlines())] if titles.line else []
+    quoted = [f"“{parse.words(line)}”" for line in titles.text.splitlines()]
+    return [f"commits, as its agent calls them: {'; '.join(quoted)}"] if titles.line else []

@@ -35,8 +35,9 @@ class Event(NamedTuple):
 
     event: str
     """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `stuck` (its agent does not go on), `held`
-    (it would collide with that agent), `merged`, `back` (its agent is to mend its work), `left` (to a person),
-    `mended` (what a killed command has left half-made), `problem`, `end`."""
+    (it would collide with that agent), `withheld` (a person must accept its text first), `merged`, `back` (its
+    agent is to mend its work), `left` (to a person), `mended` (what a killed command has left half-made),
+    `problem`, `end`."""
     task: str = ""
     agent: str = ""
     text: str = ""
@@ -97,6 +98,7 @@ def watch(
             soon = bool(auto) and to_merge(context, board, problems)
             planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
             yield from held(planned, seen)
+            withheld = yield from unaccepted(board, request, seen)
             jobs = planned.jobs
             for number, job in enumerate(jobs):
                 if short := assign.shortage():
@@ -106,7 +108,7 @@ def watch(
             if jobs:
                 board = yield from looked(context, request, seen)
             drawn(board)
-            if not jobs and over(context, board, request, tries):
+            if not jobs and over(context, board, request, tries, withheld):
                 yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
                 return
             trouble = ""
@@ -202,6 +204,18 @@ def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
         seen[mark] = clash.who
 
 
+def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
+    """What waits for a person's yes to its text, told once. Returns the ids of these tasks."""
+    some = [task for tasks in assign.candidates(board) for task in tasks]
+    some = [task for task in some if not request.only or task.id in request.only]
+    found = {task.id: why for task in some if (why := assign.withheld_text(board, task, request))}
+    for id, why in found.items():
+        if seen.get(f"{id} text") != why:
+            yield Event("withheld", id, text=why)
+        seen[f"{id} text"] = why
+    return set(found)
+
+
 def asking(status: Status) -> bool:
     """Whether an agent waits for a person's answer."""
     return status.state == "waiting" and not status.turn_failed
@@ -229,9 +243,11 @@ def to_merge(context: Context, board: Board, problems: set[str]) -> bool:
     return any(task.id not in problems for task, _ in automerge.candidates(context, board))
 
 
-def over(context: Context, board: Board, request: Request, tries: dict[str, int]) -> bool:
-    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not."""
-    gone = given_up(board, tries) | {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
+def over(context: Context, board: Board, request: Request, tries: dict[str, int], withheld: set[str]) -> bool:
+    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not, nor what is
+    `withheld`."""
+    gone = withheld | given_up(board, tries)
+    gone |= {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
     return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from magents.errors import CheckFailed, Conflict, NotFound, UsageError
 from magents.text import one_line
+from magents.workspace import brought
 from magents.workspace import merge as merging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
     from magents.fleet.context import Context
     from magents.model import Agent
     from magents.workspace.changes import Change
@@ -23,10 +28,10 @@ def check_workspace(agent: Agent) -> None:
         raise NotFound(f"The workspace of {agent.id} is not there: {agent.workspace}.", "Bring its disk back.")
 
 
-def diff(context: Context, agent: Agent, *options: str) -> bytes:
-    """The bytes of `git diff` since its base, untracked files included."""
+def diff(context: Context, agent: Agent, target: BinaryIO, *options: str) -> None:
+    """Write to an empty file: the bytes of `git diff` since its base, untracked files included."""
     check_workspace(agent)
-    return context.workspace(agent).diff(*options)
+    context.workspace(agent).diff(target, *options)
 
 
 def files(context: Context, agent: Agent) -> list[Change]:
@@ -38,8 +43,20 @@ def files(context: Context, agent: Agent) -> list[Change]:
 def collect(context: Context, agent: Agent) -> str:
     """Bring its commits to the project; see `Fleet.collect`."""
     check_workspace(agent)
+    return context.workspace(agent).collect(hold=lambda: settling(context, agent))
+
+
+@contextlib.contextmanager
+def settling(context: Context, agent: Agent) -> Iterator[Agent]:
+    """Hold an agent's lock while what was fetched from it is taken over. Raises Conflict when it is being removed.
+
+    The lock is not held while it is fetched: the agent can make that last, and others wait for the lock.
+    """
     with context.store.lock(agent.id):
-        return context.workspace(agent).collect()
+        agent = context.store.get(agent.key)
+        if agent.phase not in ("creating", "active", "stopped"):
+            raise Conflict(f"{agent.id} is being removed, or is gone.", "Its work is kept: magents list --removed")
+        yield agent
 
 
 def merge(
@@ -57,7 +74,7 @@ def merge(
         workspace = context.workspace(agent)
         if os.path.isdir(agent.workspace) and (kept_back := workspace.collect()):
             raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
-        committed = see_to_uncommitted(agent, workspace, commit, committed_only)
+        committed = see_to_uncommitted(context, agent, workspace, commit, committed_only)
         if not check:
             return land(context, agent, target, squash, message, committed)
     # A check can take an hour: the agent can be stopped and talked to meanwhile.
@@ -75,10 +92,19 @@ def land(
 
         checking.run(context, agent, target, made, check)
 
+    told: list[str] = []
+    merged = brought.of_branch(agent.project, agent.branch)
+
+    def look(made: Merged) -> None:
+        from magents.fleet import trust
+
+        told[:] = trust.look_at(context, agent, made, told)
+
     try:
         done = merging.merge(
-            agent.project, agent.branch, target, squash=squash, message=message, check=passes if check else None
-        )
+            agent.project, agent.branch, target, squash=squash, message=message, look=look,
+            check=passes if check else None,
+        )  # fmt: skip
     except (Conflict, CheckFailed) as error:
         error.hint = error.hint.replace("send ID", f"send {agent.id}")
         if committed:
@@ -86,10 +112,13 @@ def land(
         raise
     if done.before != done.after:
         context.store.note(agent, f"merged into {target} as {done.after[:10]}")
-    return done
+        brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
+    return done._replace(runs_by_itself=tuple(told))
 
 
-def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committed_only: bool) -> bool:
+def see_to_uncommitted(
+    context: Context, agent: Agent, workspace: Workspace, commit: str, committed_only: bool
+) -> bool:
     """Commit what is uncommitted, or refuse: a merge without it would look whole and not be.
 
     Returns whether there was something to commit.
@@ -98,6 +127,10 @@ def see_to_uncommitted(agent: Agent, workspace: Workspace, commit: str, committe
         return False
     open_files = workspace.uncommitted()
     if open_files and commit:
+        if not context.runtime(agent).private:
+            from magents.fleet import trust
+
+            trust.warn_of_hooks(context, agent.workspace)
         workspace.commit(commit)
     elif open_files:
         shown = ", ".join(one_line(name) for name in open_files[:5]) + (" …" if len(open_files) > 5 else "")

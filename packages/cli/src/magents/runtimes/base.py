@@ -42,6 +42,8 @@ class Launch(NamedTuple):
     """What the user has set for this agent alone. May hold keys."""
     shared: str = ""
     """The folder that the agents of a project share, for a runtime that has one."""
+    accepted: str = ""
+    """The folder of what is in there and counts for its start; not for it to write."""
     borrowed: Sequence[str] = ()
     """Folders that its workspace reads from, for a runtime that shows it nothing else."""
     keys: Sequence[str] = ()

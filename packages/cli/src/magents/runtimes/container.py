@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 
+from magents import paths
 from magents.names import session
 from magents.runtimes.base import label
 
@@ -38,28 +39,63 @@ LABEL = "magents"
 def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     """The options of a container: who it is, what it sees, what it may."""
     agent = launch.agent
-    cpus = settings["DOCKER_CPUS"] or str(max(1, (os.cpu_count() or 1) - 1))
     told = label(agent, launch.folder)
-    told |= {"uid": str(os.geteuid()), "cpus": cpus, "pids": settings["DOCKER_PIDS_LIMIT"]}
+    told |= {"uid": str(os.geteuid()), "cpus": cpus(settings), "pids": settings["DOCKER_PIDS_LIMIT"]}
     words = ["--name", session(agent.id), "--hostname", session(agent.id)]
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
-    words += mounts({"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed)
+    words += mounts(
+        {"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed, launch.accepted
+    )
     words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
     # A log that is full of an agent's output must not fill the disk.
     words += ["--log-driver", "json-file", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
-    words += ["--pids-limit", settings["DOCKER_PIDS_LIMIT"]]
-    words += ["--cpus", cpus]
-    for option, key in (("--network", "DOCKER_NETWORK"), ("--memory", "DOCKER_MEMORY")):
-        if settings[key]:
-            words += [option, settings[key]]
+    words += limits(settings)
+    if settings["DOCKER_NETWORK"]:
+        words += ["--network", settings["DOCKER_NETWORK"]]
     return [*words, *shlex.split(settings["DOCKER_OPTIONS"])]
 
 
-def mounts(writable: Mapping[str, str], borrowed: Sequence[str]) -> list[str]:
-    """The options that mount folders: inner path → path here, and those that are read at the same path."""
+def cpus(settings: config.Config) -> str:
+    """How many processors a container may use."""
+    return settings["DOCKER_CPUS"] or str(max(1, (os.cpu_count() or 1) - 1))
+
+
+def limits(settings: config.Config) -> list[str]:
+    """The options that limit what a container uses."""
+    words = ["--pids-limit", settings["DOCKER_PIDS_LIMIT"], "--cpus", cpus(settings)]
+    return [*words, "--memory", settings["DOCKER_MEMORY"]] if settings["DOCKER_MEMORY"] else words
+
+
+def walls(settings: config.Config) -> list[str]:
+    """The options that wall in a container which is not an agent's own as they wall in an agent's: its limits, and
+    those of DOCKER_OPTIONS that are about confinement. The others are for what agents do: names, ports, mounts."""
+    given = iter(shlex.split(settings["DOCKER_OPTIONS"]))
+    words = limits(settings)
+    for word in given:
+        name, assigned, _ = word.partition("=")
+        if name in CONFINING:
+            words += [word] if assigned else [word, *(value for value in [next(given, "")] if value)]
+    return words
+
+
+CONFINING = frozenset({
+    "--runtime", "--security-opt", "--cap-drop", "--userns", "--user", "-u", "--group-add", "--isolation",
+    "--cgroup-parent", "--cgroupns", "--ulimit", "--pids-limit", "--cpus", "--cpu-shares", "-c", "--cpu-period",
+    "--cpu-quota", "--cpu-rt-period", "--cpu-rt-runtime", "--cpuset-cpus", "--cpuset-mems", "--memory", "-m",
+    "--memory-swap", "--memory-reservation", "--memory-swappiness", "--kernel-memory", "--blkio-weight",
+    "--blkio-weight-device", "--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops",
+    "--storage-opt", "--shm-size", "--oom-score-adj", "--platform",
+})  # fmt: skip
+"""Options of `docker run`, each with a value, that say how a container is walled in."""
+
+
+def mounts(writable: Mapping[str, str], borrowed: Sequence[str], accepted: str = "") -> list[str]:
+    """The options that mount folders: inner path → path here, and those that are only read: what objects are
+    `borrowed` from, and what is `accepted` where `home` looks for it."""
     pairs = [(there, here, "") for there, here in writable.items()]
-    pairs += [(path, path, ",readonly") for path in borrowed]
+    pairs += [(paths.borrowed(path), path, ",readonly") for path in borrowed]
+    pairs += [("/accepted", accepted, ",readonly")] if accepted else []
     # The value is a line of CSV: a field with a comma or a quote in it is quoted.
     return [
         word

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 
 from magents import config, events, guarded, process
@@ -18,7 +19,7 @@ from magents.names import of_session, session
 from magents.runtimes import container, still
 from magents.runtimes.base import Desk, Launch, Sighting, files
 from magents.runtimes.container import SHARE
-from magents.runtimes.engine import ANY, containers, docker, explained, unix_time
+from magents.runtimes.engine import ANY, Silent, containers, docker, explained, unix_time
 from magents.terminal import Terminal
 
 TYPE_CHECKING = False
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 GRACE = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
+END_S = 20
+"""Seconds that the engine gets to end a container, and to delete one."""
 SCREEN = "terminal.txt"
 """Where a container that is stopped leaves, on its desk, what its terminal showed."""
 LARGEST_SCREEN = 16 * 1024 * 1024
@@ -204,7 +207,7 @@ class Docker:
             return ""
         if found.state == "paused":
             docker("unpause", found.container)
-        docker("stop", "--time", str(GRACE), found.container, timeout=60)
+        end("stop", "--time", str(GRACE), container=found.container)
         return os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, SCREEN), LARGEST_SCREEN))
 
     def remove(self, agent: Agent, folder: str) -> str:
@@ -212,7 +215,7 @@ class Docker:
         self._made.discard(folder)
         shown = self.stop(agent, folder)
         if found := self.find(agent, folder):
-            docker("rm", "--force", "--volumes", found.container, timeout=60)
+            end("rm", "--force", "--volumes", container=found.container)
         return shown
 
     def plausible(self) -> bool:
@@ -289,7 +292,8 @@ class Docker:
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        with helper(tag, container.mounts({"/workspace": agent.workspace}, borrowed)) as words:
+        mounts = container.mounts({"/workspace": agent.workspace}, borrowed)
+        with helper(tag, mounts, container.walls(config.load())) as words:
             yield words
 
     def usage(self) -> dict[str, str]:
@@ -304,6 +308,37 @@ class Docker:
 ORDINARY = 1000
 """The user and group in the image, and of the agents of a host's root."""
 INSTALL = "apt-get install docker.io   (macOS: Docker Desktop, or brew install colima docker)"
+
+
+def end(*words: str, container: str) -> None:
+    """`docker WORDS CONTAINER`, where that ends it.
+
+    An agent can keep the engine from it: the engine waits for each program that it starts in the container, which
+    runs as the agent's user from its very beginning. So what the engine does not end in time is ended here.
+    """
+    try:
+        docker(*words, container, timeout=END_S)
+    except Silent:
+        if not kill(container):
+            raise
+        docker(*words, container, timeout=END_S)
+
+
+def kill(container: str) -> bool:
+    """Kill all that runs in a container; False where none of it is found on this machine."""
+    found = [pid for pid in process.proc_ids() if is_in(container, pid)] if os.path.isdir("/proc/self") else []
+    for pid in found:
+        process.end(pid, signal.SIGKILL)
+    return bool(found)
+
+
+def is_in(container: str, pid: int) -> bool:
+    """Whether a process is in this container: the kernel's groups have the engine's number of it as their name."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            return container in file.read()
+    except OSError:
+        return False
 
 
 def checked(name: str) -> list[Problem]:

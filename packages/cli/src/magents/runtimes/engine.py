@@ -44,6 +44,10 @@ PODMANS = (
 """What of a container is asked for, in each one's words; neither knows the other's."""
 
 
+class Silent(Missing):
+    """The engine has not answered in time."""
+
+
 class Container(NamedTuple):
     """A container as `docker ps` tells of it."""
 
@@ -91,7 +95,7 @@ def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:
     if any(said in error.stderr for said in DEAD):
         return Missing("The Docker engine does not answer.", START)
     if error.code is None:
-        return Missing(
+        return Silent(
             f"The Docker engine did not answer `docker {error.argv[1]}` within {timeout:.0f} s.",
             "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
         )

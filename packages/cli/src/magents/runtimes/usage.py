@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import process
-from magents.runtimes.engine import SLOW, docker
+from magents.runtimes.engine import docker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,8 @@ BETWEEN = 0.1
 """Seconds between the two looks that the use of processors is told from."""
 PATIENCE = 10
 """Seconds that `docker stats` gets."""
+INSPECT_S = 5
+"""Seconds that the engine gets to tell of their processes: one container can keep it from that."""
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -72,7 +74,7 @@ def found(seen: Sequence[Container]) -> dict[str, dict[str, str]]:
     """The groups that the kernel counts for, by the container's name; see `groups`. In one call."""
     words = ("docker", "inspect", "--type", "container", "--format", "{{.Id}} {{.State.Pid}}")
     # With an exit code other than 0 it has told of the others.
-    rows = process.run([*words, *(row.container for row in seen)], timeout=SLOW, ok=None).text.splitlines()
+    rows = process.run([*words, *(row.container for row in seen)], timeout=INSPECT_S, ok=None).text.splitlines()
     pids = {id: pid for id, _, pid in (row.partition(" ") for row in rows)}
     return {row.name: groups(pids.get(row.container, ""), row.container) for row in seen}
 

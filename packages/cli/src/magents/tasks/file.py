@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import stat
+import time
 from typing import TYPE_CHECKING, Any
 
 from magents import guarded
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
 
 FOLDER = ".taskmaster"
 NAME = "tasks.json"
+BELOW = f"{FOLDER}/tasks"
+"""Where the file is, below a project's top folder."""
 WAIT = 60.0
 """Seconds to wait for the lock: a call of Task Master takes some, and several may be in line."""
-MOST = 64 * 1024 * 1024
-"""Bytes of the file. Two thousand long tasks have ten."""
+POLL_S = 0.02
+"""Between two tries for the lock, where an earlier wait for it is not over."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Of the file. Two thousand long tasks have ten million."""
 
 
 def path_of(root: str) -> str:
@@ -40,14 +45,23 @@ def path_of(root: str) -> str:
 
 def exists(root: str) -> bool:
     """Whether there is a list of tasks."""
-    return os.path.lexists(path_of(root))
+    return look(root) is not None or behind_link(root)
+
+
+def look(root: str, name: str = f"{BELOW}/{NAME}") -> os.stat_result | None:
+    """What stands there below the project, itself and not what it may lead to."""
+    return guarded.look(os.path.realpath(root), name)
+
+
+def behind_link(root: str) -> bool:
+    """Whether a link stands where a folder should, on the way to the file."""
+    return any((about := look(root, name)) and stat.S_ISLNK(about.st_mode) for name in (FOLDER, BELOW))
 
 
 def sign(root: str) -> list[int]:
     """What changes whenever the file is written; empty where there is none."""
-    try:
-        about = os.lstat(path_of(root))
-    except OSError:
+    about = look(root)
+    if about is None:
         return []
     return [about.st_mtime_ns, about.st_size, about.st_ino]
 
@@ -58,13 +72,25 @@ def load(root: str) -> dict[str, Any]:
     return decode(content(root, path), path)
 
 
+def make_folder(root: str) -> None:
+    """Make the folder that the file is in, where it is missing, for whom `root` belongs to. Raises MagentsError
+    when it cannot be made."""
+    try:
+        about = os.stat(root)
+        owner = (about.st_uid, about.st_gid) if os.geteuid() == 0 else None
+        with guarded.made(os.path.realpath(root), BELOW, owner):
+            pass
+    except OSError as error:
+        raise (linked(path_of(root)) if behind_link(root) else unreadable(path_of(root), error)) from error
+
+
 def content(root: str, path: str) -> str:
     """The text of the file."""
     try:
         with folder(root) as place:
             handle = os.open(NAME, guarded.READ, dir_fd=place)
     except (FileNotFoundError, NotADirectoryError) as error:
-        if os.path.islink(os.path.join(root, FOLDER)) or os.path.islink(os.path.dirname(path)):
+        if behind_link(root):
             raise linked(path) from error
         raise NotFound(
             f"There is no list of tasks: {path}.",
@@ -76,10 +102,10 @@ def content(root: str, path: str) -> str:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise BadTasks(f"{path} is no plain file.", "Put Task Master's file there.")
-        if about.st_size > MOST:
-            raise BadTasks(f"{path} is larger than {MOST:,} bytes.", "Move finished tasks to another tag.")
+        if about.st_size > MAX_BYTES:
+            raise BadTasks(f"{path} is larger than {MAX_BYTES:,} bytes.", "Move finished tasks to another tag.")
         try:
-            return file.read(MOST).decode("utf-8-sig")
+            return file.read(MAX_BYTES).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise BadTasks(f"{path} is not UTF-8.", "Save it as UTF-8.") from error
 
@@ -115,17 +141,13 @@ def unreadable(path: str, error: OSError) -> MagentsError:
 @contextlib.contextmanager
 def folder(root: str) -> Iterator[int]:
     """The folder of the file, opened without following a link below `root`."""
-    with (
-        guarded.opened(os.path.realpath(root)) as top,
-        guarded.opened(FOLDER, top) as above,
-        guarded.opened("tasks", above) as place,
-    ):
+    with guarded.below(os.path.realpath(root), BELOW) as place:
         yield place
 
 
 def current_tag(root: str) -> str:
     """The tag that Task Master uses now."""
-    text = guarded.read(os.path.join(root, FOLDER, "state.json"), 65536)
+    text = guarded.read_below(os.path.realpath(root), f"{FOLDER}/state.json", 65536)
     try:
         tag = json.loads(text)["currentTag"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -140,9 +162,13 @@ def read(root: str, tag: str = "") -> TaskList:
     return parse.tasks(data, chosen, path_of(root))
 
 
+class Locked(Conflict):
+    """Another process has the lock of a list, and kept it for too long."""
+
+
 @contextlib.contextmanager
 def locked(root: str, wait: float = WAIT) -> Iterator[None]:
-    """Keep every other writer of this list out. Raises Conflict when that takes longer than `wait` seconds."""
+    """Keep every other writer of this list out. Raises Locked when that takes longer than `wait` seconds."""
     path = os.path.join(root, FOLDER)
     try:
         handle = os.open(path, guarded.FOLDER)
@@ -151,8 +177,8 @@ def locked(root: str, wait: float = WAIT) -> Iterator[None]:
             raise linked(path_of(root)) from error
         raise NotFound(f"There is no folder {path}.", "Make one: task-master init") from error
     try:
-        if not (at_once(handle) or in_line(handle, wait)):
-            raise Conflict(
+        if not (at_once(handle) or (wait and in_line(handle, wait))):
+            raise Locked(
                 f"Somebody has been writing {path_of(root)} for more than {wait:g} s.",
                 "Wait for task-master to end there, or end it, and try again.",
             )
@@ -173,10 +199,16 @@ def at_once(handle: int) -> bool:
 def in_line(handle: int, seconds: float) -> bool:
     """Wait for the lock, as others do: whoever only tries now and then does not get it while they are waiting.
 
-    The thread of one that was late ends when it gets the lock, which its closed file then lets go of.
+    The thread of one that was late ends when it gets the lock, which its closed file then lets go of. Until then
+    there is no second one for the same lock, so that a lock that is never let go of costs one thread.
     """
     from threading import Event, Thread
+    from threading import enumerate as threads
 
+    about = os.fstat(handle)
+    name = f"lock {about.st_dev} {about.st_ino}"
+    if any(thread.name == name for thread in threads()):
+        return tried(handle, seconds)
     taken = Event()
 
     def wait() -> None:
@@ -184,8 +216,18 @@ def in_line(handle: int, seconds: float) -> bool:
             fcntl.flock(handle, fcntl.LOCK_EX)
             taken.set()
 
-    Thread(target=wait, daemon=True).start()
+    Thread(target=wait, name=name, daemon=True).start()
     return taken.wait(seconds)
+
+
+def tried(handle: int, seconds: float) -> bool:
+    """Take the lock as soon as nobody has it, for so long."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if at_once(handle):
+            return True
+        time.sleep(POLL_S)
+    return False
 
 
 def save(root: str, data: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from magents.tasks.model import Task, TaskList
 from magents.text import one_line, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Mapping
 
 MASTER = "master"
 """Task Master's first tag, and what the tag of an untagged file is called."""
@@ -27,13 +27,16 @@ def is_tagged(data: Mapping[str, Any]) -> bool:
     return not isinstance(data.get("tasks"), list)
 
 
+def normal(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The newer form."""
+    return dict(data) if is_tagged(data) else {MASTER: dict(data)}
+
+
 def sections(data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each tag with what stands below it."""
-    if not is_tagged(data):
-        return {MASTER: dict(data)}
     return {
         tag: found
-        for tag, found in data.items()
+        for tag, found in normal(data).items()
         if isinstance(found, dict) and isinstance(found.get("tasks"), list)
     }
 
@@ -50,7 +53,7 @@ def tasks(data: Mapping[str, Any], tag: str, path: str) -> TaskList:
     return TaskList(tag, found, path)
 
 
-def task_of(raw: Any, path: str, above: str = "", siblings: Iterable[str] = ()) -> Task:
+def task_of(raw: Any, path: str, above: str = "", siblings: Container[str] = ()) -> Task:
     """One task; `above`: the id of the task that it is a subtask of."""
     if not isinstance(raw, dict):
         raise BadTasks(f"{path}: {one_line(str(raw), 40)} stands where a task should.", "Mend the file.")
@@ -62,7 +65,7 @@ def task_of(raw: Any, path: str, above: str = "", siblings: Iterable[str] = ()) 
     if not title:
         raise BadTasks(f"{path}: task {id} has no title.", "Give it one there.")
     below = [child for child in listed(raw.get("subtasks")) if not above]
-    names = [id_of(child.get("id")).rpartition(".")[2] for child in below if isinstance(child, dict)]
+    names = {id_of(child.get("id")).rpartition(".")[2] for child in below if isinstance(child, dict)}
     return Task(
         id, title, words(raw.get("description")), words(raw.get("details")), words(raw.get("testStrategy")),
         one_line(words(raw.get("status")), 30) or "pending", one_line(words(raw.get("priority")), 30) or "medium",
@@ -71,7 +74,7 @@ def task_of(raw: Any, path: str, above: str = "", siblings: Iterable[str] = ()) 
     )  # fmt: skip
 
 
-def whole(id: str, above: str, siblings: Iterable[str]) -> str:
+def whole(id: str, above: str, siblings: Container[str]) -> str:
     """A dependency's id in full: among subtasks a plain number means another one of the same task."""
     return f"{above}.{id}" if above and "." not in id and id in siblings else id
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magents.tasks.parse import MASTER, id_of, is_tagged, listed
+from magents.tasks.parse import MASTER, id_of, is_tagged, listed, normal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +36,6 @@ def merge(base: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str,
         if (found := of_tag(*(side.get(tag, GONE) for side in new))) is not GONE
     }
     return merged[MASTER] if old_form and MASTER in merged else merged
-
-
-def normal(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The newer form."""
-    return dict(data) if is_tagged(data) else {MASTER: dict(data)}
 
 
 def union(*sides: Mapping[str, Any]) -> list[str]:
@@ -96,14 +91,17 @@ def renumbered(old: Mapping[str, Any], mine: Mapping[str, Any], theirs: list[Any
 
     If we have it under another id already, because a merge was cut short, it gets that.
     """
-    taken = {*old, *mine, *by_id(theirs)}
+    number = free({*old, *mine, *by_id(theirs)})
     names: dict[str, Any] = {}
+    new = {meant(one): one["id"] for id, one in reversed(list(mine.items())) if id not in old}
     for id, task in by_id(theirs).items():
         if id in old or id not in mine or same(task, mine[id]):
             continue
-        known = next((i for i, one in mine.items() if i not in old and same(one, task)), None)
-        names[id] = mine[known]["id"] if known else like(task["id"], free(taken))
-        taken.add(str(names[id]))
+        if meant(task) in new:
+            names[id] = new[meant(task)]
+        else:
+            names[id] = like(task["id"], number)
+            number += 1
     if not names:
         return theirs
     return [renamed(task, names, old) for task in theirs]
@@ -111,7 +109,12 @@ def renumbered(old: Mapping[str, Any], mine: Mapping[str, Any], theirs: list[Any
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two tasks are meant to be one."""
-    return all(one.get(field) == other.get(field) for field in ("title", "description"))
+    return meant(one) == meant(other)
+
+
+def meant(task: Mapping[str, Any]) -> str:
+    """What makes two tasks be meant to be one."""
+    return repr([task.get(field) for field in ("title", "description")])
 
 
 def free(taken: set[str]) -> int:

@@ -6,14 +6,24 @@ import os
 import re
 import shutil
 import tempfile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import CommandFailed
+from magents import process
+from magents.errors import CommandFailed, MagentsError
 from magents.process import Running
 from magents.workspace.git import LOOK, command, git
 from magents.workspace.snapshot import git_folder
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
 TRIES = 20
+EMPTY = {
+    40: "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    64: "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+}
+"""What git calls an empty file, by the length of its names of objects: SHA-1, SHA-256."""
 VANISHED = "No such file or directory|did not match any file"
 
 
@@ -52,25 +62,37 @@ def fork(where: str, base: str, base_commit: str, head: str = "HEAD") -> str:
 
 def diff(workspace: str, base: str, base_commit: str, *options: str) -> bytes:
     """`git diff` of the working tree against `fork`, untracked files too."""
-    return since(workspace, fork(workspace, base, base_commit), *options)
+    return held(lambda target: since(target, workspace, fork(workspace, base, base_commit), *options))
 
 
-def since(workspace: str, start: str, *options: str) -> bytes:
-    """`git diff` of the working tree against the commit `start`, untracked files too.
+def held(write: Callable[[BinaryIO], None], most: int = process.MOST) -> bytes:
+    """What is written to a file. Raises MagentsError where that is more than `most` bytes."""
+    with tempfile.TemporaryFile() as target:
+        write(target)
+        if target.tell() > most:
+            raise MagentsError(f"The diff is larger than {most >> 20} MiB.", "Look at parts of it with git itself.")
+        target.seek(0)
+        return target.read()
+
+
+def since(target: BinaryIO, workspace: str, start: str, *options: str) -> None:
+    """Write to an empty file: `git diff` of the working tree against the commit `start`, untracked files too.
 
     The index it compares with is a copy, so the agent's own is neither locked nor changed. Files that come and
     go while git reads make it fail, so it is asked again then.
     """
-    for _ in range(TRIES):
+    for left in reversed(range(TRIES)):
         try:
-            return compare(workspace, start, *options)
+            compare(target, workspace, start, *options)
+            return
         except CommandFailed as error:
-            if not re.search(VANISHED, error.stderr):
+            if not (left and re.search(VANISHED, error.stderr)):
                 raise
-    return compare(workspace, start, *options)
+        target.seek(0)
+        target.truncate()
 
 
-def compare(workspace: str, start: str, *options: str) -> bytes:
+def compare(target: BinaryIO, workspace: str, start: str, *options: str) -> None:
     """`since`, tried once."""
     with tempfile.TemporaryDirectory(prefix="magents-") as folder:
         index = os.path.join(folder, "index")
@@ -78,19 +100,21 @@ def compare(workspace: str, start: str, *options: str) -> bytes:
         if os.path.isfile(source):
             shutil.copyfile(source, index)
         env = {**LOOK, "GIT_INDEX_FILE": index}
-        declare(workspace, untracked(workspace), env)
-        return git(
-            workspace, "diff", "--no-ext-diff", "--no-textconv", "--no-color", *options, start, "--", env=env
-        ).raw
+        declare(workspace, untracked(workspace), EMPTY.get(len(start), EMPTY[40]), env)
+        git(
+            workspace, "diff", "--no-ext-diff", "--no-textconv", "--no-color", *options, start, "--",
+            env=env, target=target,
+        )  # fmt: skip
 
 
-def declare(workspace: str, new: list[str], env: dict[str, str]) -> None:
-    """Let the index know of new files, so that a diff shows them."""
+def declare(workspace: str, new: list[str], empty: str, env: dict[str, str]) -> None:
+    """Let the index know of new files, so that a diff shows them: each as one that was empty when git last looked.
+
+    `git add --intent-to-add` takes quadratic time for it.
+    """
     if new:
-        listed = "\0".join(new).encode("utf-8", "surrogateescape")
-        env = {**env, "GIT_LITERAL_PATHSPECS": "1"}
-        args = ("--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul")
-        git(workspace, "add", *args, env=env, stdin=listed)
+        rows = os.fsencode("".join(f"100644 {empty} 0\t{name}\0" for name in new))
+        git(workspace, "update-index", "-z", "--index-info", env=env, stdin=rows)
 
 
 def untracked(workspace: str) -> list[str]:
@@ -100,6 +124,8 @@ def untracked(workspace: str) -> list[str]:
 
 
 NUMBERS = ("--numstat", "-z", "--no-renames")
+MOST_NUMBERS = 64 << 20
+"""Bytes of such a diff that are read at most where an agent in a container answers: some 500,000 files."""
 
 
 def files(workspace: str, base: str, base_commit: str) -> list[Change]:
@@ -110,7 +136,7 @@ def files(workspace: str, base: str, base_commit: str) -> list[Change]:
 def numbered(raw: bytes) -> list[Change]:
     """The files of a diff that was made with the options `NUMBERS`. A row that is none is passed over: an agent can
     have written it."""
-    rows = (row.split("\t", 2) for row in os.fsdecode(raw).split("\0"))
+    rows = (os.fsdecode(row).split("\t", 2) for row in raw.split(b"\0"))
     return [Change(row[2], number(row[0]), number(row[1])) for row in rows if len(row) == 3]
 
 

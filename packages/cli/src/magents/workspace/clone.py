@@ -15,20 +15,29 @@ In the project, an agent's refs are below `refs/magents/<id>/`:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from magents.errors import CommandFailed, MagentsError
+from magents import paths
+from magents.errors import CommandFailed, MagentsError, NoAnswer
 from magents.process import Running
-from magents.text import plain
+from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace.git import UNHOOKED, command, git, working_tree
-from magents.workspace.snapshot import GIVEN, prefix
+from magents.workspace import brought
+from magents.workspace.git import GIVEN, UNHOOKED, command, git, run, working_tree
+from magents.workspace.quarantine import quarantine
+from magents.workspace.snapshot import prefix
 from magents.workspace.worktree import common_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from magents.workspace.quarantine import Quarantine
+
+    Hold = Callable[[], AbstractContextManager[object]]
 
 THERE = "/workspace"
 """Where the agent finds its workspace."""
@@ -36,8 +45,14 @@ SERVE = "/usr/local/lib/magents/serve"
 """The script in the image that git serves the clone by."""
 PATIENCE = 60.0
 """Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
+ANCESTRY_S = 20
+"""Seconds in which git finds out whether one commit is in the history of another; others may wait meanwhile."""
 LOOKS = 5
 """How often a collection looks at refs that others move meanwhile."""
+MAX_SAID_BYTES = 1 << 20
+"""Bytes that git and the other end may say during a fetch, beside the objects."""
+SHOWN_CHARACTERS = 2000
+"""How much of that an error shows."""
 DEEPEST = 5
 """How many repositories git follows that each borrow from the next (gitrepository-layout(5))."""
 
@@ -108,11 +123,11 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
     announce(project, id, start, refs.get("".join(base), ""))
     making.result()
-    furnish(
-        path, refs | {f"refs/heads/{start.branch}": start.commit}, os.path.join(common_folder(project), "objects")
-    )
+    objects = borrowed(project)
+    furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"))
+    here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
+    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:
@@ -127,30 +142,65 @@ def announce(project: str, id: str, start: Beginning, onto: str) -> None:
     git(project, "update-ref", "-m", f"magents: create {id}", "--stdin", stdin="\n".join(lines).encode() + b"\n")
 
 
-def furnish(path: str, refs: dict[str, str], objects: str) -> None:
-    """Write a new repository's refs, and where it borrows from."""
+def are_elsewhere(objects: Sequence[str]) -> bool:
+    """Whether a container finds any of these folders at another path than it has here."""
+    return any(paths.borrowed(folder) != folder for folder in objects)
+
+
+def furnish(path: str, refs: dict[str, str], objects: Sequence[str]) -> None:
+    """Write a new repository's refs, and where its container finds the objects that it borrows. The first of these
+    folders names the others itself, by their paths here."""
+    folders = [paths.borrowed(folder) for folder in (objects if are_elsewhere(objects) else objects[:1])]
+    alternates = "".join(f"{folder}\n" for folder in folders)
     rows = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
-    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": f"{objects}\n"}.items():
+    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": alternates}.items():
         full = os.path.join(path, ".git", name)
         os.makedirs(os.path.dirname(full), exist_ok=True)
         with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
 
 
-def fetch(project: str, words: Sequence[str], refspecs: Sequence[str], timeout: float) -> None:
-    """Fetch from the clone. `words` lead to where `git upload-pack` is to run. Raises CommandFailed.
+@contextlib.contextmanager
+def fetched(
+    project: str, id: str, words: Sequence[str], ref: str, seconds: float
+) -> Iterator[tuple[str, Quarantine]]:
+    """Fetch a ref from the clone: its commit, and where that and all it leads to is, checked, to be moved to the
+    project. `words` lead to where `git upload-pack` is to run. Raises CommandFailed, MagentsError.
 
-    The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs.
+    The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs, no ref moves.
     """
-    # git-remote-ext(1): a blank parts words, `%` begins an escape, and `%S` is `git-upload-pack`.
-    far = " ".join(word.replace("%", "%%").replace(" ", "% ") for word in words)
-    git(
-        project, "-c", "protocol.ext.allow=always", "-c", "fetch.fsckObjects=true",
-        "-c", "core.hooksPath=/dev/null",
-        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
-        "--no-auto-maintenance", "--refmap=", f"ext::{far} {SERVE} %S {THERE}", *refspecs,
-        env={"LC_ALL": "C"}, timeout=timeout,
-    )  # fmt: skip
+    from shlex import join
+
+    until = time.monotonic() + seconds
+    with quarantine(project, id, limit()) as room:
+        far = join([*words, SERVE, "git-upload-pack"])
+        # Without the limit, git 2.39 wants to lock a pack of 100 objects and more, and crashes.
+        rows = run(
+            command(
+                project, "-c", "protocol.file.allow=always", "-c", "fetch.fsckObjects=true",
+                "-c", f"fetch.unpackLimit={(1 << 31) - 1}",
+                "fetch-pack", "--quiet", "--no-progress", f"--upload-pack={far}", THERE, ref,
+            ),
+            env=room.env, timeout=seconds, max_output_bytes=MAX_SAID_BYTES, watch=room.check,
+        ).text.splitlines()  # fmt: skip
+        room.check()
+        commit = next((row.split(" ")[0] for row in rows if row.endswith(f" {ref}")), "")
+        if git(project, "cat-file", "-t", commit, env=room.env, ok=None).line != "commit":
+            raise MagentsError(f"{one_line(ref)} of {id} is no commit.", "Nothing of it was taken.")
+        whole = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", commit, "--not", "--all")
+        run(
+            command(project, *whole), env=room.env, timeout=max(1, until - time.monotonic()),
+            max_output_bytes=MAX_SAID_BYTES, watch=room.check,
+        )  # fmt: skip
+        yield commit, room
+
+
+def limit() -> int:
+    """Bytes that one fetch may bring."""
+    from magents import config
+
+    text = config.load()["COLLECT_LIMIT"]
+    return int(text.rstrip("kmg")) << {"k": 10, "m": 20, "g": 30}.get(text[-1], 0)
 
 
 def kept(id: str) -> str:
@@ -158,50 +208,90 @@ def kept(id: str) -> str:
     return f"{prefix(id)}branch"
 
 
-def collect(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def collect(
+    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE,
+    hold: Hold = contextlib.nullcontext,
+) -> Collected:  # fmt: skip
     """Bring the agent's branch home.
 
     The branch in the project follows if it is where the last collection, or the beginning at `commit`, has
     left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
-    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError.
+    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError; NoAnswer when
+    the fetch takes longer than `seconds`.
+
+    `hold` is entered once all is here and before anything of the project is changed: a lock, and a last look.
     """
     looks = LOOKS
     while True:
         looks -= 1
         try:
-            return collected(project, id, branch, commit, words)
+            return collected(project, id, branch, commit, words, seconds, hold)
         except CommandFailed as error:
+            if error.code is None:
+                raise NoAnswer(id, seconds) from error
             if not (looks and "cannot lock ref" in error.stderr):
-                raise MagentsError(
-                    f"The commits of {id} could not be brought to {project}:\n{plain(error.stderr).strip()}",
-                    "Nothing was changed. They are still in its workspace.",
-                ) from error
+                raise unfetched(project, f"commits of {id}", "Nothing was changed. They are", error) from error
         time.sleep(0.1)  # another command, or the user, has just moved one of the refs
 
 
-def collected(project: str, id: str, branch: str, commit: str, words: Sequence[str]) -> Collected:
+def unfetched(project: str, what: str, hint: str, error: CommandFailed) -> MagentsError:
+    """The error for what could not be fetched, with the end of what was said."""
+    late = "It took too long.\n" if error.code is None else f"Exit code {error.code}.\n"
+    return MagentsError(
+        f"The {what} could not be brought to {project}:\n{late}{plain(error.stderr[-SHOWN_CHARACTERS:]).strip()}",
+        f"{hint} still in its workspace.",
+    )
+
+
+def collected(
+    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float, hold: Hold
+) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
-    known = refs(project, ref, f"refs/heads/{branch}")
-    last = known.get(ref, (commit, ""))[0]
-    before, checked_out = known.get(f"refs/heads/{branch}", ("", ""))
+    last = refs(project, ref).get(ref, ("", ""))[0]
     try:
-        fetch(project, words, [f"+refs/heads/{branch}:{ref}"], PATIENCE)
+        with fetched(project, id, words, f"refs/heads/{branch}", seconds) as (after, room), hold():
+            room.move()
+            # Whoever has collected meanwhile may know of more.
+            update(project, id, ref, after, last)
+            return follow(project, id, branch, commit, after, last or commit)
     except CommandFailed as error:
-        if "couldn't find remote ref" in error.stderr:
-            return Collected(before, before, f"{id} has no branch {branch} any more")
-        raise
-    after = git(project, "rev-parse", ref).line
+        if "no such remote ref" not in error.stderr:
+            raise
+    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", ("", ""))[0]
+    return Collected(before, before, f"{id} has no branch {branch} any more")
+
+
+def follow(project: str, id: str, branch: str, commit: str, after: str, last: str) -> Collected:
+    """Move the project's branch to what was collected, if the user has left it at `last`. Raises CommandFailed."""
+    name, ref, onto = f"refs/heads/{branch}", kept(id), f"{prefix(id)}onto"
+    known = refs(project, name, onto)
+    before, checked_out = known.get(name, ("", ""))
     if after == before:
         return Collected(before, after)
+    own = (before or commit, commit, *known.get(onto, ())[:1])
+    brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
     checked_out = working_tree(checked_out)
     if checked_out:
         return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
     if before not in ("", last) and not is_ancestor(project, before, after):
         return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
-    move = ("update-ref", "-m", f"magents: collect {id}", f"refs/heads/{branch}", after, before or "0" * 40)
+    move = ("update-ref", "-m", f"magents: collect {id}", name, after, before or "0" * len(after))
     git(project, *move, env={"LC_ALL": "C"})
     return Collected(before, after)
+
+
+def update(project: str, id: str, ref: str, after: str, before: str) -> None:
+    """Move a ref of ours that is at `before`, '' for one that is not there. Raises CommandFailed."""
+    words = ("update-ref", "-m", f"magents: collect {id}", ref, after, before or "0" * len(after))
+    git(project, *UNHOOKED, *words, env={"LC_ALL": "C"})
+
+
+def fetch(project: str, id: str, words: Sequence[str], there: str, ref: str, seconds: float) -> None:
+    """Fetch the ref `there` to one that the project does not have. Raises CommandFailed, MagentsError."""
+    with fetched(project, id, words, there, seconds) as (commit, room):
+        room.move()
+        update(project, id, ref, commit, "")
 
 
 def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
@@ -212,5 +302,5 @@ def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
 
 
 def is_ancestor(project: str, old: str, new: str) -> bool:
-    """Whether the history of `new` has `old`."""
-    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1)).code == 0
+    """Whether the history of `new` has `old`. Raises CommandFailed, also where it is too long to tell soon."""
+    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1), timeout=ANCESTRY_S).code == 0

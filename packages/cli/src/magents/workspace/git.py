@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from magents import process
+from magents import guarded, process
 from magents.errors import CommandFailed
+from magents.names import STILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 STUMBLES = 50
 """How often git is asked again where it stumbles."""
+RECORD = os.path.join("magents", "brought.json")
+"""Where a git folder keeps what agents in containers brought."""
+GIVEN = "magents/given"
+"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
+HERE = False
+"""Whether we run where the agent of a clone is; `inside.py` sets it."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
 UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
@@ -23,8 +30,47 @@ relative path, such as `.husky`, it leads to a program of the agent's."""
 
 
 def command(where: str, *args: str) -> list[str]:
-    """The words of a git command that works in the folder `where`."""
-    return ["git", "-C", where, *args]
+    """The words of a git command that works in the folder `where`. It runs the user's hooks, but none while there
+    is one among them that an agent in a container brought and nobody accepted."""
+    if STILL in os.environ:
+        from magents.workspace import still
+
+        return ["git", *still.options(where), "-C", where, *still.arguments(args)]
+    return ["git", "-C", where, *quiet(where), *args]
+
+
+def quiet(where: str, *commits: str) -> Sequence[str]:
+    """Options with which git runs no hook, where it must not: see `brought.hooks`. In the clone of an agent its own
+    hooks run, but only where the agent is."""
+    common = common_of(where)
+    if not HERE and common and os.path.exists(os.path.join(common, GIVEN)):
+        return UNHOOKED
+    if not has_record(where):
+        return ()  # as for most projects; nothing is imported
+    from magents.workspace import brought
+
+    return UNHOOKED if brought.hooks(where, *commits) else ()
+
+
+def has_record(where: str) -> bool:
+    """Whether an agent in a container ever brought commits to this repository."""
+    common = common_of(where)
+    return bool(common) and os.path.exists(os.path.join(common, RECORD))
+
+
+def common_of(where: str) -> str:
+    """The git folder that the repository at `where`, the top of a working tree or a bare one, shares with all its
+    working trees; '' where there is none."""
+    own = os.path.join(where, ".git")
+    if os.path.isdir(own):
+        return own
+    link = os.fsdecode(guarded.read(own, 4096)).partition("gitdir:")[2].strip()
+    if not link:
+        return where if os.path.isdir(os.path.join(where, "objects")) else ""
+    linked = os.path.join(where, link)
+    if os.path.basename(os.path.dirname(linked)) == "worktrees":
+        return os.path.dirname(os.path.dirname(linked))
+    return linked
 
 
 def git(
@@ -36,9 +82,11 @@ def git(
     timeout: float = 600,
     keep: Sequence[int] = (),
     hint: str = "",
+    target: BinaryIO | None = None,
 ) -> process.Result:
     """Run git in the folder `where`. Raises as `process.run` does."""
-    return run(command(where, *args), env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint)
+    words = command(where, *args)
+    return run(words, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
 
 
 def run(words: Sequence[str], **options: Any) -> process.Result:

@@ -13,12 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from magents.errors import MagentsError
-from magents.workspace import changes, include, restore, snapshot
+from magents.errors import Conflict, MagentsError
+from magents.workspace import changes, include, restore, snapshot, still
+from magents.workspace import git as workspace_git
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ REFUSED = 3
 """The exit code of an error that is told as JSON."""
 
 
-def diff(top: str, start: str, options: list[str]) -> bytes:
-    """All that differs from `start`, untracked files too."""
-    return changes.since(top, start, *options)
+def diff(top: str, start: str, options: list[str]) -> None:
+    """Print all that differs from `start`, untracked files too."""
+    with tempfile.TemporaryFile() as file:
+        changes.since(file, top, start, *options)
+        file.seek(0)
+        shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def summary(top: str, start: str) -> dict[str, int]:
@@ -44,7 +49,13 @@ def uncommitted(top: str) -> list[str]:
 
 
 def commit(top: str, message: str) -> None:
-    """Commit everything, by the clone's own hooks."""
+    """Commit everything, by the clone's own hooks and filters. Raises Conflict where they do not run, and a filter
+    would be missing from what is committed."""
+    if still.is_still() and (missing := still.filters(still.configured(top))):
+        raise Conflict(
+            f"Nothing was committed: the repository has {missing[0]}, and filters run only where the agent does.",
+            "Start the agent, then try again: magents start ID",
+        )
     changes.commit_all(top, message)
 
 
@@ -56,7 +67,7 @@ def renew(top: str, name: str, commit: str) -> bool:
     if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
         return False
     git(top, "update-ref", "-m", "magents: the newest base", name, commit, old or "0" * len(commit))
-    given = os.path.join(top, ".git", snapshot.GIVEN)
+    given = os.path.join(top, ".git", workspace_git.GIVEN)
     os.makedirs(os.path.dirname(given), exist_ok=True)
     with open(given, "a", encoding="utf-8") as file:
         file.write(f"{commit} {name}\n")
@@ -70,6 +81,14 @@ def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, An
     """
     ref, meta = snapshot.take(top, top, id, included(top, patterns, known))
     return {"ref": ref, "uncommitted": meta.uncommitted}
+
+
+def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
+    """`pin`, but what cannot be kept is left out and named."""
+    from magents.workspace import salvage as salvaging
+
+    ref, meta, unkept = salvaging.whole(top, top, id, included(top, patterns, known), snapshot.OURS)
+    return {"ref": ref, "uncommitted": meta.uncommitted, "unkept": unkept}
 
 
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
@@ -99,20 +118,19 @@ def fill(top: str, pin: str) -> None:
 
 VERBS: dict[str, Callable[..., Any]] = {
     "diff": diff, "summary": summary, "uncommitted": uncommitted, "commit": commit, "renew": renew, "pin": pin,
-    "fill": fill,
+    "fill": fill, "salvage": salvage,
 }  # fmt: skip
 
 
 def main(top: str, verb: str, arguments: str) -> int:
     """Do one thing in the clone `top`; returns the exit code."""
+    workspace_git.HERE = True
     try:
         answer = VERBS[verb](top, **json.loads(arguments))
     except MagentsError as error:
         sys.stderr.write(json.dumps({"message": error.message, "hint": error.hint}))
         return REFUSED
-    if isinstance(answer, bytes):
-        sys.stdout.buffer.write(answer)
-    else:
+    if answer is not None:
         sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
     return 0

@@ -16,27 +16,32 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from magents import bounded, process
-from magents.errors import CommandFailed, Conflict, MagentsError
+from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NoAnswer
 from magents.text import one_line, plain
 from magents.tuples import NamedTuple
-from magents.workspace import clone, pinned, snapshot, worktree
+from magents.workspace import brought, clone, pinned, snapshot, worktree
 from magents.workspace.git import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from magents.model import Agent
     from magents.process import Feeding, Running
     from magents.workspace.changes import Change, Summary
     from magents.workspace.restore import Restored
 
-ANSWER = 300.0
-"""Seconds that an answer from inside may take."""
-GLANCE = 20
-"""Seconds that the numbers of a table may take: it waits for all agents, and one can hold git up, by a filter."""
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""How long an answer in JSON may be: it can name every file of a large project."""
+GLANCE_S = 10
+"""Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
+QUESTION_S = 30
+"""Seconds that another short answer from inside may take."""
+WORK_S = 300
+"""Seconds that may take what reads all of a workspace, brings it home, or fills it."""
+MARGIN_S = 2
+"""Seconds after which a command that should have been ended inside is given up."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Bytes that an answer may have, but for a diff: it can name every file of a large project."""
 INSIDE = "/usr/local/lib/magents/inside"
 """The program in the image that runs `inside.py`."""
 
@@ -53,14 +58,18 @@ class Workspace(Protocol):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""
 
-    def collect(self) -> str:
-        """Bring its commits to the project; why the branch there did not follow, or ''."""
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
+        """Bring its commits to the project; why the branch there did not follow, or ''.
+
+        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`. `hold` is
+        entered once they are here, before anything of the project is changed.
+        """
 
     def renew(self) -> None:
         """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
 
-    def diff(self, *options: str) -> bytes:
-        """`git diff` of all that it changed since its base, untracked files too."""
+    def diff(self, target: BinaryIO, *options: str) -> None:
+        """Write to an empty file: `git diff` of all that it changed since its base, untracked files too."""
 
     def files(self) -> list[Change]:
         """The changed files with their numbers of lines."""
@@ -82,6 +91,12 @@ class Workspace(Protocol):
 
     def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
+
+    def salvage(self) -> pinned.Kept:
+        """As `pin` where that fails: keep what can be kept, at least its commits, and tell what could not be."""
+
+    def clear(self) -> None:
+        """Delete in it what the user who calls could not. Only after `salvage`; may fail, and says nothing then."""
 
     def remove(self) -> None:
         """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
@@ -119,14 +134,18 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self) -> str:
+    def collect(self, seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
-            return self._collect(words)
+            return self._collect(words, seconds, hold)
 
-    def _collect(self, words: Sequence[str]) -> str:
+    def _collect(
+        self, words: Sequence[str], seconds: float = clone.PATIENCE, hold: clone.Hold = contextlib.nullcontext
+    ) -> str:
         agent = self.agent
-        return clone.collect(agent.project, agent.id, agent.branch, agent.base_commit, words).kept_back
+        return clone.collect(
+            agent.project, agent.id, agent.branch, agent.base_commit, words, seconds, hold
+        ).kept_back
 
     def _bring_home(self, words: Sequence[str]) -> None:
         """Collect on the way to something else."""
@@ -150,19 +169,20 @@ class Clone(NamedTuple):
         for name, (commit, _) in found.items():
             git(agent.project, "update-ref", f"{snapshot.prefix(agent.id)}onto", commit)
             with self.reach() as words:
-                self._ask(words, "renew", name=name, commit=commit)
+                self._ask(words, "renew", QUESTION_S, name=name, commit=commit)
 
-    def diff(self, *options: str) -> bytes:
+    def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked inside, after its commits were brought home."""
         with self.reach() as words:
             self._bring_home(words)
-            return self._ask(words, "diff", start=self._start(), options=list(options))
+            self._ask(words, "diff", target=target, start=self._start(), options=list(options))
 
     def files(self) -> list[Change]:
         """Asked inside."""
         from magents.workspace import changes
 
-        return changes.numbered(self.diff(*changes.NUMBERS))
+        raw = changes.held(lambda target: self.diff(target, *changes.NUMBERS), changes.MOST_NUMBERS)
+        return changes.numbered(raw)
 
     def summary(self) -> Summary:
         """Commits as of the last collection, files asked inside."""
@@ -173,21 +193,28 @@ class Clone(NamedTuple):
         since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
         ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
         with self.reach() as words:
-            # Ended inside: what only its caller gives up would wait there on.
-            said = self._json([*words, "timeout", "-k", "1", str(GLANCE)], "summary", start=self._start())
+            said = self._json(words, "summary", GLANCE_S, start=self._start())
         return Summary(int(ahead), whole(said, "uncommitted"), whole(said, "changed"))
 
     def uncommitted(self) -> list[str]:
         """Asked inside."""
         with self.reach() as words:
-            said = self._json(words, "uncommitted")
+            said = self._json(words, "uncommitted", QUESTION_S)
         return [str(name) for name in said] if isinstance(said, list) else []
 
     def commit(self, message: str) -> None:
         """`git commit` inside, with the clone's own hooks; then the commit is brought home."""
         with self.reach() as words:
-            self._ask(words, "commit", message=message)
+            self._ask([*words, "env", *self._identity()], "commit", message=message)
             self._bring_home(words)
+
+    def _identity(self) -> list[str]:
+        """The user's name and address as git's variables: only the agent's own container has them in its home."""
+        from magents.workspace import project
+
+        told = project.author(self.agent.project)
+        values = {name.removeprefix("MAGENTS_GIT_"): value for name, value in told.items() if value}
+        return [f"GIT_{who}_{name}={value}" for who in ("AUTHOR", "COMMITTER") for name, value in values.items()]
 
     def check_removable(self) -> None:
         """Nobody can lock it."""
@@ -200,45 +227,80 @@ class Clone(NamedTuple):
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
-        patterns, known = self._included()
+            return self._known(), 0
         with self.reach() as words:
             kept_back = self._collect(words)
-            said = self._json(words, "pin", id=agent.id, patterns=patterns, known=known)
-            there = said.get("ref") if isinstance(said, dict) else None
-            wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
-            if not isinstance(there, str) or not re.fullmatch(wanted, there):
-                raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
-            ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
-            self._fetch(words, f"{there}:{ref}")
-        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
-        snapshot.record(agent.project, ref, self.maker)
+            ref, said = self._pinned(words, "pin")
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(clone.kept(agent.id), ref)}")
         return ref, whole(said, "uncommitted")
 
-    def _fetch(self, words: Sequence[str], refspec: str) -> None:
+    def _known(self) -> str:
+        """Pin what the project has of it."""
+        agent, also = self.agent, [clone.kept(self.agent.id)]
+        return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
+
+    def _pinned(self, words: Sequence[str], verb: str) -> tuple[str, Any]:
+        """Have it pinned inside and fetch that: the ref here, and what was said."""
+        agent = self.agent
+        patterns, known = self._included()
+        said = self._json(words, verb, id=agent.id, patterns=patterns, known=known)
+        there = said.get("ref") if isinstance(said, dict) else None
+        wanted = re.escape(snapshot.prefix(agent.id)) + snapshot.STAMP
+        if not isinstance(there, str) or not re.fullmatch(wanted, there):
+            raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
+        ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+        self._fetch(words, there, ref)
+        brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
+        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        snapshot.record(agent.project, ref, self.maker)
+        return ref, said
+
+    def salvage(self) -> pinned.Kept:
+        """Salvaged inside; else what the project has of it, from its last collection."""
+        from magents.workspace.salvage import MOST_NAMED
+
+        if not os.path.isdir(self.agent.workspace):
+            return pinned.Kept(*self.pin())
+        unkept = []
+        try:
+            with self.reach() as words:
+                try:
+                    self._collect(words)
+                except MagentsError as error:
+                    unkept.append(f"commits that were not collected: {one_line(error.message, 300)}")
+                ref, said = self._pinned(words, "salvage")
+        except Missing:
+            raise
+        except MagentsError as error:
+            unkept.append(f"what was not committed: {one_line(error.message, 300)}")
+            return pinned.Kept(self._known(), 0, unkept)
+        told = said.get("unkept") if isinstance(said, dict) else None
+        unkept += [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        return pinned.Kept(ref, whole(said, "uncommitted"), unkept)
+
+    def clear(self) -> None:
+        """As the agent, to whom it belongs where the engine numbers users in its own way."""
+        clear = ("sh", "-c", worktree.CLEAR, "sh", clone.THERE)
+        with contextlib.suppress(MagentsError), self.reach() as words:
+            process.run_there(words, clear, ok=None, timeout=WORK_S)
+
+    def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
         try:
-            clone.fetch(agent.project, words, [refspec], 600)
+            clone.fetch(agent.project, agent.id, words, there, ref, 600)
         except CommandFailed as error:
-            raise MagentsError(
-                f"The work of {agent.id} could not be brought to {agent.project}:\n{plain(error.stderr).strip()}",
-                "Nothing was removed.",
-            ) from error
+            what, hint = f"work of {agent.id}", "Nothing was removed. It is"
+            raise clone.unfetched(agent.project, what, hint, error) from error
 
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
         from magents.workspace import include, inside
 
         project = self.agent.project
-        path = os.path.join(project, include.NAME)
-        if not os.path.isfile(path):
-            return "", {}
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            patterns = file.read()
-        return patterns, {
-            name: inside.digest(os.path.join(project, name)) for name in include.wanted(project, path)
+        names = include.own_files(project, project)
+        return include.chosen(project).patterns, {
+            name: inside.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:
@@ -255,26 +317,44 @@ class Clone(NamedTuple):
         new = not clone.refs(agent.project, f"refs/heads/{agent.branch}")
         start = clone.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         clone.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
-        include.copy(agent.project, agent.workspace)
+        include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
         with self.reach() as words:
             self._ask(words, "fill", pin=oid)
         return restore.Restored(meta, "")
 
-    def _json(self, words: Sequence[str], verb: str, **arguments: object) -> Any:
+    def _json(self, words: Sequence[str], verb: str, seconds: int = WORK_S, **arguments: Any) -> Any:
         """What was answered inside; None where that is no JSON."""
         try:
-            return bounded.loads(self._ask(words, verb, **arguments), MAX_ANSWER_BYTES)
+            return bounded.loads(self._ask(words, verb, seconds, **arguments), MAX_ANSWER_BYTES)
         except ValueError:
             return None
 
-    def _ask(self, words: Sequence[str], verb: str, **arguments: object) -> bytes:
-        """Run a verb of `inside.py` where the agent is. Raises MagentsError."""
-        done = process.run([*words, INSIDE, verb, json.dumps(arguments)], timeout=ANSWER, ok=None)
+    def _ask(
+        self, words: Sequence[str], verb: str, seconds: int = WORK_S, *, target: BinaryIO | None = None,
+        **arguments: Any,
+    ) -> bytes:  # fmt: skip
+        """Run a verb of `inside.py` where the agent is; its answer, which goes to `target` if given. Raises
+        MagentsError."""
+        # It is ended inside, which is all that can be done where that is another machine.
+        timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
+        most = process.MOST if target else MAX_ANSWER_BYTES
+        try:
+            done = process.run_there(
+                words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
+            )
+        except CommandFailed as error:
+            raise NoAnswer(self.agent.id, seconds) from error
+        if done.code == TIMED_OUT:
+            raise NoAnswer(self.agent.id, seconds)
         if done.code == 0:
             return done.raw
         raise refusal(self.agent.id, verb, done)
+
+
+TIMED_OUT = 124
+"""The exit code of timeout(1)."""
 
 
 def refusal(id: str, verb: str, done: process.Result) -> MagentsError:

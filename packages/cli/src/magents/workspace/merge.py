@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.errors import CommandFailed, Conflict, NotFound
 from magents.text import one_line
+from magents.workspace import checkout as checkouts
 from magents.workspace.git import git, working_tree
 from magents.workspace.worktree import common_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from magents.process import Result
-
+MOST_TITLES = 1000
+"""How many commits the message of a squash names."""
+LONGEST_TITLE = 500
+"""Columns of each of their titles."""
+MOST_FILES = 50
+"""How many files in conflict an error names."""
 ROUNDS = 10
 """How often a merge is checked anew because its target has moved meanwhile."""
 
@@ -28,17 +33,21 @@ class Merged(NamedTuple):
     """Equal to `before` when there was nothing to merge."""
     checkout: str
     """The working tree that was updated; '' when the branch is checked out nowhere."""
+    runs_by_itself: tuple[str, ...] = ()
+    """The files among what it brought that run by themselves, as far as somebody has looked; see `notice`."""
 
 
 def merge(
     project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
-    check: Callable[[str], None] | None = None,
+    look: Callable[[Merged], None] | None = None, check: Callable[[str], None] | None = None,
 ) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
     Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
     working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
     working tree is in the way, and NotFound when one of them does not exist.
+
+    `look` is shown what is going to be done, before any of it is.
 
     `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
     is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
@@ -47,9 +56,13 @@ def merge(
         made = prepare(project, branch, into, squash, message)
         if made.before == made.after:
             return made
+        if look:
+            look(made)
         if check is None:
             land(project, branch, made)
             return made
+        if made.checkout:
+            checkouts.check(made.checkout, made.before, made.after)
         check(made.after)
         now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
         if now != made.before:
@@ -88,7 +101,7 @@ def land(project: str, branch: str, made: Merged) -> None:
     """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
     if made.checkout:
         check_clean(made.checkout, made.into)
-        follow(made.checkout, made.after)
+        checkouts.lay(made.checkout, made.before, made.after)
     else:
         move(project, made.into, made.before, made.after, f"magents: merge {branch}")
 
@@ -111,7 +124,9 @@ def tip(project: str, branch: str) -> tuple[str, str]:
 
 
 def check_clean(checkout: str, branch: str) -> None:
-    """Raises Conflict when a working tree has uncommitted changes in tracked files."""
+    """Raises Conflict when a working tree has uncommitted changes in tracked files. What a killed merge left there
+    is taken back first."""
+    checkouts.heal(checkout)
     # The list of tasks changes while agents work; should the merge change it as well, git refuses by itself.
     words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
     dirty = git(checkout, *words).text.split("\0")[:-1]
@@ -128,9 +143,11 @@ def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) ->
     made = attempt(project, ours, theirs)
     if made.clean:
         return made.tree
+    names = [one_line(name) for name in made.files[:MOST_FILES]] or ["a folder, renamed to different places"]
+    names += [f"… and {len(made.files) - MOST_FILES} more"] if len(made.files) > MOST_FILES else []
     raise Conflict(
         f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
-        + "\n".join(f"  {one_line(name)}" for name in made.files or ["a folder, renamed to different places"]),
+        + "\n".join(f"  {name}" for name in names),
         f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
     )
 
@@ -149,19 +166,12 @@ def default_message(project: str, branch: str, into: str, work: str, squash: boo
     """What git would write: a merge's title, or the titles of what was squashed."""
     if not squash:
         return f"Merge branch '{branch}' into {into}\n"
-    titles = git(project, "log", "--reverse", "--format=* %s", f"refs/heads/{into}..{work}").text
-    return f"{branch}\n\n{titles}"
-
-
-def follow(checkout: str, commit: str) -> Result:
-    """Bring a working tree and its branch forward to a commit; untracked and ignored files in the way stop it."""
-    try:
-        return git(checkout, "merge", "--ff-only", "--no-overwrite-ignore", "--quiet", commit)
-    except CommandFailed as error:
-        raise Conflict(
-            f"{checkout} could not be brought to the merge; nothing was merged:\n{error.stderr.strip()}",
-            "Move what is in the way, then merge again.",
-        ) from error
+    span = f"refs/heads/{into}..{work}"
+    form = f"--format=* %<({LONGEST_TITLE},trunc)%s"  # padded with blanks, too
+    rows = git(project, "log", "--reverse", f"--max-count={MOST_TITLES}", form, span).text.splitlines()
+    count = int(git(project, "rev-list", "--count", span).line) if len(rows) == MOST_TITLES else len(rows)
+    more = [f"… and {count - len(rows)} earlier ones"] if count > len(rows) else []
+    return "\n".join([branch, "", *more, *(row.rstrip() for row in rows), ""])
 
 
 def move(project: str, branch: str, before: str, after: str, why: str) -> None:
@@ -196,14 +206,14 @@ def tips(project: str) -> dict[str, Tip]:
     return {name: Tip(commit, tree) for name, commit, tree in rows}
 
 
-def attempt(project: str, ours: str, theirs: str, scratch: str = "") -> Attempt:
+def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: float = 600) -> Attempt:
     """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
 
-    Raises CommandFailed when they have no commit in common.
+    Raises CommandFailed when they have no commit in common, or it takes too long.
     """
     done = git(
         project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
-        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None,
+        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None, timeout=seconds,
     )  # fmt: skip
     tree, *names = done.text.split("\0")
     return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))

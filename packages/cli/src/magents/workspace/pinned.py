@@ -23,6 +23,7 @@ from magents.workspace.git import git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, TypeGuard
 
 STAMP = r"\d{8}T\d{6}\.\d{3}Z"
@@ -56,6 +57,16 @@ class Meta(NamedTuple):
     """Permissions of kept files that git would not give them: a secret's 0600."""
     folders: list[str] = []  # noqa: RUF012 - never changed
     """Folders that tracked files had been removed from, and that were still there: they may be empty."""
+
+
+class Kept(NamedTuple):
+    """What was pinned."""
+
+    ref: str
+    uncommitted: int
+    """How many uncommitted files the pin holds."""
+    unkept: Sequence[str] = ()
+    """What could not be kept and was given up, for people."""
 
 
 class Origin(NamedTuple):

@@ -31,7 +31,7 @@ from magents.errors import CommandFailed, MagentsError
 from magents.tuples import NamedTuple
 from magents.workspace import worktree
 from magents.workspace.fastimport import Stream, begin
-from magents.workspace.git import LOOK, command, git
+from magents.workspace.git import GIVEN, LOOK, command, git
 from magents.workspace.pinned import STAMP as STAMP
 from magents.workspace.pinned import Meta as Meta
 from magents.workspace.pinned import Origin, encoded, new_ref, origin_ref
@@ -41,7 +41,7 @@ from magents.workspace.pinned import prefix as prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from magents.process import Feeding
 
@@ -52,8 +52,6 @@ MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
 OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
 """What of a repository's own folder is not kept as files: objects and refs are kept as such."""
-GIVEN = "magents/given"
-"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
 OURS = Origin("worktree", "tmux")
 """Who makes a pin where nothing else is said."""
 LARGEST_ADMIN = 64 * 1024 * 1024
@@ -85,9 +83,19 @@ def take(
     written down beside the pin, but for a clone's (there `project` is the workspace): whoever fetches that does it.
     Raises MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
     """
+    ref, meta, _ = take_part(project, workspace, id, extra, None, begun, maker)
+    return ref, meta
+
+
+def take_part(
+    project: str, workspace: str, id: str, extra: Sequence[str], spare: Callable[[str], str] | None,
+    begun: Feeding | None = None, maker: Origin = OURS,
+) -> tuple[str, Meta, list[str]]:  # fmt: skip
+    """`take`, and what was left out. `spare` tells why a path cannot be kept, '' where it can; None: there must be
+    no such path."""
     with begun or begin(project) as writing:
         try:
-            return pin(writing, project, workspace, id, extra, maker)
+            return pin(writing, project, workspace, id, extra, spare, maker)
         except CommandFailed as error:
             raise unwritten(writing, project, workspace, error) from error
 
@@ -104,9 +112,10 @@ def unwritten(writing: Feeding, project: str, workspace: str, error: CommandFail
 
 
 def pin(
-    writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str] = (), maker: Origin = OURS
-) -> tuple[str, Meta]:
-    """`take`, with the git that will write the pin."""
+    writing: Feeding, project: str, workspace: str, id: str, extra: Sequence[str],
+    spare: Callable[[str], str] | None, maker: Origin,
+) -> tuple[str, Meta, list[str]]:  # fmt: skip
+    """`take_part`, with the git that will write the pin."""
     own = project == workspace
     admin = "" if own else checked_folder(project, workspace)
     asked = [
@@ -127,20 +136,24 @@ def pin(
             f"{workspace} cannot be read by git, so nothing was removed:\n{error.stderr.strip()}",
             "Mend it, or move what you need out of it and delete the folder yourself.",
         ) from error
-    if "could not open directory" in said.stderr:  # git passes over it, and all that is in it
-        raise MagentsError(f"{workspace} cannot be read whole:\n{said.stderr.strip()}", UNREADABLE)
+    unread = said.stderr.strip() if "could not open directory" in said.stderr else ""  # git passes over it
+    if unread and not spare:
+        raise MagentsError(f"{workspace} cannot be read whole:\n{unread}", UNREADABLE)
     admin = admin or git_folder(workspace)
     stashes = reflog(project, worktree.common_folder(project), "refs/stash")
     paths = list(dict.fromkeys([*found.changed, *hidden, *modules, *extra]))
+    spared = {path: why for path in paths if spare and (why := spare(os.path.join(workspace, path)))}
+    paths = [path for path in paths if path not in spared]
     kinds = {path: kind(os.path.join(workspace, path)) for path in paths}
-    deleted = [path for path in paths if kinds[path] == "gone" and path in found.changed]
+    changed, own_modules = set(found.changed), set(modules)
+    deleted = [path for path in paths if kinds[path] == "gone" and path in changed]
     if not os.path.exists(os.path.join(admin, "info", "sparse-checkout")):  # it has them absent by itself
         deleted += absent
     nested = [path for path in paths if kinds[path] == "folder"]
     kept_files = [path for path in paths if kinds[path] == "file"]
     meta = Meta(
         id, found.branch, found.head, workspace, time.time(), deleted, nested,
-        len([path for path in paths if path not in modules]), [subject for _, subject in stashes if subject],
+        len([path for path in paths if path not in own_modules]), [subject for _, subject in stashes if subject],
         unusual_modes(workspace, kept_files), emptied(workspace, deleted),
     )  # fmt: skip
     ref = new_ref(id, meta.taken)
@@ -178,15 +191,19 @@ def pin(
             stream.folder(f"nested/{number}.tar", os.path.join(workspace, path))
         if os.path.isdir(os.path.join(admin, "modules")):
             stream.folder("modules.tar", os.path.join(admin, "modules"))
-    return ref, meta
+    return ref, meta, [*unread.splitlines(), *(f"{path}: {why}" for path, why in spared.items())]
 
 
-def take_absent(project: str, workspace: str, id: str, branch: str, maker: Origin = OURS) -> str:
-    """Pin what git still knows of a workspace whose folder is not there; returns the ref.
+def take_absent(
+    project: str, workspace: str, id: str, branch: str, maker: Origin = OURS, also: Sequence[str] = (), *,
+    known: bool = True,
+) -> str:  # fmt: skip
+    """Pin what git still knows of a workspace whose folder is not there, or cannot be read; returns the ref.
 
-    That is its HEAD, its reflog, its staging area. Its uncommitted files are wherever the folder is.
+    That is its HEAD, its reflog, its staging area. Its uncommitted files are wherever the folder is. `also`: other
+    refs to keep. Without `known`, git's own files of it are passed over: its branch is left.
     """
-    admin = worktree.admin(project, workspace)
+    admin = worktree.admin(project, workspace) if known else ""
     staged: list[tuple[str, str, str, str]] = []
     if admin:
         own = {"GIT_DIR": admin}
@@ -199,6 +216,8 @@ def take_absent(project: str, workspace: str, id: str, branch: str, maker: Origi
     moves = reflog(project, admin, "HEAD") if admin else []
     named = existing(project, sorted({oid for oid, _ in moves} | mentioned(kept)))
     commits = [oid for oid, what in named if what == "commit"]
+    if also:
+        commits += git(project, "for-each-ref", "--format=%(objectname)", *also).text.split()
     meta = Meta(id, branch, head, workspace, time.time(), [], [], 0, [])
     ref = new_ref(id, meta.taken)
     beside = (origin_ref(ref), maker.path)
@@ -317,7 +336,8 @@ def checked_folder(project: str, workspace: str) -> str:
     admin = worktree.admin(project, workspace)
     link = os.path.join(workspace, ".git")
     forged = os.path.islink(workspace) or os.path.islink(link) or os.path.isdir(link)
-    if forged or not admin or os.path.realpath(git_folder(workspace)) != os.path.realpath(admin):
+    leads = "" if forged else git_folder(workspace)
+    if forged or not admin or "\0" in leads or os.path.realpath(leads) != os.path.realpath(admin):
         raise MagentsError(
             f"{link} does not lead to what {project} has of this worktree, so nothing was removed.",
             f"See whether git can mend it: git -C {project} worktree repair {workspace}",
@@ -331,7 +351,7 @@ def git_folder(workspace: str) -> str:
     if os.path.isdir(path):
         return path
     try:
-        text = fifos.read(path).partition("\n")[0]
+        text = fifos.read(path, worktree.PATH_BYTES).partition("\n")[0]
     except OSError as error:
         raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Nothing was removed.") from error
     return os.path.normpath(os.path.join(workspace, text.removeprefix("gitdir: ")))
@@ -397,6 +417,8 @@ def reflog(where: str, folder: str, name: str) -> list[tuple[str, str]]:
         rows = [found for row in said.split("\n") if (found := re.match(MOVE, row))]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise MagentsError(f"{error.filename} cannot be read: {error.strerror}.", UNREADABLE) from error
     first = [(row[1], "") for row in rows[:1]]
     moves = [(row[2], row[3]) for row in rows]
     return [(oid, subject) for oid, subject in [*first, *moves] if oid.strip("0")]

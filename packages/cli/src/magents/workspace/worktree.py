@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -11,17 +12,18 @@ from magents.errors import CommandFailed, Conflict, MagentsError, remedy
 from magents.process import Running
 from magents.text import one_line
 from magents.tuples import NamedTuple
-from magents.workspace.git import STUMBLES, command, git, stumbled
+from magents.workspace.git import STUMBLES, command, git, quiet, stumbled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from magents.model import Agent
     from magents.process import Feeding
     from magents.workspace.changes import Change, Summary
-    from magents.workspace.pinned import Origin
+    from magents.workspace.pinned import Kept, Origin
     from magents.workspace.restore import Restored
 
 
@@ -53,18 +55,20 @@ class Worktree(NamedTuple):
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Nothing: the agent runs as the user."""
 
-    def collect(self) -> str:
+    def collect(self, seconds: float = 0, hold: Callable[[], object] | None = None) -> str:
         """Nothing: its commits are in the project."""
         return ""
 
     def renew(self) -> None:
         """Nothing: it is the project's own branch."""
 
-    def diff(self, *options: str) -> bytes:
+    def diff(self, target: BinaryIO, *options: str) -> None:
         """Asked of git right there."""
         from magents.workspace import changes
 
-        return changes.diff(self.agent.workspace, self.agent.base, self.agent.base_commit, *options)
+        agent = self.agent
+        start = changes.fork(agent.workspace, agent.base, agent.base_commit)
+        changes.since(target, agent.workspace, start, *options)
 
     def files(self) -> list[Change]:
         """Asked of git right there."""
@@ -107,13 +111,32 @@ class Worktree(NamedTuple):
         agent = self.agent
         if not os.path.isdir(agent.workspace):
             return snapshot.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
-        extra = []
-        if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
-            from magents.workspace import include
-
-            extra = include.changed(agent.project, agent.workspace)
+        extra = self._included()
         ref, meta = snapshot.take(agent.project, agent.workspace, agent.id, extra, begun, self.maker)
         return ref, meta.uncommitted
+
+    def _included(self) -> list[str]:
+        if not os.path.exists(os.path.join(self.agent.project, ".worktreeinclude")):
+            return []
+        from magents.workspace import include
+
+        return include.changed(self.agent.project, self.agent.workspace)
+
+    def salvage(self) -> Kept:
+        """All that can be read; what git knows where nothing can."""
+        from magents.workspace import salvage
+        from magents.workspace.pinned import Kept
+
+        agent = self.agent
+        if not os.path.isdir(agent.workspace):
+            return Kept(*self.pin())
+        extra: list[str] = []
+        with contextlib.suppress(MagentsError):
+            extra = self._included()
+        return salvage.of_worktree(agent.project, agent.workspace, agent.id, agent.branch, extra, self.maker)
+
+    def clear(self) -> None:
+        """Nothing: the user can delete all of it."""
 
     def remove(self) -> None:
         """Its folder and git's record of it."""
@@ -191,6 +214,7 @@ def add(
     else:
         args = ["--no-track", "-b", branch, path, commit]
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
+    parallel += quiet(project, commit)
     return Running(command(project, *parallel, "worktree", "add", "--quiet", *args), keep=keep)
 
 
@@ -264,15 +288,13 @@ PATH_BYTES = 4096
 """How long a path can be."""
 FORGOTTEN = "magents-trash-"
 TRASH = ".magents-trash-"
-SWEEP = r"""
-trap '' HUP INT
-rm -rf -- "$1"/.magents-trash-* || {
-    find "$1"/.magents-trash-* -type d ! -perm -700 -exec chmod u+rwx {} \;
-    rm -rf -- "$1"/.magents-trash-*
-}
-case $1 in *-agents) rmdir -- "$1" ;; esac
-"""
-"""Folders that may not be written, such as those of Go's modules, are made so first; most have none."""
+CLEAR_S = 600
+CLEAR = """find "$1" -type d ! -perm -0700 -exec chmod u+rwx {} \\; 2>/dev/null; rm -rf -- "$1\""""
+"""Deletes a folder however deep it is, and although its owner was denied the rights to what is in it."""
+SWEEP = f"""trap '' HUP INT
+clear() {{ rm -rf -- "$1" 2>/dev/null || {{ {CLEAR}; }}; }}
+for trash in "$1"/.magents-trash-*; do clear "$trash"; done
+case $1 in *-agents) rmdir -- "$1" ;; esac"""
 
 
 def sweep(parent: str) -> None:
@@ -288,6 +310,8 @@ def discard(folder: str) -> None:
     try:
         delete(folder)
     except OSError:
+        if os.path.islink(folder):  # its rights are those of where it leads
+            raise
         unlock(folder)
         delete(folder)
 
@@ -308,13 +332,18 @@ def delete(folder: str) -> None:
     if os.path.islink(folder):
         os.unlink(folder)
         return
-    for place, folders, files in os.walk(folder, topdown=False):
-        for name in [*files, *folders]:
-            full = os.path.join(place, name)
-            with contextlib.suppress(FileNotFoundError):
-                os.rmdir(full) if name in folders and not os.path.islink(full) else os.unlink(full)
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(folder)
+    try:
+        for place, folders, files in os.walk(folder, topdown=False):
+            for name in [*files, *folders]:
+                full = os.path.join(place, name)
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(full) if name in folders and not os.path.islink(full) else os.unlink(full)
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(folder)
+    except (OSError, RecursionError) as error:
+        process.run(["sh", "-c", CLEAR, "sh", folder], ok=None, timeout=CLEAR_S)
+        if os.path.lexists(folder):
+            raise OSError(errno.ENOTEMPTY, "something in it may not be deleted", folder) from error
 
 
 def admin(project: str, path: str) -> str:

@@ -1,4 +1,5 @@
-# What the harnesses are to find in a home: first-run questions answered, and the MCP servers of /shared/.mcp.json.
+# What the harnesses are to find in a home: first-run questions answered, and the MCP servers of .mcp.json in the folder
+# $place.
 #
 # $mcp, $last, $claude and $gemini are what stands in these files now, "" where there is none. Says a line each: what
 # is to be in .claude.json and in .gemini/settings.json ("" where they are to stay), what OpenCode and Codex read,
@@ -59,10 +60,10 @@ def changed($text): if $text != "" and . == ($text | doc) then "" else tojson en
         } else $gemini | doc end)
         | with_servers($for_gemini; $before.gemini // {}) | changed($gemini)
     end,
-    ({mcp: ($filled | map_values(for_opencode)), instructions: ["/shared/CLAUDE.md"]} | tojson),
+    ({mcp: ($filled | map_values(for_opencode)), instructions: ["\($place)/CLAUDE.md"]} | tojson),
     "mcp_servers = " + ($filled | map_values(select(.type != "sse") | for_codex) | toml),
     ({servers: $servers, gemini: $for_gemini} | tojson),
     if $mcp != "" and ($mcp | doc) == null
-    then "/shared/.mcp.json is no JSON; agents keep the MCP servers that they had" else "" end,
+    then "\($place)/.mcp.json is no JSON; agents keep the MCP servers that they had" else "" end,
     "the end, since a shell drops empty lines there"
 ] | .[]

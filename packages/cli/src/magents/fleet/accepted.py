@@ -1,0 +1,189 @@
+"""What of `/shared` is code and instructions to agents, and counts only as the user has accepted it.
+
+All agents of a project may write into `/shared`. But `CLAUDE.md` there is told to each agent's model, and the
+servers that `.mcp.json` names run in each agent's container. So what one agent writes there does not count for the
+others: each container has, read-only, copies that the user has accepted, and starts with these. They are kept
+outside of all that an agent can write to. The first ones are Magents' own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents import config, guarded, process
+from magents.errors import MagentsError, NotFound, UsageError, remedy
+from magents.fleet.context import digest
+from magents.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from magents.fleet.context import Context
+
+MAX_BYTES = 256 * 1024
+"""Of one of these files."""
+GUIDE = """\
+# What the agents of this project share
+
+You are one of several agents. Each works in its own copy of the project, `/workspace`, on its own branch.
+What is in this folder, `/shared`, all of them see and may change.
+
+- `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
+  work on it from anywhere, and so do the tools of the MCP server `task-master-ai`. One call waits for the other.
+- Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
+"""
+TOOLS = (
+    "get_tasks", "next_task", "get_task", "set_task_status", "add_task", "add_subtask", "update_task",
+    "update_subtask", "expand_task", "remove_task", "add_dependency", "remove_dependency",
+)  # fmt: skip
+"""What agents are offered of Task Master's tools. Its 30 others would cost each conversation 8,000 tokens more."""
+SERVERS = {"mcpServers": {"task-master-ai": {
+    "type": "stdio", "command": "task-master-ai", "args": [], "env": {"TASK_MASTER_TOOLS": ",".join(TOOLS)},
+}}}  # fmt: skip
+FIRST = {"CLAUDE.md": GUIDE, ".mcp.json": json.dumps(SERVERS, indent=2) + "\n"}
+"""The files that this is about, as they are at first."""
+
+
+class Difference(NamedTuple):
+    """A file of `/shared` that is not as it was accepted."""
+
+    name: str
+    accepted: bytes | None
+    """None where it is to be absent."""
+    offered: bytes | None
+    """What stands in `/shared`; None where there is none, or nothing that could be taken."""
+    problem: str
+    """Why it cannot be taken; '' when it can."""
+
+
+def place(context: Context, project: str) -> str:
+    """The folder of the accepted files."""
+    return os.path.join(context.store.folder, "accepted", digest(project))
+
+
+def provide(context: Context, project: str) -> str:
+    """The folder of the accepted files, with what counts from now on; what does not count is told once."""
+    found = differences(context, project)
+    if config.load()["SHARED_TRUST"] == "agents":
+        accept(context, project, [one for one in found if not one.problem])
+        found = [one for one in found if one.problem]
+    if found:
+        tell(context, found)
+    return place(context, project)
+
+
+def make(path: str) -> None:
+    """Make the folder, with the files as they are at first. It appears in one step, whole."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    made = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(path))
+    try:
+        os.chmod(made, 0o755)  # who the agents run as may be another user
+        for name, text in FIRST.items():
+            put(made, name, text.encode())
+        with contextlib.suppress(OSError):  # another command was first
+            os.rename(made, path)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def tell(context: Context, found: Sequence[Difference]) -> None:
+    """Say once that these files do not count as they stand in `/shared`."""
+    names = " and ".join(f"/shared/{one.name}" for one in found)
+    said = f"an agent has changed {names}; what you accepted last counts until you accept that"
+    if said not in context.told:
+        context.told.add(said)
+        context.warn(f"{said}: magents shared diff, then magents shared accept")
+
+
+def differences(context: Context, project: str) -> list[Difference]:
+    """What differs in `/shared` from what is accepted. Raises NotFound where nothing is shared yet."""
+    shared, path = context.shared(project), place(context, project)
+    if not os.path.isdir(shared):
+        raise NotFound(
+            f"The agents of {os.path.basename(project)} share nothing yet.",
+            "There is a shared folder once the first one is in a container: magents create BRANCH --docker",
+        )
+    if not os.path.isdir(path):
+        make(path)
+    found = []
+    for name in FIRST:
+        text, problem = offered(shared, name)
+        known = kept(path, name)
+        if problem or text != known:
+            found.append(Difference(name, known, text, problem))
+    return found
+
+
+def kept(path: str, name: str) -> bytes | None:
+    """An accepted file; None where it is to be absent."""
+    try:
+        with open(os.path.join(path, name), "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def offered(shared: str, name: str) -> tuple[bytes | None, str]:
+    """A file as it stands in `/shared`, and why it cannot be taken."""
+    about = guarded.look(shared, name)
+    if about is None:
+        return None, ""
+    if not stat.S_ISREG(about.st_mode):
+        return None, "it is no plain file"
+    text = guarded.read_below(shared, name, MAX_BYTES + 1)
+    if max(len(text), about.st_size) > MAX_BYTES:
+        return None, f"it is larger than {MAX_BYTES:,} bytes"
+    try:
+        if name.endswith(".json") and not isinstance(json.loads(text.decode()), dict):
+            return text, "it is no object of JSON"
+        text.decode()
+    except (ValueError, RecursionError) as error:
+        return text, f"it cannot be read: {one_line(str(error))}"
+    return text, ""
+
+
+def accept(context: Context, project: str, shown: Sequence[Difference]) -> None:
+    """Let these files count, exactly as they were shown. Raises MagentsError for one that cannot be taken."""
+    for one in shown:
+        if one.problem:
+            raise UsageError(
+                f"/shared/{one.name} cannot be taken: {one.problem}.", "Mend it, or put another there."
+            )
+    for one in shown:
+        put(place(context, project), one.name, one.offered)
+
+
+def put(folder: str, name: str, text: bytes | None) -> None:
+    """Have a file in the folder that holds this, in one step; or none. Raises MagentsError."""
+    path = os.path.join(folder, name)
+    try:
+        if text is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
+            return
+        new = f"{path}.{os.getpid()}"
+        with open(new, "wb") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(new, path)
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
+
+
+def diff(one: Difference) -> str:
+    """What a file's acceptance would change, as git tells it. Made of what an agent wrote: clean it to print it."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = []
+        for side, text in (("accepted", one.accepted), ("shared", one.offered)):
+            os.mkdir(os.path.join(folder, side))
+            names.append("/dev/null" if text is None else f"{side}/{one.name}")
+            if text is not None:
+                put(os.path.join(folder, side), one.name, text)
+        options = ("--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--text", "--no-prefix")
+        return process.run(["git", "diff", *options, "--", *names], cwd=folder, ok=(0, 1), timeout=60).text

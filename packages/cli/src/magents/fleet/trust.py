@@ -1,0 +1,143 @@
+"""What agents in containers brought of the files that run by themselves: what is left out, and the user's yes."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.errors import Conflict, NotFound
+from magents.text import one_line
+from magents.workspace import brought, hooks, notice
+from magents.workspace.checkout import touched
+from magents.workspace.git import git, has_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from magents.fleet.context import Context
+    from magents.model import Agent
+    from magents.workspace.brought import Arrival, Brought
+    from magents.workspace.merge import Merged
+
+SHOWN = 3
+"""How many files a warning names."""
+
+
+class Waiting(NamedTuple):
+    """What waits for the user's yes in one project."""
+
+    project: str
+    files: Sequence[Brought]
+    branches: Sequence[Arrival]
+    """Where the set-up command does not run on this side."""
+
+
+def waiting(project: str) -> Waiting:
+    """See `Fleet.brought`."""
+    return Waiting(project, *brought.waiting(project))
+
+
+def accept(project: str, names: Sequence[str]) -> Waiting:
+    """See `Fleet.trust`."""
+    there = waiting(project)
+    if not names:
+        brought.accept(project, there.files, there.branches)
+        return there
+    files: list[Brought] = []
+    branches: list[Arrival] = []
+    for name in names:
+        path, _, blob = name.rpartition("@")
+        some = [
+            row for row in there.files
+            if row.path == name or (row.path == path and len(blob) >= 7 and row.blob.startswith(blob))
+        ]  # fmt: skip
+        more = [row for row in there.branches if row.branch == name]
+        if not some and not more:
+            raise NotFound(f"Nothing called `{one_line(name)}` waits for your yes.", "See what does: magents trust")
+        files += some
+        branches += more
+    brought.accept(project, files, branches)
+    return Waiting(project, files, branches)
+
+
+def difference(project: str, row: Brought) -> bytes:
+    """What accepting one content changes: `git diff` from the last one of the user's own."""
+    if row.blob == hooks.ANY:
+        return b""
+    old = brought.own_version(project, row.path)
+    old = old or git(project, "hash-object", "-w", "-t", "blob", "--stdin", stdin=b"").line
+    return git(project, "diff", "--no-color", "--no-ext-diff", "--no-textconv", old, row.blob, ok=None).raw
+
+
+def named(rows: Sequence[Brought]) -> str:
+    """Contents, for a warning: how they are called, and whose they are."""
+    shown = ", ".join(f"{one_line(row.name)} ({row.agent})" for row in rows[:SHOWN])
+    return shown + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+
+
+def warn_of_hooks(context: Context, where: str, *commits: str) -> None:
+    """Say which hooks git does not run in a working tree, also with one of `commits` in it."""
+    if has_record(where) and (rows := brought.hooks(where, *commits)):
+        context.warn(
+            f"no git hook is run, because an agent in a container changed them: {named(rows)}; look at them: "
+            "magents trust --diff, accept them: magents trust NAME"
+        )
+
+
+def check_programs(project: str, commit: str) -> None:
+    """Raises Conflict when git would run, by the user's configuration, a file of this commit that an agent in a
+    container brought: a filter or a driver, which cannot be left out without changing what git makes."""
+    if (
+        has_record(project)
+        and (names := hooks.programs(project))
+        and (rows := brought.in_commit(project, commit, names))
+    ):
+        raise Conflict(
+            f"By your configuration git would run what an agent in a container changed: {named(rows)}.",
+            "Look at it: magents trust --diff   and accept it: magents trust NAME",
+        )
+
+
+def may_set_up(context: Context, agent: Agent, command: str) -> bool:
+    """Whether the set-up command may run in a new workspace: in a container always, on this side not on what came
+    from a container and was not accepted. Says so."""
+    if context.runtime(agent).private or not has_record(agent.project):
+        return True
+    by_hand = f"or run it by hand: cd {shlex.quote(agent.workspace)} && {command}"
+    if arrival := brought.came(agent.project, agent.base_commit, agent.branch):
+        context.warn(
+            f"the set-up command was not run: {one_line(arrival.branch)} came from {arrival.agent}, in a "
+            f"container; look at it, and accept it for the next time: magents trust {shlex.quote(arrival.branch)}, "
+            f"{by_hand}"
+        )
+        return False
+    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(command)):
+        context.warn(
+            f"the set-up command was not run, because an agent in a container changed {named(rows)}; look at it: "
+            f"magents trust --diff, accept it: magents trust NAME, {by_hand}"
+        )
+        return False
+    return True
+
+
+def look_at(context: Context, agent: Agent, made: Merged, told: Sequence[str] = ()) -> list[str]:
+    """Before a merge lands: note what it brings, say what of it runs by itself unless that was `told`, and return
+    it."""
+    if context.runtime(agent).private or (has_record(agent.project) and is_of_container(agent)):
+        arrival = brought.Arrival("", made.after, (made.before,), agent.id, time.time())
+        brought.arrive(agent.project, arrival)
+    check_programs(agent.project, made.after)
+    rows = [(row.path, row.old, row.new) for row in touched(agent.project, made.before, made.after)]
+    names = notice.of(agent.project, rows, hooks.hook_paths(agent.project)[1])
+    if names and names != told:
+        context.warn(notice.line(agent.id, names))
+    if made.checkout:
+        warn_of_hooks(context, made.checkout, made.before, made.after)
+    return names
+
+
+def is_of_container(agent: Agent) -> bool:
+    """Whether an agent on this side works on what came from a container."""
+    record = brought.kept(agent.project)
+    return record is None or record.broken or any(row.branch == agent.branch for row in record.arrivals)

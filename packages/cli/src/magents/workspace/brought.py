@@ -1,0 +1,373 @@
+"""What agents in containers brought of the files that run by themselves, and what of it the user accepted.
+
+An agent in a container is someone we do not trust, and a hook, a set-up script or `.worktreeinclude` on its branch
+would act on the user's side as soon as git or we come upon it there. So what comes home is noted in the project's
+git folder, where no container reaches: for each file of the watched paths its content, by git's id of it. A content
+counts as the user's own unless it is noted here and was not accepted. That holds after a merge, a rename of the
+branch and a rebase too.
+
+The record is read before each git command of ours (`hooks`), so nothing is imported for a project that has none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+
+from magents import guarded
+from magents.errors import MagentsError
+from magents.tuples import NamedTuple
+from magents.workspace.git import RECORD, common_of, has_record
+from magents.workspace.hooks import ANY, FOLDERS, MANAGERS, MAX_FILES, ask, hook_paths, spec, standing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+INCLUDE = ".worktreeinclude"
+MAX_ALL_FILES = 20_000
+"""How many versions are told apart in all."""
+MAX_ARRIVALS = 1000
+"""How many branches are remembered."""
+EMPTY = {40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+         64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"}  # fmt: skip
+"""git's id of a tree without files, by the length of ids."""
+
+
+class Brought(NamedTuple):
+    """One content of one file that an agent brought."""
+
+    path: str
+    blob: str
+    """git's id of it; `ANY`: there were too many to tell them apart."""
+    agent: str
+    branch: str
+    at: float
+    """Unix time at which it came, seconds."""
+
+    @property
+    def name(self) -> str:
+        """How it is named when it is accepted."""
+        return f"{self.path}@{self.blob[:10]}"
+
+
+class Arrival(NamedTuple):
+    """Commits that came from an agent."""
+
+    branch: str
+    """'' for a merge that we made of them."""
+    tip: str
+    since: tuple[str, ...]
+    """Commits of the user's own: what these have did not come from the agent."""
+    agent: str
+    at: float
+    accepted: bool = False
+
+
+class Record:
+    """The record of one project. Reading never fails: one that cannot be read is `broken`."""
+
+    def __init__(self, common: str) -> None:
+        self.common = os.path.realpath(common)
+        self.path = os.path.join(self.common, RECORD)
+        self.broken = False
+        self.watched: set[str] = set()
+        self.arrivals: list[Arrival] = []
+        self.files: dict[tuple[str, str], Brought] = {}
+        self.accepted: set[tuple[str, str]] = set()
+        try:
+            with open(self.path, encoding="utf-8", errors="surrogateescape") as file:
+                self._take(json.load(file))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            self.broken = True
+
+    def _take(self, said: dict[str, Any]) -> None:
+        self.watched = set(said["watched"])
+        self.arrivals = [Arrival(*row)._replace(since=tuple(row[2])) for row in said["arrivals"]]
+        self.files = {(row[0], row[1]): Brought(*row) for row in said["files"]}
+        self.accepted = {(path, blob) for path, blob in said["accepted"]}
+
+    def save(self) -> None:
+        """Write it, whole or not at all. Raises MagentsError."""
+        said = {
+            "watched": sorted(self.watched), "arrivals": self.arrivals[-MAX_ARRIVALS:],
+            "files": list(self.files.values()), "accepted": sorted(self.accepted),
+        }  # fmt: skip
+        try:
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            guarded.write(self.common, RECORD, json.dumps(said))
+        except OSError as error:
+            raise MagentsError(
+                f"{self.path} cannot be written: {error.strerror}.", "Mend its permissions."
+            ) from error
+
+    def waiting(self, path: str = "", blob: str = "") -> list[Brought]:
+        """What was not accepted: of a file, of one content of it, of all."""
+        rows = (row for key, row in self.files.items() if key not in self.accepted)
+        return [
+            row for row in rows
+            if (not path or row.path.lower() == path.lower() or (row.blob == ANY and below(path, row.path)))
+            and (not blob or row.blob in (blob, ANY))
+        ]  # fmt: skip
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder, or of something in it; as file systems that know no case see it."""
+    path, folder = path.lower(), folder.lower()
+    return path == folder or path.startswith(f"{folder}/")
+
+
+@contextlib.contextmanager
+def changing(common: str) -> Iterator[Record]:
+    """The record, to be changed; one process at a time."""
+    import fcntl
+
+    place = os.path.join(common, f"{RECORD}.lock")
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise MagentsError(f"{place} cannot be written: {error.strerror}.", "Mend its permissions.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        record = Record(common)
+        if record.broken:
+            raise broken(record)
+        yield record
+        record.save()
+    finally:
+        os.close(handle)
+
+
+def broken(record: Record) -> MagentsError:
+    """The error for a record that cannot be read."""
+    return MagentsError(
+        f"{record.path} cannot be read.",
+        f"It tells what agents in containers brought. Look at the project's hooks and {INCLUDE}, then remove it.",
+    )
+
+
+def kept(where: str) -> Record | None:
+    """The record of the repository at `where`; None where nothing ever came."""
+    return Record(common_of(where)) if has_record(where) else None
+
+
+# --- what comes
+
+
+def arrive(project: str, arrival: Arrival) -> None:
+    """Note what came with commits: before any branch of the user's stands on them. Raises MagentsError."""
+    with changing(common_of(project)) as record:
+        record.watched |= {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
+        before = next((old for old in record.arrivals if same(old, arrival)), None)
+        if before:
+            record.arrivals.remove(before)
+        # Files: of what came now. Commits: of a branch that came before, all from the first one on.
+        note(record, project, arrival, record.watched)
+        record.arrivals.append(arrival._replace(since=before.since) if before else arrival)
+
+
+def same(old: Arrival, new: Arrival) -> bool:
+    """Whether an arrival takes the place of another: more of the same branch."""
+    return bool(new.branch) and (old.branch, old.agent, old.accepted) == (new.branch, new.agent, False)
+
+
+def note(record: Record, project: str, arrival: Arrival, paths: Iterable[str]) -> None:
+    """Note the contents that these commits gave to watched files, but not those that the user's own have."""
+    words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
+             "--ignore-missing", f"--max-count={MAX_FILES}", arrival.tip)  # fmt: skip
+    specs = sorted(paths)
+    listed = ask(project, *words, "--not", *arrival.since, "--", *map(spec, specs))
+    rows = set(changed_files(listed.text))
+    if len(rows) >= MAX_FILES or len(rows) + len(record.files) > MAX_ALL_FILES:
+        rows = {(path, ANY) for path in specs}
+    elif rows:
+        rows -= {pair for commit in arrival.since for pair in contents(project, commit, specs)}
+    for path, blob in rows:
+        record.files.setdefault((path, blob), Brought(path, blob, arrival.agent, arrival.branch, arrival.at))
+
+
+def arrive_pin(project: str, pin: str, agent: str, branch: str) -> None:
+    """Note what came with a pin from a container: its files can be laid into a workspace on this side."""
+    with changing(common_of(project)) as record:
+        record.watched |= {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
+        listed = ask(project, "ls-tree", "-r", "-z", pin, "--", *(f"files/{path}" for path in record.watched))
+        for row in listed.text.split("\0")[:-1]:
+            about, _, path = row.partition("\t")
+            path, blob = path.removeprefix("files/"), about.split(" ")[2]
+            record.files.setdefault((path, blob), Brought(path, blob, agent, branch, time.time()))
+
+
+def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
+    """Path and new content of each file in `git log --raw -z`, those of merges (`-c`) too; files that are `gone`,
+    whose content is all zeros, only if asked for."""
+    words = iter(raw.split("\0"))
+    for word in words:
+        word = word.lstrip("\n")
+        if word.startswith(":"):
+            sides = len(word) - len(word.lstrip(":"))
+            fields = word.lstrip(":").split(" ")
+            path, blob = next(words), fields[2 * sides + 1]
+            if gone or blob.strip("0"):
+                yield path, blob
+
+
+def contents(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
+    """The watched files of a commit, with their contents."""
+    specs = [spec(path) for path in sorted(paths)]
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs)
+    listed = ask(project, *words, ok=None)
+    return list(changed_files(listed.text)) if listed.code == 0 else []
+
+
+def watch(record: Record, where: str, paths: Iterable[str]) -> Record:
+    """See to it that the record knows these paths: those that nobody watched before are looked for in what came."""
+    new = set(paths) - record.watched
+    if not new or not record.arrivals:
+        return record
+    with changing(record.common) as changed:
+        for arrival in changed.arrivals:
+            note(changed, where, arrival, new)
+        changed.watched |= new
+        return changed
+
+
+# --- what stands
+
+
+def hooks(where: str, *commits: str) -> list[Brought]:
+    """What an agent brought of the hooks that git would run in the working tree `where`, and nobody accepted; also
+    of those that the working tree gets with one of `commits`. With any of it git must run no hook there."""
+    record = kept(where)
+    if record is None:
+        return []
+    top, paths = hook_paths(where)
+    if not paths:
+        return []
+    if record.broken:
+        return [Brought(record.path, ANY, "", "", 0.0)]
+    return found(watch(record, where, paths), top, paths, commits)
+
+
+def found(record: Record, where: str, paths: Sequence[str], commits: Iterable[str]) -> list[Brought]:
+    """What was brought of these files, where they stand and in commits."""
+    if not any(below(row.path, path) or below(path, row.path) for row in record.waiting() for path in paths):
+        return []
+    pairs = {pair for commit in commits for pair in contents(where, commit, paths)}
+    pairs |= set(standing(where, paths))
+    return sorted({row for path, blob in pairs for row in record.waiting(path, "" if blob == ANY else blob)})
+
+
+def foreign(project: str, path: str) -> Brought | None:
+    """Who brought the content that a file of the project has now, if nobody accepted it."""
+    record = kept(project)
+    if record is None:
+        return None
+    if record.broken:
+        return Brought(record.path, ANY, "", "", 0.0)
+    record = watch(record, project, [path])
+    # As git would keep it, so that attributes which an agent wrote do not make another content of it.
+    kept_as = ask(project, "hash-object", "--path", path, "--", os.path.join(project, path), ok=None).line
+    rows = record.waiting(path, kept_as or ANY)
+    return rows[-1] if rows else None
+
+
+def own_version(project: str, path: str) -> str:
+    """The newest content in the history of a file that no agent brought, or that was accepted; '' if it was not
+    there then."""
+    record = kept(project)
+    words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
+    listed = ask(project, *words, "HEAD", "--", spec(path), ok=None).text
+    for name, blob in changed_files(listed, gone=True):
+        if not blob.strip("0"):
+            return ""
+        if record and not record.broken and not record.waiting(name, blob):
+            return blob
+    return ""
+
+
+def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
+    """What was brought, and not accepted, of these files as a commit has them; folders do not count."""
+    record = kept(project)
+    pairs = [(path, blob) for path, blob in contents(project, commit, paths) if path in paths] if record else []
+    if record is None or not pairs:
+        return []
+    if record.broken:
+        return [Brought(record.path, ANY, "", "", 0.0)]
+    record = watch(record, project, [path for path, _ in pairs])
+    return [row for path, blob in pairs for row in record.waiting(path, blob)]
+
+
+# --- whose a branch is
+
+
+def came(project: str, commit: str, branch: str = "") -> Arrival | None:
+    """What came from a container, was not accepted, and is in the history of `commit`, but not of what is checked
+    out in the project; None if nothing is. `branch`: the one that is at `commit`, to be named before others."""
+    record = kept(project)
+    waiting = [arrival for arrival in record.arrivals if arrival.branch and not arrival.accepted] if record else []
+    if not waiting:
+        return None
+    tips = [arrival.tip for arrival in waiting]
+    own = {old for arrival in waiting for old in arrival.since} - set(tips)
+    head = ask(project, "symbolic-ref", "--quiet", "--short", "HEAD", ok=None).line
+    if head not in {arrival.branch for arrival in waiting}:
+        own.add("HEAD")
+    known = ("--ignore-missing", "--not", *sorted(own))
+    new = set(ask(project, "rev-list", commit, *known, ok=None).text.split())
+    if not new or not new & set(ask(project, "rev-list", *tips, *known, ok=None).text.split()):
+        return None
+    return next((arrival for arrival in reversed(waiting) if arrival.branch == branch), waiting[-1])
+
+
+# --- what was accepted
+
+
+def waiting(project: str) -> tuple[list[Brought], list[Arrival]]:
+    """What was not accepted: files, oldest first, and branches that came from containers and are not merged.
+
+    Of a file, the contents that branches and the project have now; where none has one, those of earlier commits.
+    """
+    record = kept(project)
+    if record is None:
+        return [], []
+    if record.broken:
+        raise broken(record)
+    heads = dict(
+        row.split(" ") for row in
+        ask(project, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads").text.splitlines()
+    )  # fmt: skip
+    branches = [
+        row for row in record.arrivals
+        if row.branch in heads and not row.accepted and came(project, heads[row.branch], row.branch)
+    ]  # fmt: skip
+    rows = record.waiting()
+    paths = {row.path for row in rows}
+    tips = {row.tip for row in record.arrivals} | set(heads.values())
+    now = {pair for tip in tips for pair in contents(project, tip, paths)} | set(standing(project, paths))
+    known = {path for path, _ in now & {(row.path, row.blob) for row in rows}}
+    rows = [row for row in rows if row.path not in known or (row.path, row.blob) in now]
+    return sorted(rows, key=lambda row: (row.at, row.path, row.blob)), branches
+
+
+def accept(project: str, files: Iterable[Brought], branches: Iterable[Arrival]) -> None:
+    """Take these for the user's own from now on."""
+    files, chosen = list(files), set(branches)
+    if not files and not chosen:
+        return
+    with changing(common_of(project)) as record:
+        record.accepted |= {(row.path, row.blob) for row in files}
+        record.arrivals = [
+            row._replace(accepted=True) if row in chosen else row for row in record.arrivals
+        ]  # fmt: skip
+
+
+def of_branch(project: str, branch: str) -> list[Arrival]:
+    """What came on a branch and was not accepted."""
+    record = kept(project)
+    return [row for row in record.arrivals if row.branch == branch and not row.accepted] if record else []

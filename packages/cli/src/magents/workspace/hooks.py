@@ -1,0 +1,158 @@
+"""Which files of a working tree act as git's hooks, and what they hold.
+
+Asked of git without running a hook, and of the files without following a link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import stat
+import time
+
+from magents import guarded, process
+from magents.workspace.git import UNHOOKED, common_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+FOLDERS = (".husky", ".githooks", ".git-hooks")
+"""Where projects keep hooks, usually; the one that is configured is watched too."""
+MANAGERS = (
+    ".pre-commit-config.yaml", ".pre-commit-config.yml", "lefthook.yml", "lefthook.yaml", "lefthook.toml",
+    "lefthook.json", ".lefthook.yml", ".lefthook.yaml", ".lefthook", ".huskyrc", ".huskyrc.json", ".huskyrc.js",
+    ".overcommit.yml", "captainhook.json", "grumphp.yml",
+)  # fmt: skip
+"""What well-known programs that stand behind a hook of the user's run as a hook."""
+MAX_FILES = 1000
+"""How many files, and how many versions from one arrival, are told apart; of more, all is taken for brought."""
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""How large a file is that is looked at; a larger hook is taken for brought."""
+ASKED_S = 1.0
+"""For how long git's answer holds where the hooks are: it is asked before each command of ours."""
+ANY = "*"
+"""Stands for any content."""
+
+_asked: dict[str, tuple[float, str, tuple[str, ...]]] = {}
+
+
+def ask(where: str, *words: str, stdin: bytes | None = None, ok: Sequence[int] | None = (0,)) -> process.Result:
+    """Run git without hooks, and without looking whether they may run."""
+    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok)
+
+
+def spec(path: str) -> str:
+    """A path as git is asked for it: from the top, whatever its case, and no pattern."""
+    return f":(top,icase,literal){path}"
+
+
+def hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
+    """The paths whose files act as hooks for git in a working tree, and the working tree that they are in; none
+    where git has no hooks to run."""
+    made, top, paths = _asked.get(where, (0.0, "", ()))
+    if time.monotonic() > made + ASKED_S:
+        top, paths = ask_hook_paths(where)
+        _asked[where] = time.monotonic(), top, paths
+    return top, paths
+
+
+def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
+    """`hook_paths`, asked of git's configuration."""
+    words = ["git", "-C", where, "config", "--type=path", "--get", "core.hooksPath"]
+    asked = process.run(words, ok=None).line
+    common = common_of(where)
+    place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
+    main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
+    for top in (where, main) if asked else ():
+        for name, above in ((place, top), (os.path.realpath(place), os.path.realpath(top))):
+            inside = os.path.relpath(name, above)
+            if inside != os.curdir and not inside.startswith(os.pardir):
+                # What husky generates in `_` runs the hooks beside it.
+                beside = [os.path.dirname(inside)] if os.path.basename(inside) == "_" else []
+                return top, tuple(dict.fromkeys([inside, *beside, os.path.relpath(place, top), *MANAGERS]))
+    return where, MANAGERS if has_hooks(place) else ()
+
+
+def has_hooks(folder: str) -> bool:
+    """Whether a folder holds anything that git would take for a hook."""
+    try:
+        return any(not name.endswith(".sample") for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def standing(where: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The contents of files in a working tree: as git's index has them, and as they lie there. What is none
+    that could be looked at has the content `ANY`."""
+    specs = [spec(path) for path in sorted(paths)]
+    listed = ask(where, "ls-files", "--stage", "-z", "--", *specs, ok=None).text
+    oid = 40
+    for row in listed.split("\0")[:-1]:
+        about, _, path = row.partition("\t")
+        oid = len(about.split(" ")[1])
+        yield path, about.split(" ")[1]
+    for path in paths:
+        yield from lying(where, path, "sha256" if oid == 64 else "sha1")
+
+
+def lying(where: str, path: str, form: str) -> Iterator[tuple[str, str]]:
+    """The files at and below a path, with git's ids of their bytes; also of links on the way there."""
+    parts = path.split("/")
+    for number in range(1, len(parts)):
+        above = "/".join(parts[:number])
+        if os.path.islink(os.path.join(where, above)):
+            yield above, content(os.path.join(where, above), form)
+    full = os.path.join(where, path)
+    if os.path.islink(full) or os.path.isfile(full):
+        yield path, content(full, form)
+    if os.path.isdir(full):
+        seen = 0
+        for folder, inner, names in os.walk(full):
+            for name in [*names, *(name for name in inner if os.path.islink(os.path.join(folder, name)))]:
+                seen += 1
+                if seen > MAX_FILES:
+                    yield path, ANY
+                    return
+                one = os.path.join(folder, name)
+                yield os.path.relpath(one, where), content(one, form)
+
+
+def content(path: str, form: str) -> str:
+    """git's id of a file's bytes, or of where a link leads; `ANY` of what is neither or too large."""
+    try:
+        about = os.lstat(path)
+        if stat.S_ISLNK(about.st_mode):
+            raw = os.fsencode(os.readlink(path))
+        elif stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE_BYTES:
+            raw = guarded.read(path, MAX_FILE_BYTES)
+        else:
+            return ANY
+    except OSError:
+        return ANY
+    return hashlib.new(form, b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
+
+
+PROGRAMS = (
+    r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(textconv|command)|core\.fsmonitor"
+    r"|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
+)
+"""The settings of git that name programs."""
+
+
+def programs(where: str) -> list[str]:
+    """The words of git's configuration that could be files of the project, and that git would run by itself."""
+    asked = process.run(["git", "-C", where, "config", "-z", "--get-regexp", PROGRAMS], ok=None).text
+    values = (row.partition("\n")[2] for row in asked.split("\0"))
+    return sorted({path for value in values for path in files_of(value)})
+
+
+def files_of(command: str) -> list[str]:
+    """The words of a shell command that could be files of the project."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    paths = (os.path.normpath(word.strip(";&|()")) for word in words if word and not word.startswith(("-", "/")))
+    return sorted({path for path in paths if path != os.curdir and not path.startswith(os.pardir)})
