@@ -40,7 +40,8 @@ TABLE = (
     "create new --prompt-file EVIL", "create new --agent EVIL", "create new --dry-run -- sh EVIL", "create odd -- sh -c EVIL",
     "diff EVIL", "merge evil --into EVIL", "restore EVIL --pin EVIL", "wait evil --timeout EVIL", "EVIL", "list EVIL",
     "config", "config --get EVIL", "config --set EVIL", "config --set BASE=EVIL", "image build --agents EVIL", "image --json",
-    "doctor", "doctor --json", "doctor --fix", "completion bash", "task-agents --yes", "start evil", "stop evil", "logs evil",
+    "shared", "shared diff --json", "shared accept", "shared accept EVIL --yes", "shared accept --yes", "trust", "trust --diff",
+    "trust EVIL", "trust --all", "trust --json", "doctor", "doctor --json", "doctor --fix", "completion bash", "task-agents --yes", "start evil", "stop evil", "logs evil",
     "stop evil --remove-worktree", "list --removed", "restore evil --pin EVIL", "restore evil", "stop EVIL --forget",
     "stop ev --remove-worktree", "cleanup", "cleanup --yes",
 )  # fmt: skip
@@ -73,6 +74,10 @@ def world(project, place, fleet, tmux):
     tmux("set-option", "-p", "-t", "=magents-orphan:", "@magents_agent", "1")
     put(project, {**tagged(task(1, f"One {EVIL}", status=EVIL, priority=EVIL, details=EVIL), task(f"2{EVIL}", f"Two {EVIL}", 1)),
                   f"tag{EVIL}": {"tasks": []}})  # fmt: skip
+    shared = Path(fleet.context.shared(str(project)))
+    shared.mkdir(parents=True)
+    (shared / "CLAUDE.md").write_text(f"{EVIL}\n")
+    (shared / ".mcp.json").write_text(json.dumps({"mcpServers": {EVIL: {"command": EVIL}}}, ensure_ascii=False))
     until(lambda: any("blink" in line for line in fleet.logs(agent)))
     return fleet, agent
 
