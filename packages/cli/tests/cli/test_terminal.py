@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import magents as package
-from conftest import commit, git, until
+from conftest import commit, git, run, until
 from magents import events
 from magents.cli import main
 from magents.cli.parser import COMMANDS
@@ -177,6 +177,13 @@ def test_the_exact_bytes_go_to_a_terminal_by_its_pager_alone(world):
     rows = [row for row in said.splitlines() if row and not row.startswith("exit code")]
     assert rows and all(row.startswith("paged: ") for row in rows)
     assert not BAD.search(in_pty("diff evil", agent.project, PAGER="cat", NO_COLOR="1"))
+
+
+def test_a_defect_of_ours_prints_nothing_of_an_agents(place):
+    script = "import sys, magents.cli as cli\ndef main(): raise ValueError(sys.argv[1])\ncli.main = main; cli.run()"
+    said = run(sys.executable, "-c", script, EVIL, code=1).err
+    assert "Traceback" in said and "ValueError: redblinkend" in said
+    check(said, colours=False, line="a defect")
 
 
 def test_only_one_module_prints():
