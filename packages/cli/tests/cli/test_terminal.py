@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import magents as package
-from conftest import commit, git, until
+from conftest import commit, git, run, until
 from magents import events
 from magents.cli import main
 from magents.cli.parser import COMMANDS
@@ -40,7 +40,8 @@ TABLE = (
     "create new --prompt-file EVIL", "create new --agent EVIL", "create new --dry-run -- sh EVIL", "create odd -- sh -c EVIL",
     "diff EVIL", "merge evil --into EVIL", "restore EVIL --pin EVIL", "wait evil --timeout EVIL", "EVIL", "list EVIL",
     "config", "config --get EVIL", "config --set EVIL", "config --set BASE=EVIL", "image build --agents EVIL", "image --json",
-    "doctor", "doctor --json", "doctor --fix", "completion bash", "task-agents --yes", "start evil", "stop evil", "logs evil",
+    "shared", "shared diff --json", "shared accept", "shared accept EVIL --yes", "shared accept --yes", "trust", "trust --diff",
+    "trust EVIL", "trust --all", "trust --json", "doctor", "doctor --json", "doctor --fix", "completion bash", "task-agents --yes", "start evil", "stop evil", "logs evil",
     "stop evil --remove-worktree", "list --removed", "restore evil --pin EVIL", "restore evil", "stop EVIL --forget",
     "stop ev --remove-worktree", "cleanup", "cleanup --yes",
 )  # fmt: skip
@@ -73,6 +74,10 @@ def world(project, place, fleet, tmux):
     tmux("set-option", "-p", "-t", "=magents-orphan:", "@magents_agent", "1")
     put(project, {**tagged(task(1, f"One {EVIL}", status=EVIL, priority=EVIL, details=EVIL), task(f"2{EVIL}", f"Two {EVIL}", 1)),
                   f"tag{EVIL}": {"tasks": []}})  # fmt: skip
+    shared = Path(fleet.context.shared(str(project)))
+    shared.mkdir(parents=True)
+    (shared / "CLAUDE.md").write_text(f"{EVIL}\n")
+    (shared / ".mcp.json").write_text(json.dumps({"mcpServers": {EVIL: {"command": EVIL}}}, ensure_ascii=False))
     until(lambda: any("blink" in line for line in fleet.logs(agent)))
     return fleet, agent
 
@@ -172,6 +177,13 @@ def test_the_exact_bytes_go_to_a_terminal_by_its_pager_alone(world):
     rows = [row for row in said.splitlines() if row and not row.startswith("exit code")]
     assert rows and all(row.startswith("paged: ") for row in rows)
     assert not BAD.search(in_pty("diff evil", agent.project, PAGER="cat", NO_COLOR="1"))
+
+
+def test_a_defect_of_ours_prints_nothing_of_an_agents(place):
+    script = "import sys, magents.cli as cli\ndef main(): raise ValueError(sys.argv[1])\ncli.main = main; cli.run()"
+    said = run(sys.executable, "-c", script, EVIL, code=1).err
+    assert "Traceback" in said and "ValueError: redblinkend" in said
+    check(said, colours=False, line="a defect")
 
 
 def test_only_one_module_prints():

@@ -6,10 +6,12 @@ function here, a line in `READERS` and a folder in `corpus/` with at least one f
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from magents import bounded, events, harnesses, names, status, terminal, text
 from magents.cli.console import safe
@@ -19,8 +21,8 @@ from magents.model import Agent, Event, Signal
 from magents.process import Result
 from magents.runtimes import base, engine, usage
 from magents.runtimes.docker import Docker
-from magents.tasks import file, parse, plan, sync
-from magents.workspace import changes, kinds, pinned
+from magents.tasks import admit, file, parse, plan, sync
+from magents.workspace import changes, kinds, notice, pinned
 
 AGENT = Agent(
     1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "docker", "/", 50.0, "active", False, "", ""
@@ -148,7 +150,7 @@ def tasks(data: bytes) -> None:
         plan.plan(found)
 
 
-def decoded(data: bytes) -> dict[str, object]:
+def decoded(data: bytes) -> dict[str, Any]:
     """The document, or an empty one."""
     try:
         return file.decode(data.decode("utf-8", "replace"), "FILE")
@@ -156,16 +158,29 @@ def decoded(data: bytes) -> dict[str, object]:
         return {}
 
 
+def admitted(data: bytes, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The list that is taken over from an agent; None where it is refused."""
+    try:
+        document = admit.decode(data.decode("utf-8", "replace"), "FILE", 0)
+        admit.check(document, known, "FILE")
+    except MagentsError as error:
+        str(error)
+        return None
+    return document
+
+
 def merged(data: bytes) -> None:
-    """Two lists brought together; only such are, from which each tag's tasks can be read."""
-    parts = [decoded(part) for part in (*data.split(b"\n--\n"), b"{}", b"{}", b"{}")[:3]]
-    if all(map(readable, parts)):
-        together = sync.merge(*parts)
+    """Two lists brought together: the user's, which can be read, and one that was admitted."""
+    base, ours, theirs = (*data.split(b"\n--\n"), b"{}", b"{}", b"{}")[:3]
+    known = [decoded(base), decoded(ours)]
+    taken = admitted(theirs, known)
+    if taken is not None and all(map(readable, known)):
+        together = sync.merge(*known, taken)
         assert isinstance(together, dict)
-        assert decoded(file.encode(together)) is not None
+        assert decoded(file.encode(together)) or not together
 
 
-def readable(document: dict[str, object]) -> bool:
+def readable(document: dict[str, Any]) -> bool:
     """Whether each of its tags is a list of tasks."""
     try:
         for tag in parse.sections(document):
@@ -183,8 +198,6 @@ def answer(data: bytes) -> None:
         said = None
     assert kinds.whole(said, "uncommitted") >= 0
     json.dumps(said)
-    for change in changes.numbered(data):
-        assert change.added is None or change.added >= 0
     error = kinds.refusal("one", "diff", Result(3, b"", data.decode("utf-8", "replace")))
     printable(safe(f"{error.message}\n{error.hint}"), "\n\t")
     assert len(error.message) < 5000 and len(error.hint) <= 400
@@ -202,6 +215,14 @@ def pin(data: bytes) -> None:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 
 
+def diff(data: bytes) -> None:
+    """What `git diff --raw` and `--numstat` say where an agent runs."""
+    for path, old, new in notice.split(io.BytesIO(data)):
+        assert all(isinstance(text, str) for text in (path, old, new))
+    for change in changes.numbered(data):
+        assert change.added is None or change.added >= 0
+
+
 def words(data: bytes) -> None:
     """Text that is printed."""
     told = data.decode("utf-8", "surrogateescape")
@@ -216,5 +237,5 @@ def words(data: bytes) -> None:
 
 READERS: dict[str, Callable[[bytes], None]] = {
     "log": log, "data": data, "screen": screen, "label": label, "containers": containers, "counters": counters,
-    "panes": panes, "tasks": tasks, "merged": merged, "answer": answer, "pin": pin, "words": words,
+    "panes": panes, "tasks": tasks, "merged": merged, "answer": answer, "pin": pin, "diff": diff, "words": words,
 }  # fmt: skip

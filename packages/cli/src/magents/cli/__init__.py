@@ -12,6 +12,7 @@ from magents.errors import MagentsError, remedy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import TracebackType
 
 
 def run() -> None:
@@ -21,6 +22,7 @@ def run() -> None:
     the kernel as safely. Garbage is first looked for later than usual; most commands end before.
     """
     gc.set_threshold(50_000)
+    sys.excepthook = crashed
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that what is half-made is undone then, too
         signal.signal(number, lambda got, _: sys.exit(128 + got))
     try:
@@ -33,6 +35,15 @@ def run() -> None:
     except BrokenPipeError:
         code = 141
     os._exit(code)
+
+
+def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what Python would, by the same door as all else: an error's words can be an agent's."""
+    from traceback import format_exception
+
+    from magents.cli.console import echo
+
+    echo("".join(format_exception(kind, error, trace)), sys.stderr, end="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
