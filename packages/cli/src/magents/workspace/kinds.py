@@ -229,11 +229,11 @@ class Clone(NamedTuple):
         ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
         self._fetch(words, f"{there}:{ref}")
         try:
-            pinned.meta_of(agent.project, ref)
+            commit, _ = pinned.read(agent.project, ref)
         except MagentsError:  # it could not be restored
             git(agent.project, "update-ref", "-d", ref)
             raise
-        snapshot.record(agent.project, ref, self.maker)
+        snapshot.record(agent.project, ref, commit, self.maker)
         return ref, said
 
     def salvage(self) -> pinned.Kept:
