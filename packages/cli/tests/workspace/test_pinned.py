@@ -95,7 +95,7 @@ def test_who_made_a_pin_is_written_down_beside_it(lab):
     assert pinned.pins(lab.project) == [ref]
     other = forged(lab.project).write()
     assert pinned.origin(lab.project, other) is None
-    snapshot.record(lab.project, other, pinned.Origin("clone", "docker"))
+    snapshot.record(lab.project, other, pinned.read(lab.project, other)[0], pinned.Origin("clone", "docker"))
     assert pinned.origin(lab.project, other) == pinned.Origin("clone", "docker")
     assert pinned.is_foreign(lab.project, other) and not pinned.is_foreign(lab.project, ref)
 
@@ -177,7 +177,7 @@ def test_one_that_we_trust_says_neither_where_git_is_nor_what_it_runs(lab, tmp_p
     for name in ("commondir", "gitdir", "config", "hooks/post-index-change"):
         pin.add(f"admin/{name}", STATE[name].format(trap=evil, canary=canary))
     ref = pin.add("admin/HEAD", "ref: refs/heads/agent\n").add("admin/ORIG_HEAD", OID).write()
-    snapshot.record(lab.project, ref, pinned.Origin("worktree", "tmux"))
+    snapshot.record(lab.project, ref, pinned.read(lab.project, ref)[0], pinned.Origin("worktree", "tmux"))
     assert not lab.restore(ref).foreign
     admin = Path(worktree.admin(lab.project, lab.path))
     assert (admin / "commondir").read_text() == "../..\n"

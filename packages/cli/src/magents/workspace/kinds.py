@@ -253,11 +253,11 @@ class Clone(NamedTuple):
         self._fetch(words, there, ref)
         try:
             brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
-            pinned.meta_of(agent.project, ref)
+            commit, _ = pinned.read(agent.project, ref)
         except MagentsError:  # it could not be restored
             git(agent.project, "update-ref", "-d", ref)
             raise
-        snapshot.record(agent.project, ref, self.maker)
+        snapshot.record(agent.project, ref, commit, self.maker)
         return ref, said
 
     def salvage(self) -> pinned.Kept:

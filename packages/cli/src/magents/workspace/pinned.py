@@ -131,7 +131,12 @@ def meta_of(project: str, ref: str) -> Meta:
 
     Raises NotFound when the pin is gone, Unreadable when it is not one of ours.
     """
-    about, data, *_ = look_up(project, f"{ref}^{{commit}}", f"{ref}:meta.json")
+    return read(project, ref)[1]
+
+
+def read(project: str, ref: str) -> tuple[str, Meta]:
+    """The commit of a pin, and `meta_of` it."""
+    about, parent, data = look_up(project, f"{ref}^{{commit}}", f"{ref}^1", f"{ref}:meta.json")
     if about[1:2] != ["commit"]:
         raise NotFound(
             f"The pin {ref} is gone: somebody has deleted it.", f"What there is: git for-each-ref {prefix('')[:-1]}"
@@ -141,9 +146,10 @@ def meta_of(project: str, ref: str) -> Meta:
     if int(data[2]) > LARGEST_META_BYTES:
         raise unreadable(ref, f"its meta.json has more than {LARGEST_META_BYTES >> 20} MiB")
     meta = parse(ref, git(project, "cat-file", "blob", data[0]).text)
-    if meta.head and look_up(project, meta.head)[0][:2] != [meta.head, "commit"]:
+    # Of ours it is the first parent.
+    if meta.head not in ("", parent[0]) and look_up(project, meta.head)[0][:2] != [meta.head, "commit"]:
         raise unreadable(ref, "its `head` is no commit that is there")
-    return meta
+    return about[0], meta
 
 
 def look_up(project: str, *names: str) -> list[list[str]]:

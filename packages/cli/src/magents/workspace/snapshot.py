@@ -232,11 +232,10 @@ def take_absent(
     return ref
 
 
-def record(project: str, ref: str, maker: Origin) -> None:
-    """Write down who made a pin that was fetched. One without that is nobody's, and so not trusted."""
-    oid = git(project, "rev-parse", "--verify", f"{ref}^{{commit}}").line
+def record(project: str, ref: str, commit: str, maker: Origin) -> None:
+    """Write down who made a pin that was fetched, and is at that commit. One without that is not trusted."""
     with Stream(begin(project), origin_ref(ref), "Who made it, kept by Magents", []) as stream:
-        stream.known(maker.path, "160000", oid)
+        stream.known(maker.path, "160000", commit)
 
 
 def read_stages(text: str) -> list[tuple[str, str, str, str]]:
