@@ -118,4 +118,4 @@ def of_session(name: str) -> str | None:
 STILL = "MAGENTS_STILL"
 """The variable that is set, to nothing, where git must run no program that a repository names."""
 DIRTY = f"{STILL}_DIRTY"
-"""Set to `dirty` there."""
+"""Set to `dirty` there, for options of git that take their value from a variable."""

@@ -107,13 +107,13 @@ class Running:
 
     def result(
         self, *, timeout: float = 120, ok: Sequence[int] | None = (0,), hint: str = "",
-        max_output_bytes: int = MOST, watch: Callable[[int], None] | None = None,
+        max_output_bytes: int | None = None, watch: Callable[[int], None] | None = None,
     ) -> Result:  # fmt: skip
         """Wait for the end. Raises CommandFailed for an exit code not in `ok` (None: any will do) or
-        after `timeout` seconds, and MagentsError when more than `max_output_bytes` were printed; whatever
-        interrupts the wait, the child is ended first. `watch` is called with its process number every moment
-        while it runs, and may raise."""
-        result = self._result = self._result or self._wait(timeout, hint, max_output_bytes, watch)
+        after `timeout` seconds, and MagentsError when more than `max_output_bytes` (by default `MOST`) were
+        printed; whatever interrupts the wait, the child is ended first. `watch` is called with its process
+        number every moment while it runs, and may raise."""
+        result = self._result = self._result or self._wait(timeout, hint, max_output_bytes or MOST, watch)
         if ok is not None and result.code not in ok:
             raise CommandFailed(self.argv, result.code, result.text, result.stderr, hint)
         return result
@@ -314,7 +314,7 @@ def run(
     keep: Sequence[int] = (),
     merge_output: bool = False,
     hint: str = "",
-    max_output_bytes: int = MOST,
+    max_output_bytes: int | None = None,
     target: BinaryIO | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Result:
@@ -330,7 +330,7 @@ def run(
 
 def run_there(
     words: Sequence[str], argv: Sequence[str], *, timeout: float, ok: Sequence[int] | None = (0,),
-    max_output_bytes: int = MOST, target: BinaryIO | None = None,
+    max_output_bytes: int | None = None, target: BinaryIO | None = None,
 ) -> Result:  # fmt: skip
     """`run` in another place, to which `words` lead.
 

@@ -30,7 +30,9 @@ while read -r _ _ ref; do case $ref in refs/magents/*) cat .git/forged >".git/$r
 def agent(docker_mode: str, project: Path, magents, unique: str, fleet: Fleet) -> Agent:
     magents("create", "feature/x", f"bad{unique}", "--docker", *SLEEP)
     made = fleet.find(f"bad{unique}")
-    Box(f"magents-{made.id}").sh("echo kept >kept.txt; git add kept.txt; git commit -qm Kept; echo new >new.txt")
+    inside = Box(f"magents-{made.id}")
+    until(lambda: inside.sh("git config user.email", code=None), what="a name to commit by")
+    inside.sh("echo kept >kept.txt && git add kept.txt && git commit -qm Kept && echo new >new.txt")
     magents("collect", made.id)
     return made
 
@@ -85,8 +87,11 @@ def test_a_pin_that_it_forged_is_data_in_tmux(agent, box, project, magents, plac
         "files/new.txt": "forged\n", "admin/commondir": evil.format(agent.id), "admin/HEAD": "ref: refs/heads/main\n",
     }  # fmt: skip
     forge(box, agent, files)
+    box.sh(f"git update-ref refs/magents/{agent.id}/origin/20260101T000000.000Z HEAD")
     before = refs(project)
     magents("stop", agent.id, "--remove-worktree")
+    known = git("for-each-ref", "--format=%(refname)", "refs/magents/*/origin/*", cwd=project).splitlines()
+    assert len(known) == 1 and "20260101" not in known[0], "what it wrote there stays there"
     pin = Fleet().find_removed(agent.id).pin
     assert pinned.meta_of(str(project), pin).workspace == "/nowhere", "the forgery came home"
     magents("create", "feature/x", agent.id, "--tmux", *SLEEP)
@@ -106,8 +111,9 @@ def test_a_pin_that_would_move_refs_is_refused_and_can_be_given_up(agent, box, p
     before = refs(project)
     said = magents("stop", agent.id, "--remove-worktree", code=1).err
     assert f"refs/magents/{agent.id}/" in said and "is not a pin" in said and "--discard" in said
+    assert pinned.pins(str(project)) == [], "nothing of it is left"
     said = magents("stop", agent.id, "--remove-worktree", "--discard").err
-    assert "this could not be kept: what was not committed" in said
+    assert "this could not be kept: what was not committed or not collected" in said
     magents("restore", agent.id)
     assert Path(agent.workspace, "kept.txt").exists()
     assert refs(project) == before

@@ -124,6 +124,16 @@ def test_a_deep_tree_and_a_file_larger_than_any_disk(agent, project, magents):
     assert Path(agent.workspace, "new").read_text() == "new\n"
 
 
+def test_a_fifo_among_git_s_records_holds_nobody_up(agent, project, magents):
+    other = project / ".git" / "worktrees" / "a-fifo"
+    other.mkdir()
+    os.mkfifo(other / "gitdir")
+    os.mkfifo(project / ".git" / "worktrees" / "one" / "locked")
+    assert "is locked" in magents("stop", "one", "--remove-worktree", code=1).err
+    (project / ".git" / "worktrees" / "one" / "locked").unlink()
+    magents("stop", "one", "--remove-worktree")
+
+
 def test_of_git_files_that_cannot_be_read_the_branch_is_left(agent, project, fleet, magents):
     admin = project / ".git" / "worktrees" / "one"
     (admin / "index").write_bytes(b"DIRC nonsense")

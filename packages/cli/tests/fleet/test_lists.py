@@ -191,6 +191,9 @@ def refusals() -> dict[str, Any]:
         "depends on 7, which is not there": with_2(dependencies=[7]),
         "wait for each other": tagged(task(1, "Task 1", 2), task(2, "Task 2", 1)),
         "dependencies of task 2 is no list": with_2(dependencies=["1"] * 501),
+        "task 2 has no status": tagged(
+            task(1), {"id": 2, "title": "Task 2", "description": "", "priority": "medium"}
+        ),
         "task 2.1 has no status": with_2(subtasks=[{"id": 1, "title": "A"}]),
         "subtasks of task 2.1 is no list": with_2(subtasks=[task(1, subtasks=[task(1)])]),
         "has more than 5,000 tasks": tagged(*(task(n, description="x") for n in range(1, 5002))),

@@ -63,7 +63,8 @@ def test_a_diamond_is_worked_off(fleet, listed):
     assert rounds == [["1"], ["2", "3"], ["4"]]
     assert statuses(listed) == ["done"] * 4
     last = (listed / "4.txt").read_text()
-    assert "2: Left — commits: Did 2" in last and "3: Right — commits: Did 3" in last
+    for id, title in (("2", "Left"), ("3", "Right")):
+        assert f"{id}: “{title}” — commits, as its agent calls them: “Did {id}”" in last
     assert sorted(git("branch", "--format=%(refname:short)", cwd=listed).split()) == [
         "main", "task/1-base", "task/2-left", "task/3-right", "task/4-join",
     ]  # fmt: skip

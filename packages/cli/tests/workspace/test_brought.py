@@ -14,6 +14,7 @@ import pytest
 
 from conftest import commit, git
 from magents.errors import MagentsError
+from magents.fleet import trust
 from magents.workspace import brought, include, restore, snapshot, worktree
 from magents.workspace import hooks as asked_hooks
 from magents.workspace.brought import Arrival
@@ -79,7 +80,8 @@ def marks(ran: Path) -> set[str]:
 
 
 def accept(project: Path) -> None:
-    brought.accept(str(project), *brought.waiting(str(project)))
+    there = trust.waiting(str(project))
+    brought.accept(str(project), there.files, there.branches)
 
 
 @pytest.mark.parametrize("folder", [".husky", ".husky/_", "tools/git/hooks"])
@@ -94,8 +96,7 @@ def test_hooks_on_its_branch(project, far, ran, folder):
     ours(str(project), "update-ref", "refs/heads/other", "main")
     ours(str(path), "commit", "-q", "--allow-empty", "-m", "mine")
     assert marks(ran) == set()
-    waiting, _ = brought.waiting(str(project))
-    assert {row.path for row in waiting} == {f"{folder}/{name}" for name in EVERY}
+    assert {row.path for row in trust.waiting(str(project)).files} == {f"{folder}/{name}" for name in EVERY}
     accept(project)
     ours(str(project), "update-ref", "refs/heads/other-2", "main")
     ours(str(path), "commit", "-q", "--allow-empty", "-m", "mine")
@@ -178,6 +179,12 @@ def change(far: Path, ran: Path, how: str) -> None:
         hook(far, ran, "post-merge", "lib")
         shutil.rmtree(far / ".husky", ignore_errors=True)
         (far / ".husky").symlink_to("lib")
+    elif how == "link above":
+        hook(far, ran, "post-merge", "lib/hooks")
+        shutil.rmtree(far / "tools")
+        (far / "tools").symlink_to("lib")
+    elif how == "behind the user's link":
+        hook(far, ran, "post-merge", "tools/hooks")
     elif how == "back and forth":
         hook(far, ran, "post-merge")
         commit(far, "there")
@@ -191,6 +198,10 @@ def change(far: Path, ran: Path, how: str) -> None:
         commit(far, "ours", ours_txt="x\n")
         git("merge", "-q", "--no-commit", "--no-ff", "side", cwd=far)
         hook(far, ran, "post-merge")
+    elif how == "many commits":
+        hook(far, ran, "post-merge")
+        for number in range(24):
+            commit(far, "again", _husky__other=f"{number % 2}\n")
     elif how == "many":
         for number in range(30):
             hook(far, ran, f"x{number}", more=f"# {number}")
@@ -198,13 +209,33 @@ def change(far: Path, ran: Path, how: str) -> None:
     commit(far, how)
 
 
-WAYS = ("attributes", "link to a file", "link to a folder", "back and forth", "in a merge", "many")
+def configure(project: Path, far: Path, how: str) -> None:
+    """The user's folder of hooks: `.husky`, or one deeper, or `.husky` as a link there."""
+    git("config", "core.hooksPath", "tools/hooks" if how == "link above" else ".husky", cwd=project)
+    if how in ("link above", "behind the user's link"):
+        (project / "tools/hooks").mkdir(parents=True)
+        (project / "tools/hooks/README").write_text("none yet\n")
+        (project / ".husky").symlink_to("tools/hooks")
+        commit(project, "mine")
+        git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+
+
+WAYS = (
+    "link above",
+    "behind the user's link",
+    "attributes",
+    "link to a file",
+    "link to a folder",
+    "back and forth",
+    "in a merge",
+    "many",
+)
 
 
 @pytest.mark.parametrize("how", WAYS)
 def test_ways_round(project, far, ran, how, monkeypatch):
-    monkeypatch.setattr(brought, "MAX_FILES", 20 if how == "many" else brought.MAX_FILES)
-    git("config", "core.hooksPath", ".husky", cwd=project)
+    monkeypatch.setattr(brought, "MAX_FILES", 20 if "many" in how else brought.MAX_FILES)
+    configure(project, far, how)
     change(far, ran, how)
     collect(project, far)
     add(project)
@@ -219,19 +250,23 @@ def test_ways_round(project, far, ran, how, monkeypatch):
 @pytest.mark.parametrize("how", WAYS)
 def test_the_ways_round_would_work(project, far, ran, how):
     """Without the record git does run it: else these tests prove nothing."""
-    git("config", "core.hooksPath", ".husky", cwd=project)
+    configure(project, far, how)
     change(far, ran, how)
     git("fetch", "-q", far, "agent:agent", cwd=project)
     merge(str(project), "agent", "main")
     assert marks(ran)
 
 
-def test_a_folder_that_is_configured_later(project, far, ran):
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_that_is_configured_later(project, far, ran, again):
     hook(far, ran, "post-merge", "build/githooks")
     commit(far, "hook")
     collect(project, far)
     git("config", "core.hooksPath", "build/githooks", cwd=project)
+    commit(far, "more", b_txt="b\n")
     asked_hooks._asked.clear()  # another command, later
+    if again:
+        collect(project, far)
     merge(str(project), "agent", "main")
     assert marks(ran) == set()
 
@@ -286,7 +321,8 @@ def test_a_record_that_cannot_be_read(project, far, ran):
     (project / ".git/magents/brought.json").write_text("{")
     merge(str(project), "agent", "main")
     assert marks(ran) == set()
-    for ask in (brought.waiting, lambda path: brought.accept(path, [], [])):
+    some = brought.Brought("x", "0" * 40, "x", "", 0.0)
+    for ask in (trust.waiting, lambda path: brought.accept(path, [some], [])):
         with pytest.raises(MagentsError, match="cannot be read"):
             ask(str(project))
 

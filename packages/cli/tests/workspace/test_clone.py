@@ -182,7 +182,7 @@ def test_one_that_stalls_is_given_up_and_nothing_of_it_runs_on(far, project):
     far.work("Large", 1 << 20)
     before = objects(project)
     begun = time.monotonic()
-    with pytest.raises(MagentsError, match="took too long"):
+    with pytest.raises(MagentsError, match="did not answer within"):
         far.collect(part(500_000), seconds=1.5)
     assert time.monotonic() - begun < 15
     assert objects(project) == before
@@ -267,12 +267,12 @@ def test_a_hold_that_refuses_leaves_all_as_it_was(far, project):
 def test_a_pin_is_fetched_once_and_never_replaces_another_ref(far, project):
     ref = "refs/magents/one/20260101T000000.000Z"
     git("update-ref", ref, far.work(), cwd=far.path)
-    clone.fetch(str(project), "one", far.words(), ref, 60)
+    clone.fetch(str(project), "one", far.words(), ref, ref, 60)
     kept = far.at(ref)
     assert kept == git("rev-parse", ref, cwd=far.path)
     git("update-ref", ref, far.work("Other"), cwd=far.path)
     with pytest.raises(CommandFailed):
-        clone.fetch(str(project), "one", far.words(), ref, 60)
+        clone.fetch(str(project), "one", far.words(), ref, ref, 60)
     assert far.at(ref) == kept
 
 

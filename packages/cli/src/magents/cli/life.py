@@ -180,7 +180,7 @@ def run_restore(options: argparse.Namespace) -> int:
     if back.remark:
         echo(f"  HEAD is detached at {back.meta.head[:10]}: {back.remark}.")
     if back.foreign:
-        warn(f"a container made the pin, so files alone were brought back; git's own state stays in {agent.pin}")
+        warn(f"a container may have made this pin, so only files came back; git's own state stays in {agent.pin}")
     echo(f"  go on   magents start {agent.id}")
     return 0
 

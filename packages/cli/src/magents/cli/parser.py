@@ -86,6 +86,18 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=columns() - 2)
 
+    def _set_color(self, color: bool) -> None:
+        """Show no colours, as before Python 3.14, which imports `dataclasses` and `inspect` to choose them."""
+        self._theme = Colourless()
+        self._decolor = str
+
+
+class Colourless:
+    """What Python 3.14 looks colours up in."""
+
+    def __getattr__(self, name: str) -> str:
+        return ""
+
 
 def columns() -> int:
     """How wide the help may be: as `shutil.get_terminal_size` tells it."""

@@ -49,10 +49,13 @@ def run_diff(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = fleet.find(options.id)
     if options.json:
+        files = fleet.changes(agent)
+        rows = [(change.path, "", "") for change in files]
+        if any(change.path.endswith("package.json") for change in files):  # what counts is in it
+            rows = listed(fleet, agent)
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
-            "files": [change._asdict() for change in fleet.changes(agent)],
-            "runs_by_itself": alone(agent, listed(fleet, agent)),
+            "files": [change._asdict() for change in files], "runs_by_itself": alone(agent, rows),
         })  # fmt: skip
         return 0
     with tempfile.TemporaryFile() as file:

@@ -170,13 +170,10 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
 
     old = left.agent
     try:
-        pinned.meta_of(agent.project, old.pin)
-    except NotFound:
-        return ""
-    except MagentsError as error:
+        back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
+    except pinned.Unreadable as error:
         context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
         return ""
-    back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
     if not back:
         return ""
     context.progress(f"brought back the uncommitted work of {old.id}: {back} files")

@@ -38,8 +38,8 @@ LOCKED_OUT_S = 10.0
 
 REFUSED = ".refused.json"
 """How the file's name ends that holds the last list that was refused."""
-LONGEST_REASON = 500
-"""Characters of why a list is refused: a circle can name thousands of tasks."""
+MAX_REASON_CHARS = 500
+"""Of why a list is refused: a circle can name thousands of tasks."""
 UNTOLD = ".refused"
 """How the file's name ends that says why, until the user was told."""
 
@@ -123,7 +123,7 @@ def put_back(
         remember(context, project, Kept(signs(project, shared), dict(ours), last.texts))
     except MagentsError as failed:
         hint = f"Agents keep it, because yours cannot be put in its place: {failed.message}"
-    why = one_line(error.message, LONGEST_REASON)
+    why = one_line(error.message, MAX_REASON_CHARS)
     said = f"what agents of {os.path.basename(project)} have made of their list is refused: {why}"
     found = parse.BadTasks(f"{said} {sharers(context, project)}", hint)
     keep(place(context, project, UNTOLD), f"{found.message} {found.hint}".encode("utf-8", "replace"))

@@ -78,7 +78,7 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
     except NotFound:
         if any(agent.id == id for agent in context.store.live()):
             raise Conflict(f"{id} is there already.", f"Go to it: magents attach {id}") from None
-        agent = recall(context, id, folder)
+        agent = recall(context, id, folder, pin)
     if not pin:
         return agent
     if pin not in pinned.pins(agent.project, agent.id):
@@ -86,8 +86,8 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
     return context.store.update(agent, pin=pin)
 
 
-def recall(context: Context, id: str, folder: str) -> Agent:
-    """Make the record of a removed agent anew from its last pin: the store was lost. Raises NotFound.
+def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
+    """Make the record of a removed agent anew from this pin or else its last: the store was lost. Raises NotFound.
 
     Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
     agent's would be. A pin says nothing of the two that counts.
@@ -96,14 +96,15 @@ def recall(context: Context, id: str, folder: str) -> Agent:
     refs = pinned.pins(found.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")
-    meta = pinned.meta_of(found.path, refs[0])
+    chosen = pin if pin in refs else refs[0]
+    meta = pinned.meta_of(found.path, chosen)
     settings = config.load(found.settings)
-    made = pinned.origin(found.path, refs[0])
+    made = pinned.origin(found.path, chosen)
     mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
     runtimes.runtime(mode)  # raises where this Magents does not have it
     agent = Agent(
         0, id, found.path, meta.branch or id, found.head, meta.head, False, settings["AGENT"], (), mode,
-        os.path.join(create.workspaces(found, settings), id), meta.taken, "removed", False, "", refs[0],
+        os.path.join(create.workspaces(found, settings), id), meta.taken, "removed", False, "", chosen,
     )  # fmt: skip
     return context.store.add(agent)
 

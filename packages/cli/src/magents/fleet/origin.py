@@ -16,7 +16,7 @@ def is_foreign(context: Context, project: str, pin: str) -> bool:
     What the record beside it says counts. A pin of an older Magents has none: then it is trusted if the history of
     an agent tells that its removal made this very pin, on this machine's own side.
     """
-    if pinned.origin(project, pin):
-        return pinned.is_foreign(project, pin)
+    if made := pinned.origin(project, pin):
+        return made.foreign
     makers = context.store.makers(project, pin)
     return not makers or any(name not in runtimes.TABLE or runtimes.runtime(name).private for name in makers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,8 +35,35 @@ class Waiting(NamedTuple):
 
 
 def waiting(project: str) -> Waiting:
-    """See `Fleet.brought`."""
-    return Waiting(project, *brought.waiting(project))
+    """See `Fleet.brought`. Of a file, the contents that branches and working trees have now; where none has one,
+    those of earlier commits."""
+    record = brought.kept(project)
+    if record is None:
+        return Waiting(project, [], [])
+    if record.broken:
+        raise brought.broken(record)
+    form = "--format=%(refname:lstrip=2) %(objectname)"
+    listed = git(project, "for-each-ref", form, "refs/heads").text.splitlines()
+    heads = dict(row.split(" ") for row in listed)
+    branches = [
+        row for row in record.arrivals
+        if row.branch in heads and not row.accepted and brought.came(project, heads[row.branch], row.branch)
+    ]  # fmt: skip
+    rows = record.waiting()
+    there = stand(project, {row.path for row in rows}, {row.tip for row in record.arrivals} | set(heads.values()))
+    known = {path for path, _ in there}
+    rows = [row for row in rows if row.path not in known or (row.path, row.blob) in there or row.blob == hooks.ANY]
+    return Waiting(project, sorted(rows, key=lambda row: (row.at, row.path, row.blob)), branches)
+
+
+def stand(project: str, paths: set[str], commits: set[str]) -> set[tuple[str, str]]:
+    """The contents that files have in commits and in all working trees."""
+    if not paths:
+        return set()
+    listed = git(project, "worktree", "list", "--porcelain", "-z").text.split("\0")
+    trees = [word.removeprefix("worktree ") for word in listed if word.startswith("worktree ")]
+    there = {pair for commit in commits for pair in brought.contents(project, commit, paths)}
+    return there | {pair for tree in trees if os.path.isdir(tree) for pair in hooks.standing(tree, paths)}
 
 
 def accept(project: str, names: Sequence[str]) -> Waiting:
@@ -50,7 +78,7 @@ def accept(project: str, names: Sequence[str]) -> Waiting:
         path, _, blob = name.rpartition("@")
         some = [
             row for row in there.files
-            if row.path == name or (row.path == path and len(blob) >= 7 and row.blob.startswith(blob))
+            if name in (row.path, row.name) or (row.path == path and len(blob) >= 7 and row.blob.startswith(blob))
         ]  # fmt: skip
         more = [row for row in there.branches if row.branch == name]
         if not some and not more:

@@ -108,7 +108,7 @@ def check_tag(tag: str, section: Any, old: Sequence[Any], path: str) -> None:
     parse.tasks({tag: section}, tag, path)
     tasks = [by_id(side.get("tasks")) for side in old if isinstance(side, dict)]
     for task in section["tasks"]:
-        check_task(task, [side[key] for side in tasks if (key := id_of(task["id"])) in side], path)
+        check_task(task, [side[own] for side in tasks if (own := id_of(task["id"])) in side], path)
 
 
 def by_id(tasks: Any) -> dict[str, dict[str, Any]]:
@@ -122,13 +122,13 @@ def check_task(task: dict[str, Any], old: Sequence[dict[str, Any]], path: str, a
     if not old and not re.fullmatch(SUBTASK_ID if above else ID, str(task["id"])):
         raise BadTasks(f"{path}: {id} is no id of a task.", HINT)
     for key in NEEDED[::2] if above else NEEDED:
-        if key not in task and not old:
+        if key not in task and (not old or any(key in side for side in old)):
             raise BadTasks(f"{path}: task {id} has no {key}.", HINT)
     for key, value in task.items():
         if key == "subtasks" and isinstance(value, list):
             below = [by_id(side.get(key)) for side in old]
             for child in value if value and not above else ():
-                check_task(child, [side[key] for side in below if (key := id_of(child["id"])) in side], path, id)
+                check_task(child, [side[own] for side in below if (own := id_of(child["id"])) in side], path, id)
         if not any(key in side and side[key] == value for side in old) and (why := wrong(key, value, above)):
             raise BadTasks(f"{path}: {one_line(key, 40)} of task {id} {why}.", HINT)
 

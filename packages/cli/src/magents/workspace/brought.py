@@ -17,10 +17,21 @@ import os
 import time
 
 from magents import guarded
-from magents.errors import MagentsError
+from magents.errors import MagentsError, remedy
 from magents.tuples import NamedTuple
 from magents.workspace.git import RECORD, common_of, has_record
-from magents.workspace.hooks import ANY, FOLDERS, MANAGERS, MAX_FILES, ask, hook_paths, spec, standing
+from magents.workspace.hooks import (
+    ANY,
+    FOLDERS,
+    MANAGERS,
+    MAX_FILES,
+    ask,
+    below,
+    hook_paths,
+    is_of,
+    specs,
+    standing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +94,7 @@ class Record:
                 self._take(json.load(file))
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
             self.broken = True
 
     def _take(self, said: dict[str, Any]) -> None:
@@ -102,9 +113,7 @@ class Record:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             guarded.write(self.common, RECORD, json.dumps(said))
         except OSError as error:
-            raise MagentsError(
-                f"{self.path} cannot be written: {error.strerror}.", "Mend its permissions."
-            ) from error
+            raise unwritable(self.path, error) from error
 
     def waiting(self, path: str = "", blob: str = "") -> list[Brought]:
         """What was not accepted: of a file, of one content of it, of all."""
@@ -116,10 +125,9 @@ class Record:
         ]  # fmt: skip
 
 
-def below(path: str, folder: str) -> bool:
-    """Whether a path is that of a folder, or of something in it; as file systems that know no case see it."""
-    path, folder = path.lower(), folder.lower()
-    return path == folder or path.startswith(f"{folder}/")
+def unwritable(path: str, error: OSError) -> MagentsError:
+    """The error for what cannot be written."""
+    return MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error, "Mend its permissions."))
 
 
 @contextlib.contextmanager
@@ -132,7 +140,7 @@ def changing(common: str) -> Iterator[Record]:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise MagentsError(f"{place} cannot be written: {error.strerror}.", "Mend its permissions.") from error
+        raise unwritable(place, error) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         record = Record(common)
@@ -162,14 +170,25 @@ def kept(where: str) -> Record | None:
 
 def arrive(project: str, arrival: Arrival) -> None:
     """Note what came with commits: before any branch of the user's stands on them. Raises MagentsError."""
-    with changing(common_of(project)) as record:
-        record.watched |= {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
-        before = next((old for old in record.arrivals if same(old, arrival)), None)
-        if before:
-            record.arrivals.remove(before)
-        # Files: of what came now. Commits: of a branch that came before, all from the first one on.
-        note(record, project, arrival, record.watched)
-        record.arrivals.append(arrival._replace(since=before.since) if before else arrival)
+    paths = always(project)
+    while True:
+        known = watch(Record(common_of(project)), project, paths).watched | paths
+        rows = versions(project, arrival, known)
+        with changing(common_of(project)) as record:
+            if not record.watched <= known:
+                continue  # another command has just begun to watch more
+            record.watched |= known
+            put(record, rows, known, arrival)
+            before = next((old for old in record.arrivals if same(old, arrival)), None)
+            if before:  # all its commits are the agent's, from the first one on
+                record.arrivals.remove(before)
+            record.arrivals.append(arrival._replace(since=before.since) if before else arrival)
+            return
+
+
+def always(project: str) -> set[str]:
+    """The paths that are watched from the beginning."""
+    return {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
 
 
 def same(old: Arrival, new: Arrival) -> bool:
@@ -177,30 +196,40 @@ def same(old: Arrival, new: Arrival) -> bool:
     return bool(new.branch) and (old.branch, old.agent, old.accepted) == (new.branch, new.agent, False)
 
 
-def note(record: Record, project: str, arrival: Arrival, paths: Iterable[str]) -> None:
-    """Note the contents that these commits gave to watched files, but not those that the user's own have."""
-    words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
+def versions(project: str, arrival: Arrival, paths: Iterable[str]) -> set[tuple[str, str]]:
+    """The contents that these commits gave to watched files, but not those that the user's own have; `ANY` of all
+    where there are too many."""
+    paths = sorted(paths)
+    words = ("log", "--format=%H", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
              "--ignore-missing", f"--max-count={MAX_FILES}", arrival.tip)  # fmt: skip
-    specs = sorted(paths)
-    listed = ask(project, *words, "--not", *arrival.since, "--", *map(spec, specs))
-    rows = set(changed_files(listed.text))
-    if len(rows) >= MAX_FILES or len(rows) + len(record.files) > MAX_ALL_FILES:
-        rows = {(path, ANY) for path in specs}
-    elif rows:
-        rows -= {pair for commit in arrival.since for pair in contents(project, commit, specs)}
+    listed = ask(project, *words, "--not", *arrival.since, "--", *specs(paths)).text
+    rows = {pair for pair in changed_files(listed) if is_of(pair[0], paths)}
+    commits = sum(len(word) == len(arrival.tip) and word.isalnum() for word in listed.split("\0"))
+    if max(commits, len(rows)) >= MAX_FILES:
+        return {(path, ANY) for path in paths}
+    return rows - {pair for commit in arrival.since for pair in contents(project, commit, paths)} if rows else rows
+
+
+def put(record: Record, rows: set[tuple[str, str]], paths: Iterable[str], arrival: Arrival) -> None:
+    """Add contents to the record; the first who brought one stays named."""
+    if len(rows) + len(record.files) > MAX_ALL_FILES:
+        rows = {(path, ANY) for path in paths}
     for path, blob in rows:
         record.files.setdefault((path, blob), Brought(path, blob, arrival.agent, arrival.branch, arrival.at))
+        if blob == ANY:  # other contents than those that were accepted
+            record.accepted.discard((path, blob))
 
 
 def arrive_pin(project: str, pin: str, agent: str, branch: str) -> None:
     """Note what came with a pin from a container: its files can be laid into a workspace on this side."""
+    commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
     with changing(common_of(project)) as record:
-        record.watched |= {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
-        listed = ask(project, "ls-tree", "-r", "-z", pin, "--", *(f"files/{path}" for path in record.watched))
-        for row in listed.text.split("\0")[:-1]:
-            about, _, path = row.partition("\t")
-            path, blob = path.removeprefix("files/"), about.split(" ")[2]
-            record.files.setdefault((path, blob), Brought(path, blob, agent, branch, time.time()))
+        paths = record.watched | always(project)
+        found = contents(project, commit, [f"files/{path}" for path in paths])
+        rows = {(name.removeprefix("files/"), blob) for name, blob in found}
+        if len(rows) >= MAX_FILES:
+            rows = {(path, ANY) for path in paths}
+        put(record, rows, paths, Arrival(branch, commit, (), agent, time.time()))
 
 
 def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
@@ -218,23 +247,26 @@ def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def contents(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
-    """The watched files of a commit, with their contents."""
-    specs = [spec(path) for path in sorted(paths)]
-    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs)
+    """The files of a commit at these paths, with their contents."""
+    paths = list(paths)
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs(paths))
     listed = ask(project, *words, ok=None)
-    return list(changed_files(listed.text)) if listed.code == 0 else []
+    return [pair for pair in changed_files(listed.text) if is_of(pair[0], paths)] if listed.code == 0 else []
 
 
 def watch(record: Record, where: str, paths: Iterable[str]) -> Record:
     """See to it that the record knows these paths: those that nobody watched before are looked for in what came."""
-    new = set(paths) - record.watched
-    if not new or not record.arrivals:
-        return record
-    with changing(record.common) as changed:
-        for arrival in changed.arrivals:
-            note(changed, where, arrival, new)
-        changed.watched |= new
-        return changed
+    while True:
+        new = set(paths) - record.watched
+        if not new or not record.arrivals:
+            return record
+        came = [(arrival, versions(where, arrival, new)) for arrival in record.arrivals]
+        with changing(record.common) as changed:
+            if changed.arrivals == record.arrivals:
+                for arrival, rows in came:
+                    put(changed, rows, new, arrival)
+                changed.watched |= new
+            record = changed
 
 
 # --- what stands
@@ -282,8 +314,10 @@ def own_version(project: str, path: str) -> str:
     there then."""
     record = kept(project)
     words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
-    listed = ask(project, *words, "HEAD", "--", spec(path), ok=None).text
+    listed = ask(project, *words, "HEAD", "--", *specs([path]), ok=None).text
     for name, blob in changed_files(listed, gone=True):
+        if not is_of(name, [path]):
+            continue
         if not blob.strip("0"):
             return ""
         if record and not record.broken and not record.waiting(name, blob):
@@ -294,12 +328,13 @@ def own_version(project: str, path: str) -> str:
 def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
     """What was brought, and not accepted, of these files as a commit has them; folders do not count."""
     record = kept(project)
-    pairs = [(path, blob) for path, blob in contents(project, commit, paths) if path in paths] if record else []
+    pairs = contents(project, commit, paths) if record else []
+    pairs = [pair for pair in pairs if any(below(path, pair[0]) for path in paths)]
     if record is None or not pairs:
         return []
     if record.broken:
         return [Brought(record.path, ANY, "", "", 0.0)]
-    record = watch(record, project, [path for path, _ in pairs])
+    record = watch(record, project, [path for path in paths if any(below(path, name) for name, _ in pairs)])
     return [row for path, blob in pairs for row in record.waiting(path, blob)]
 
 
@@ -328,33 +363,6 @@ def came(project: str, commit: str, branch: str = "") -> Arrival | None:
 # --- what was accepted
 
 
-def waiting(project: str) -> tuple[list[Brought], list[Arrival]]:
-    """What was not accepted: files, oldest first, and branches that came from containers and are not merged.
-
-    Of a file, the contents that branches and the project have now; where none has one, those of earlier commits.
-    """
-    record = kept(project)
-    if record is None:
-        return [], []
-    if record.broken:
-        raise broken(record)
-    heads = dict(
-        row.split(" ") for row in
-        ask(project, "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads").text.splitlines()
-    )  # fmt: skip
-    branches = [
-        row for row in record.arrivals
-        if row.branch in heads and not row.accepted and came(project, heads[row.branch], row.branch)
-    ]  # fmt: skip
-    rows = record.waiting()
-    paths = {row.path for row in rows}
-    tips = {row.tip for row in record.arrivals} | set(heads.values())
-    now = {pair for tip in tips for pair in contents(project, tip, paths)} | set(standing(project, paths))
-    known = {path for path, _ in now & {(row.path, row.blob) for row in rows}}
-    rows = [row for row in rows if row.path not in known or (row.path, row.blob) in now]
-    return sorted(rows, key=lambda row: (row.at, row.path, row.blob)), branches
-
-
 def accept(project: str, files: Iterable[Brought], branches: Iterable[Arrival]) -> None:
     """Take these for the user's own from now on."""
     files, chosen = list(files), set(branches)
@@ -362,9 +370,8 @@ def accept(project: str, files: Iterable[Brought], branches: Iterable[Arrival]) 
         return
     with changing(common_of(project)) as record:
         record.accepted |= {(row.path, row.blob) for row in files}
-        record.arrivals = [
-            row._replace(accepted=True) if row in chosen else row for row in record.arrivals
-        ]  # fmt: skip
+        rows = (row._replace(accepted=True) if row in chosen else row for row in record.arrivals)
+        record.arrivals = list(rows)
 
 
 def of_branch(project: str, branch: str) -> list[Arrival]:

@@ -5,7 +5,6 @@ Asked of git without running a hook, and of the files without following a link.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import stat
@@ -32,6 +31,8 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 """How large a file is that is looked at; a larger hook is taken for brought."""
 ASKED_S = 1.0
 """For how long git's answer holds where the hooks are: it is asked before each command of ours."""
+ASK_S = 60.0
+"""Seconds that git may take to look through what came."""
 ANY = "*"
 """Stands for any content."""
 
@@ -40,12 +41,24 @@ _asked: dict[str, tuple[float, str, tuple[str, ...]]] = {}
 
 def ask(where: str, *words: str, stdin: bytes | None = None, ok: Sequence[int] | None = (0,)) -> process.Result:
     """Run git without hooks, and without looking whether they may run."""
-    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok)
+    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok, timeout=ASK_S)
 
 
-def spec(path: str) -> str:
-    """A path as git is asked for it: from the top, whatever its case, and no pattern."""
-    return f":(top,icase,literal){path}"
+def specs(paths: Iterable[str]) -> list[str]:
+    """These paths as git is asked for them: from the top, whatever their case, and no patterns. Whole, with the
+    folders that lead there: an agent can make links of these. `is_of` tells what of the answer is meant."""
+    return [f":(top,icase,literal){name}" for name in sorted({path.split("/")[0] for path in paths})]
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder, or of something in it; as file systems that know no case see it."""
+    path, folder = path.lower(), folder.lower()
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def is_of(path: str, paths: Iterable[str]) -> bool:
+    """Whether a file is at or below one of these paths, or in the place of a folder that leads there."""
+    return any(below(path, name) or below(name, path) for name in paths)
 
 
 def hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
@@ -66,13 +79,18 @@ def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
     place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
     main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
     for top in (where, main) if asked else ():
-        for name, above in ((place, top), (os.path.realpath(place), os.path.realpath(top))):
-            inside = os.path.relpath(name, above)
-            if inside != os.curdir and not inside.startswith(os.pardir):
-                # What husky generates in `_` runs the hooks beside it.
-                beside = [os.path.dirname(inside)] if os.path.basename(inside) == "_" else []
-                return top, tuple(dict.fromkeys([inside, *beside, os.path.relpath(place, top), *MANAGERS]))
+        rows = ((place, top), (os.path.realpath(place), os.path.realpath(top)))
+        inside = [name for name in (os.path.relpath(*row) for row in rows) if is_inside(name)]
+        # What husky generates in `_` runs the hooks beside it.
+        beside = [os.path.dirname(name) for name in inside if os.path.basename(name) == "_"]
+        if inside:
+            return top, tuple(dict.fromkeys([*inside, *filter(None, beside), *MANAGERS]))
     return where, MANAGERS if has_hooks(place) else ()
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative path leads to something in the folder that it is relative to."""
+    return name != os.curdir and name.split(os.sep)[0] != os.pardir
 
 
 def has_hooks(folder: str) -> bool:
@@ -86,13 +104,14 @@ def has_hooks(folder: str) -> bool:
 def standing(where: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The contents of files in a working tree: as git's index has them, and as they lie there. What is none
     that could be looked at has the content `ANY`."""
-    specs = [spec(path) for path in sorted(paths)]
-    listed = ask(where, "ls-files", "--stage", "-z", "--", *specs, ok=None).text
+    paths = list(paths)
+    listed = ask(where, "ls-files", "--stage", "-z", "--", *specs(paths), ok=None).text
     oid = 40
     for row in listed.split("\0")[:-1]:
         about, _, path = row.partition("\t")
         oid = len(about.split(" ")[1])
-        yield path, about.split(" ")[1]
+        if is_of(path, paths):
+            yield path, about.split(" ")[1]
     for path in paths:
         yield from lying(where, path, "sha256" if oid == 64 else "sha1")
 
@@ -131,6 +150,8 @@ def content(path: str, form: str) -> str:
             return ANY
     except OSError:
         return ANY
+    import hashlib  # seldom needed, and slow to load
+
     return hashlib.new(form, b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
 
 

@@ -251,8 +251,12 @@ class Clone(NamedTuple):
             raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
         ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
         self._fetch(words, there, ref)
-        brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
-        pinned.meta_of(agent.project, ref)  # raises when it is none that could be restored
+        try:
+            brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
+            pinned.meta_of(agent.project, ref)
+        except MagentsError:  # it could not be restored
+            git(agent.project, "update-ref", "-d", ref)
+            raise
         snapshot.record(agent.project, ref, self.maker)
         return ref, said
 
@@ -262,21 +266,18 @@ class Clone(NamedTuple):
 
         if not os.path.isdir(self.agent.workspace):
             return pinned.Kept(*self.pin())
-        unkept = []
         try:
             with self.reach() as words:
-                try:
+                with contextlib.suppress(MagentsError):
                     self._collect(words)
-                except MagentsError as error:
-                    unkept.append(f"commits that were not collected: {one_line(error.message, 300)}")
                 ref, said = self._pinned(words, "salvage")
         except Missing:
             raise
         except MagentsError as error:
-            unkept.append(f"what was not committed: {one_line(error.message, 300)}")
-            return pinned.Kept(self._known(), 0, unkept)
+            why = f"what was not committed or not collected: {one_line(error.message, 300)}"
+            return pinned.Kept(self._known(), 0, [why])
         told = said.get("unkept") if isinstance(said, dict) else None
-        unkept += [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        unkept = [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
         return pinned.Kept(ref, whole(said, "uncommitted"), unkept)
 
     def clear(self) -> None:

@@ -78,6 +78,11 @@ class Origin(NamedTuple):
     """The mode that the agent was in."""
 
     @property
+    def foreign(self) -> bool:
+        """Whether the pin is data and nothing else."""
+        return self.kind != "worktree"
+
+    @property
     def path(self) -> str:
         """How the record's tree calls the pin."""
         return f"{self.kind}/{self.runtime}"
@@ -118,13 +123,13 @@ def origin(project: str, ref: str) -> Origin | None:
 def is_foreign(project: str, ref: str) -> bool:
     """Whether a pin is data and nothing else: unless this machine wrote down that our own git made it."""
     made = origin(project, ref)
-    return made is None or made.kind != "worktree"
+    return made is None or made.foreign
 
 
 def meta_of(project: str, ref: str) -> Meta:
     """What a pin says of itself, checked; its `head` is a commit that is there.
 
-    Raises NotFound when the pin is gone, MagentsError when it is not one of ours.
+    Raises NotFound when the pin is gone, Unreadable when it is not one of ours.
     """
     about, data, *_ = look_up(project, f"{ref}^{{commit}}", f"{ref}:meta.json")
     if about[1:2] != ["commit"]:
@@ -147,15 +152,19 @@ def look_up(project: str, *names: str) -> list[list[str]]:
     return [row.split(" ") for row in told.text.split("\n")[:-1]]
 
 
-def unreadable(ref: str, why: str) -> MagentsError:
+class Unreadable(MagentsError):
+    """A pin that cannot be used; nothing of it was."""
+
+
+def unreadable(ref: str, why: str) -> Unreadable:
     """The error for a pin that cannot be used."""
-    return MagentsError(
+    return Unreadable(
         f"{ref} is not a pin that this version of Magents can read: {why}.", f"Look at it: git ls-tree -r {ref}"
     )
 
 
 def parse(ref: str, text: str) -> Meta:
-    """The `meta.json` of a pin. Raises MagentsError, which names the pin, unless every value has its form."""
+    """The `meta.json` of a pin. Raises Unreadable unless every value has its form."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:

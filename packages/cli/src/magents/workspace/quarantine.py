@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BEGINNING = "tmp_objdir-magents-"
+LOCK = "lock"
 MARK = "MAGENTS_FETCH"
 """In the environment of all that a fetch starts: its folder. So all of it can be found and ended."""
 OWNED_AFTER_S = 60
@@ -79,21 +80,24 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
     import tempfile
 
     objects = os.path.join(common_folder(project), "objects")
-    try:
-        sweep(objects)
-        folder = tempfile.mkdtemp(prefix=BEGINNING, dir=objects)
-        handle = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritable(objects, error) from error
-    try:
-        free(handle)
-        os.makedirs(os.path.join(folder, "objects", "info"))
-        with open(os.path.join(folder, "objects", "info", "alternates"), "wb") as file:
-            file.write(os.fsencode(objects) + b"\n")
-        yield Quarantine(folder, objects, id, most)
-    finally:
-        clear(folder)
-        os.close(handle)
+    with contextlib.ExitStack() as stack:
+        try:
+            sweep(objects)
+            folder = tempfile.mkdtemp(prefix=BEGINNING, dir=objects)
+            stack.callback(clear, folder)
+            handle = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, handle)
+            free(handle)
+            os.makedirs(os.path.join(folder, "objects", "info"))
+            with open(os.path.join(folder, "objects", "info", "alternates"), "wb") as file:
+                file.write(os.fsencode(objects) + b"\n")
+        except OSError as error:
+            raise unwritable(objects, error) from error
+        try:
+            yield Quarantine(folder, objects, id, most)
+        except BaseException:
+            end_all(folder)
+            raise
 
 
 def free(handle: int) -> bool:
@@ -105,11 +109,16 @@ def free(handle: int) -> bool:
     return True
 
 
-def clear(folder: str) -> None:
-    """End what writes to it, and delete it."""
+def end_all(folder: str) -> None:
+    """End what a fetch has started and not waited for."""
     for pid in process.marked(f"{MARK}={folder}"):
         process.end(pid, signal.SIGKILL)
-    discard(folder)
+
+
+def clear(folder: str) -> None:
+    """Delete it. Where that fails, the next fetch tries again."""
+    with contextlib.suppress(OSError):
+        discard(folder)
 
 
 def sweep(objects: str) -> None:
@@ -120,14 +129,15 @@ def sweep(objects: str) -> None:
         folder = os.path.join(objects, name)
         with contextlib.suppress(OSError):
             try:
-                handle = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CLOEXEC)
+                handle = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
                 if time.time() - os.stat(folder).st_mtime > OWNED_AFTER_S:
-                    clear(folder)
+                    discard(folder)
                 continue
             try:
                 if free(handle):
-                    clear(folder)
+                    end_all(folder)
+                    discard(folder)
             finally:
                 os.close(handle)
 

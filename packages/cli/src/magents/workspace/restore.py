@@ -342,7 +342,8 @@ def bring_over(project: str, ref: str, path: str, *, foreign: bool | None = None
 
     Returns how many files that were; 0, with nothing done, when there were none, when the pin is gone or the branch
     has moved since, or when it cannot go without the rest: a merge or rebase under way, a sparse checkout,
-    submodules (`magents restore` brings that back). Raises MagentsError for a pin that cannot be read.
+    submodules (`magents restore` brings that back). Raises `pinned.Unreadable`, with nothing done, for a pin that
+    cannot be used.
 
     `foreign`: as for `bring_back`.
     """

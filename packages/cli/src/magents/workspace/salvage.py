@@ -31,7 +31,7 @@ find "$1" -type f ! -perm -0400 -exec chmod u+r {} +"""
 def whole(
     project: str, workspace: str, id: str, extra: Sequence[str], maker: Origin
 ) -> tuple[str, Meta, list[str]]:
-    """`snapshot.take`, but what cannot be kept is unkept out and named. Raises MagentsError."""
+    """`snapshot.take`, but what cannot be kept is left out and named. Raises MagentsError."""
     open_up(workspace)
     if project != workspace:
         mend_link(project, workspace)
@@ -44,8 +44,8 @@ def of_worktree(project: str, workspace: str, id: str, branch: str, extra: Seque
     try:
         ref, meta, unkept = whole(project, workspace, id, extra, maker)
         return Kept(ref, meta.uncommitted, unkept)
-    except MagentsError as error:
-        unkept = [f"what was not committed: {one_line(error.message, 300)}"]
+    except (MagentsError, OSError, ValueError, RecursionError) as error:
+        unkept = [f"what was not committed: {one_line(str(error), 300)}"]
     try:
         return Kept(snapshot.take_absent(project, workspace, id, branch, maker), 0, unkept)
     except MagentsError:

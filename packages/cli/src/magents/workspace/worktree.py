@@ -7,7 +7,7 @@ import errno
 import os
 import time
 
-from magents import process
+from magents import fifos, process
 from magents.errors import CommandFailed, Conflict, MagentsError, remedy
 from magents.process import Running
 from magents.text import one_line
@@ -221,9 +221,9 @@ def add(
 def check_unlocked(project: str, path: str) -> None:
     """Raises Conflict when the user has locked the worktree (`git worktree lock`)."""
     locked = os.path.join(admin(project, path) or "/nowhere", "locked")
-    with contextlib.suppress(OSError), open(locked, encoding="utf-8", errors="replace") as file:
+    with contextlib.suppress(OSError):
         raise Conflict(
-            f"{path} is locked: {one_line(file.read()) or 'no reason given'}.",
+            f"{path} is locked: {one_line(fifos.read(locked, PATH_BYTES)) or 'no reason given'}.",
             f"Unlock it: git -C {project} worktree unlock {path}",
         )
 
@@ -357,11 +357,9 @@ def admin(project: str, path: str) -> str:
     names = os.listdir(folder) if os.path.isdir(folder) else []
     first = os.path.basename(path)
     for name in sorted(names, key=lambda name: (name != first, name)):
-        with (
-            contextlib.suppress(OSError),
-            open(os.path.join(folder, name, "gitdir"), encoding="utf-8", errors="surrogateescape") as file,
-        ):
-            if os.path.normpath(os.path.join(folder, name, file.read(PATH_BYTES).rstrip("\n"))) in wanted:
+        with contextlib.suppress(OSError):
+            told = fifos.read(os.path.join(folder, name, "gitdir"), PATH_BYTES).rstrip("\n")
+            if os.path.normpath(os.path.join(folder, name, told)) in wanted:
                 return os.path.join(folder, name)
     return ""
 
