@@ -75,7 +75,12 @@ def test_each_line_of_the_guide_to_tasks(follow, claude_env, place, project):
 def test_each_line_of_the_guide_to_tasks_in_containers(follow, docker_mode, project, monkeypatch):
     from tasks.lab import put, tagged, task
 
-    put(project, tagged(task(1, status="done", description="x"), task(2, "Log in", 1, description="x"), task(3)))
+    put(
+        project,
+        tagged(
+            task(1, status="done", description="x"), task(2, "Log in", 1, description="x"), task(3, description="x")
+        ),
+    )
     commit(project, "Plan")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "no-key")
     typed = lines(PAGE.partition("## In containers")[2])

@@ -337,7 +337,7 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
             ["add-task", f"--title={agent.id}-{number}", "--description=x"],
             ["set-status", f"--id={number}", "--status=review"],
         ):
-            subprocess.run([*words, *more], check=True, capture_output=True, timeout=120)
+            subprocess.run([*words, *more], check=True, capture_output=True, timeout=300)
 
     adding = [threading.Thread(target=add, args=(agent, n)) for n, agent in enumerate(agents, 1)]
     for thread in adding:
@@ -345,7 +345,7 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
     while any(thread.is_alive() for thread in adding):
         for status in ("in-progress", "pending"):
             set_status(project, "3", status)
-            lists.same(fleet.context, str(project), wait=60)
+            lists.same(fleet.context, str(project), wait=300)
     for thread in adding:
         thread.join()
     tasks = fleet.tasks(str(project)).tasks.tasks
