@@ -195,7 +195,7 @@ def collected(project: str, id: str, branch: str, commit: str, words: Sequence[s
     after = git(project, "rev-parse", ref).line
     if after == before:
         return Collected(before, after)
-    own = (before or commit, commit, *known.get(f"{prefix(id)}onto", ())[:1])
+    own = (commit, *known.get(f"{prefix(id)}onto", ())[:1])
     brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
     checked_out = working_tree(checked_out)
     if checked_out:
