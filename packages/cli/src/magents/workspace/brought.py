@@ -172,8 +172,10 @@ def arrive(project: str, arrival: Arrival) -> None:
     """Note what came with commits: before any branch of the user's stands on them. Raises MagentsError."""
     paths = always(project)
     while True:
-        known = watch(Record(common_of(project)), project, paths).watched | paths
-        rows = versions(project, arrival, known)
+        record = watch(Record(common_of(project)), project, paths)
+        known = record.watched | paths
+        noted = tuple(old.tip for old in record.arrivals if same(old, arrival))
+        rows = versions(project, arrival._replace(since=arrival.since + noted), known)
         with changing(common_of(project)) as record:
             if not record.watched <= known:
                 continue  # another command has just begun to watch more

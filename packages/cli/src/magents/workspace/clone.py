@@ -269,7 +269,7 @@ def follow(project: str, id: str, branch: str, commit: str, after: str, last: st
     before, checked_out = known.get(name, ("", ""))
     if after == before:
         return Collected(before, after)
-    own = (before or commit, commit, *known.get(onto, ())[:1])
+    own = (commit, *known.get(onto, ())[:1])
     brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
     checked_out = working_tree(checked_out)
     if checked_out:
