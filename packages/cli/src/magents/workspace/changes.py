@@ -47,7 +47,7 @@ class Summary(NamedTuple):
     """Files that differ from its base, committed or not."""
 
 
-def fork(where: str, base: str, base_commit: str, head: str = "HEAD") -> str:
+def fork(where: str, base: str, base_commit: str, head: str = "HEAD", seconds: float = 600) -> str:
     """The commit that the agent's work, at `head`, is measured from. `where`: a folder of the repository.
 
     Where its branch and its base have parted, so that what it has taken over from the base since does not
@@ -55,7 +55,7 @@ def fork(where: str, base: str, base_commit: str, head: str = "HEAD") -> str:
     """
     if not base:
         return base_commit
-    found = git(where, "merge-base", f"refs/heads/{base}", head, env=LOOK, ok=None)
+    found = git(where, "merge-base", f"refs/heads/{base}", head, env=LOOK, ok=None, timeout=seconds)
     commit = git(where, "rev-parse", head, env=LOOK).line
     return found.line if found.code == 0 and found.line != commit else base_commit
 

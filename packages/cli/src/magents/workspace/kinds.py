@@ -152,15 +152,16 @@ class Clone(NamedTuple):
         if kept_back := self._collect(words):
             self.warn(f"{self.agent.id}: {kept_back}")
 
-    def _start(self) -> str:
-        """The commit that its work is measured from, as of the last collection."""
+    def _start(self, seconds: float = WORK_S) -> str:
+        """The commit that its work is measured from, as of the last collection. How long that takes is up to the
+        history that the agent has made: `seconds` at most."""
         from magents.workspace import changes
 
         agent = self.agent
         tip = clone.kept(agent.id)
         if not clone.refs(agent.project, tip):
             return agent.base_commit
-        return changes.fork(agent.project, agent.base, agent.base_commit, tip)
+        return changes.fork(agent.project, agent.base, agent.base_commit, tip, seconds)
 
     def renew(self) -> None:
         """Move the branch inside. Its objects are among those that the clone borrows; pinned, they stay."""
@@ -191,9 +192,10 @@ class Clone(NamedTuple):
         agent = self.agent
         tip = clone.kept(agent.id)
         since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
-        ahead = git(agent.project, "rev-list", "--count", f"{since}..{tip}", ok=None).line or "0"
+        counting = ("rev-list", "--count", f"{since}..{tip}")
+        ahead = git(agent.project, *counting, ok=None, timeout=GLANCE_S).line or "0"
         with self.reach() as words:
-            said = self._json(words, "summary", GLANCE_S, start=self._start())
+            said = self._json(words, "summary", GLANCE_S, start=self._start(GLANCE_S))
         return Summary(int(ahead), whole(said, "uncommitted"), whole(said, "changed"))
 
     def uncommitted(self) -> list[str]:
