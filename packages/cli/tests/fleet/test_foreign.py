@@ -124,3 +124,14 @@ def test_a_pin_that_cannot_be_used_keeps_nobody_from_its_branch(removed, fleet, 
     assert magents("list", "--removed").out.count("one") > 0
     assert f"{REF} is not a pin" in magents("create", "feature/x", "two", "--", *SLEEP).err
     assert git("for-each-ref", "refs/heads", "refs/replace", cwd=project) == before
+
+
+def test_a_hook_in_a_pin_of_an_older_version_does_not_run(project, magents, canary):
+    git("config", "core.hooksPath", ".husky", cwd=project)
+    hook = f"#!/bin/sh\ntouch {canary}\n"
+    forged(project, branch="one").add("files/.husky/post-commit", hook, "100755").write()
+    magents("restore", "one")
+    said = magents("merge", "one", "--into", "main", "--commit", "All of it")
+    assert ".husky/post-commit" in said.err
+    assert git("show", "main:.husky/post-commit", cwd=project) == hook.rstrip("\n")
+    assert not canary.exists()

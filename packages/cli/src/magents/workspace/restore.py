@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from magents.errors import Conflict, MagentsError, NotFound, remedy
 from magents.text import one_line
-from magents.workspace import pinned
+from magents.workspace import brought, pinned
 from magents.workspace.git import UNHOOKED, blobs, git, working_tree
 from magents.workspace.pinned import Meta, meta_of
 from magents.workspace.snapshot import git_folder
@@ -103,6 +103,7 @@ def naming(ref: str) -> Iterator[None]:
 def lay(project: str, ref: str, meta: Meta, path: str) -> None:
     """Lay the files of a pin that we do not trust over a fresh checkout, and stage what was staged. Of its git's
     own files, configuration, repositories within and index nothing is written or read."""
+    brought.arrive_pin(project, ref, meta.id, meta.branch)  # pins of earlier versions were not noted when they came
     with naming(ref):
         overlay(project, ref, meta, names(project, ref), path, nested=False)
         stage(project, ref, path)
