@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from magents.errors import Conflict, MagentsError, NotFound, remedy
+from magents.errors import CommandFailed, Conflict, MagentsError, NotFound, remedy
 from magents.text import one_line
 from magents.workspace import brought, pinned
 from magents.workspace.git import UNHOOKED, blobs, git, working_tree
@@ -98,6 +98,8 @@ def naming(ref: str) -> Iterator[None]:
         raise MagentsError(f"{ref} cannot be brought back: {error.strerror}.", remedy(error, hint)) from error
     except (ValueError, RecursionError, tarfile.TarError) as error:
         raise MagentsError(f"{ref} cannot be brought back: {one_line(str(error))}.", hint) from error
+    except CommandFailed as error:  # newer ones of git read no tree that is deeper than 2,048 folders
+        raise MagentsError(f"{ref} cannot be brought back: {one_line(error.stderr)}.", hint) from error
 
 
 def lay(project: str, ref: str, meta: Meta, path: str) -> None:
