@@ -290,7 +290,7 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents
         assert said.code == 0 and "blocked" in said.out and took < 5
         assert f"locked by process {holder.pid} (python" in said.err
         end = said.err.partition("end it: ")[2].split("\n")[0]
-        subprocess.run(end.split(), check=True)
+        subprocess.run(["sh", "-c", end], check=True)  # `kill` may be a word of the shell alone
         holder.wait(10)
     finally:
         holder.kill()
