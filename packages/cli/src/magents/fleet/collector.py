@@ -95,6 +95,8 @@ class Turns:
         """Collect from an agent; False when another command is at work on it. Raises MagentsError."""
         from magents.fleet.work import settling
 
+        if context.store.get(agent.key).phase != "active":  # it ended because it is stopped, which collects by itself
+            return False
         begun, told = time.monotonic(), ""
         try:
             if kept_back := context.workspace(agent).collect(hold=lambda: settling(context, agent)):
