@@ -342,7 +342,8 @@ def run_there(
     try:
         return run(there, timeout=timeout, ok=ok, max_output_bytes=max_output_bytes, target=target)
     except CommandFailed as error:
-        for pid in marked(mark) if error.code is None else ():
+        # `env` itself, stopped before it became what it was to run, has the mark among its words alone.
+        for pid in {*marked(mark), *marked(mark, "cmdline")} if error.code is None else ():
             end(pid, signal.SIGKILL)
         raise
 
@@ -520,14 +521,15 @@ def end(pid: int, number: signal.Signals = signal.SIGTERM) -> None:
         return
 
 
-def marked(mark: str) -> list[int]:
-    """The processes that inherited the environment line `mark` (`NAME=value`), this one excepted.
+def marked(mark: str, where: str = "environ") -> list[int]:
+    """The processes that inherited the environment line `mark` (`NAME=value`), this one excepted; `where` is
+    "cmdline" for those that have it among their words.
 
     Reads /proc; where there is none (macOS) it asks `ps`, which shows the environment of one's own
     processes there.
     """
     if os.path.isdir("/proc/self"):
-        return [pid for pid in proc_ids() if carries(pid, mark)]
+        return [pid for pid in proc_ids() if carries(pid, mark, where)]
     listed = run(["ps", "-axwwE", "-o", "pid=,command="], ok=None).text.splitlines()
     found = [int(line.split(None, 1)[0]) for line in listed if f" {mark} " in f"{line} "]
     return [pid for pid in found if pid != os.getpid()]
@@ -538,11 +540,11 @@ def proc_ids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def carries(pid: int, mark: str) -> bool:
-    """Whether a process started with the environment line `mark`; a zombie does not count."""
+def carries(pid: int, mark: str, where: str = "environ") -> bool:
+    """Whether a process started with the environment line `mark`, or that word; a zombie does not count."""
     line, said = os.fsencode(mark), b""
     try:
-        handle = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)  # half of what a file object takes
+        handle = os.open(f"/proc/{pid}/{where}", os.O_RDONLY | os.O_CLOEXEC)  # half of what a file object takes
         try:
             while more := os.read(handle, 1 << 16):
                 said += more

@@ -95,7 +95,7 @@ class Turns:
         """Collect from an agent; False when another command is at work on it. Raises MagentsError."""
         from magents.fleet.work import settling
 
-        if context.store.get(agent.key).phase != "active":  # it ended because it is stopped, which collects by itself
+        if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False
         begun, told = time.monotonic(), ""
         try:
