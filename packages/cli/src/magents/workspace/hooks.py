@@ -5,7 +5,9 @@ Asked of git without running a hook, and of the files without following a link.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import stat
 import time
@@ -78,14 +80,25 @@ def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
     common = common_of(where)
     place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
     main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
-    for top in (where, main) if asked else ():
-        rows = ((place, top), (os.path.realpath(place), os.path.realpath(top)))
+    places = [place, *where_links_lead(place)]
+    for top in (where, main):
+        rows = ((one, way) for one in places for way in (top, os.path.realpath(top)))
         inside = [name for name in (os.path.relpath(*row) for row in rows) if is_inside(name)]
+        inside = [name for name in inside if not below(os.path.join(top, name), common)]  # git's own
         # What husky generates in `_` runs the hooks beside it.
         beside = [os.path.dirname(name) for name in inside if os.path.basename(name) == "_"]
         if inside:
             return top, tuple(dict.fromkeys([*inside, *filter(None, beside), *MANAGERS]))
     return where, MANAGERS if has_hooks(place) else ()
+
+
+def where_links_lead(folder: str) -> list[str]:
+    """Where a folder of hooks really is, and the hooks in it that are links: at a file of the project, often."""
+    with contextlib.suppress(OSError):
+        links = [entry.path for entry in os.scandir(folder) if entry.is_symlink()]
+        nearest = [os.path.normpath(os.path.join(folder, os.readlink(link))) for link in links]
+        return [os.path.realpath(folder), *nearest, *map(os.path.realpath, links)]
+    return [os.path.realpath(folder)]
 
 
 def is_inside(name: str) -> bool:
@@ -136,6 +149,17 @@ def lying(where: str, path: str, form: str) -> Iterator[tuple[str, str]]:
                     return
                 one = os.path.join(folder, name)
                 yield os.path.relpath(one, where), content(one, form)
+
+
+def written(where: str, path: str) -> str:
+    """git's id of what it wrote into a file of a working tree; '' where it did not, or the file was written since."""
+    listed = ask(where, "ls-files", "--stage", "--debug", "--", f":(top,literal){path}", ok=None).text
+    found = re.match(r"\d+ ([0-9a-f]+) 0\t.*\n.*\n  mtime: (\d+):(\d+)\n", listed)
+    if not found or not os.path.lexists(os.path.join(where, path)):
+        return ""
+    at = os.lstat(os.path.join(where, path)).st_mtime_ns
+    same = (at // 10**9, at % 10**9) == (int(found[2]), int(found[3]))
+    return found[1] if same or (found[3] == "0" and at // 10**9 == int(found[2])) else ""
 
 
 def content(path: str, form: str) -> str:
