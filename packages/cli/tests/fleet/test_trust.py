@@ -93,6 +93,28 @@ def test_a_filter_of_the_project_s(far, project, magents, place, fleet):
     assert (place.top / "canary").exists()
 
 
+@pytest.mark.parametrize("how", ["absolute", "link", "include"])
+def test_other_ways_to_a_program_of_the_project_s(far, project, magents, place, fleet, how):
+    """By its whole path, behind a link of the user's, in configuration that is kept in the project."""
+    commit(project, "filter", tools__smudge="cat\n", _gitattributes="*.dat filter=own\n", _gitconfig="")
+    (project / "smudge").symlink_to("tools/smudge")
+    commit(project, "link")
+    if how == "include":
+        git("config", "include.path", "../.gitconfig", cwd=project)
+    else:
+        where = f"'{project}/tools/smudge'" if how == "absolute" else "./smudge"
+        git("config", "filter.own.smudge", f"sh {where}", cwd=project)
+    git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+    mark = f"touch {place.top}/canary; cat"
+    smudge, more = ("cat\n", f'[filter "own"]\nsmudge = "{mark}"\n') if how == "include" else (f"{mark}\n", "")
+    commit(far, "work", tools__smudge=smudge, _gitconfig=more, x_dat="x\n")
+    collect(project, far)
+    agent = fleet.create("other", "two", folder=str(project), command=SLEEP[1:])
+    git("update-ref", "refs/heads/other", "feature/x", cwd=project)
+    assert "By your configuration" in magents("merge", agent.id, "--committed-only", code=1).err
+    assert not (place.top / "canary").exists()
+
+
 def test_what_is_accepted_by_name(far, project, magents):
     (far / ".husky").mkdir()
     for name in ("one", "two"):

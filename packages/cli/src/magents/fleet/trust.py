@@ -140,7 +140,7 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
             f"{by_hand}"
         )
         return False
-    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(command)):
+    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(agent.project, command)):
         context.warn(
             f"the set-up command was not run, because an agent in a container changed {named(rows)}; look at it: "
             f"magents trust --diff, accept it: magents trust NAME, {by_hand}"

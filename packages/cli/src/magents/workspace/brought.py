@@ -306,8 +306,8 @@ def foreign(project: str, path: str) -> Brought | None:
     if record.broken:
         return Brought(record.path, ANY, "", "", 0.0)
     record = watch(record, project, [path])
-    # As git would keep it, and as git wrote it: attributes that an agent wrote can make another content of it on the
-    # way out, and again on the way back.
+    # As git would keep it, and as git wrote it: attributes that an agent wrote can make another content of it on
+    # the way out, and again on the way back.
     kept_as = ask(project, "hash-object", "--path", path, "--", os.path.join(project, path), ok=None).line
     rows = [row for blob in {kept_as, written(project, path)} for row in record.waiting(path, blob or ANY)]
     return rows[-1] if rows else None

@@ -152,7 +152,7 @@ def lying(where: str, path: str, form: str) -> Iterator[tuple[str, str]]:
 
 
 def written(where: str, path: str) -> str:
-    """git's id of what it wrote into a file of a working tree; '' where it did not, or the file was written since."""
+    """git's id of what it wrote into a file of a working tree; '' where that is not what stands there now."""
     listed = ask(where, "ls-files", "--stage", "--debug", "--", f":(top,literal){path}", ok=None).text
     found = re.match(r"\d+ ([0-9a-f]+) 0\t.*\n.*\n  mtime: (\d+):(\d+)\n", listed)
     if not found or not os.path.lexists(os.path.join(where, path)):
@@ -181,23 +181,37 @@ def content(path: str, form: str) -> str:
 
 PROGRAMS = (
     r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(textconv|command)|core\.fsmonitor"
-    r"|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
+    r"|diff\.external|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
 )
 """The settings of git that name programs."""
+INCLUDES = r"^include(if\..*)?\.path$"
+"""Those that name more of its configuration, which can name programs."""
 
 
 def programs(where: str) -> list[str]:
-    """The words of git's configuration that could be files of the project, and that git would run by itself."""
-    asked = process.run(["git", "-C", where, "config", "-z", "--get-regexp", PROGRAMS], ok=None).text
-    values = (row.partition("\n")[2] for row in asked.split("\0"))
-    return sorted({path for value in values for path in files_of(value)})
+    """The files of the project that git would run by itself, or be configured by, as its configuration has it."""
+    words = ["git", "-C", where, "config", "-z", "--get-regexp", f"{PROGRAMS}|{INCLUDES}"]
+    paths: set[str] = set()
+    for row in process.run(words, ok=None).text.split("\0"):
+        key, _, value = row.partition("\n")
+        if re.fullmatch(INCLUDES, key, re.DOTALL):  # those of the repository: from where its configuration is
+            paths.update(within(where, os.path.join(common_of(where), os.path.expanduser(value))))
+        else:
+            paths.update(files_of(where, value))
+    return sorted(paths)
 
 
-def files_of(command: str) -> list[str]:
-    """The words of a shell command that could be files of the project."""
+def files_of(where: str, command: str) -> list[str]:
+    """The words of a shell command that could be files of the project at `where`."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    paths = (os.path.normpath(word.strip(";&|()")) for word in words if word and not word.startswith(("-", "/")))
-    return sorted({path for path in paths if path != os.curdir and not path.startswith(os.pardir)})
+    words = [os.path.expanduser(word.strip(";&|()")) for word in words if word and not word.startswith("-")]
+    return sorted({path for word in words for path in within(where, os.path.join(where, word))})
+
+
+def within(where: str, path: str) -> set[str]:
+    """A path as one in the project at `where`, also where links lead from it; empty where neither is in there."""
+    tops, ways = {where, os.path.realpath(where)}, {path, os.path.realpath(path)}
+    return {name for top in tops for way in ways if is_inside(name := os.path.relpath(way, top))}
