@@ -59,6 +59,21 @@ def test_no_set_up_on_a_branch_that_came_from_a_container(far, project, magents)
     assert was_set_up(project, "four")
 
 
+def test_whose_a_branch_is_while_it_is_looked_at(far, project, magents):
+    """Checked out as a detached commit, and left behind where its agent has written its history anew."""
+    commit(far, "work", a_txt="a\n")
+    collect(project, far)
+    git("checkout", "-q", "--detach", "feature/x", cwd=project)
+    assert "set-up command was not run" in magents("create", "feature/x", "one", *SLEEP).err
+    git("checkout", "-q", "main", cwd=project)
+    since = git("rev-parse", "main", cwd=project)
+    git("commit", "-q", "--amend", "-m", "anew", cwd=far)
+    git("fetch", "-q", far, "+feature/x:refs/magents/x/branch", cwd=project)
+    tip = git("rev-parse", "refs/magents/x/branch", cwd=project)
+    brought.arrive(str(project), Arrival("feature/x", tip, (since,), "x", time.time()))
+    assert "set-up command was not run" in magents("create", "other", "two", "--from", "feature/x", *SLEEP).err
+
+
 def test_a_set_up_script_that_was_changed_and_merged(far, project, magents, place):
     commit(far, "work", setup_sh=f"touch {place.top}/canary; echo done >set-up.txt\n")
     collect(project, far)
