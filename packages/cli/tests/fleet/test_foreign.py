@@ -173,3 +173,13 @@ def test_hooks_in_a_commit_that_came_with_a_pin_alone(project, magents, canary):
     said = magents("merge", "one", "--commit", "work", "--into", "main").err
     assert "no git hook is run, because an agent in a container changed them" in said
     assert not canary.exists()
+
+
+def test_a_branch_of_the_user_s_that_a_pin_names(project, magents):
+    """Commits of an agent in a container go to its branch, so the word of a pin does not make it one."""
+    git("branch", "mine", cwd=project)
+    forged(project, branch="mine").write()
+    before = git("for-each-ref", "refs/heads", cwd=project)
+    said = magents("restore", "one", MAGENTS_DOCKER_ENABLED="true", code=1).err
+    assert "names the branch mine, which is not known to have been the agent's" in said
+    assert git("for-each-ref", "refs/heads", cwd=project) == before
