@@ -345,6 +345,7 @@ def programs_in_pin(project: str, pin: str, head: str) -> list[Brought]:
     commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
     paths, record = programs(project), kept(project)
     pairs = files_of_pin(project, commit, paths) if paths and record else []
+    pairs = [pair for pair in pairs if any(below(path, pair[0]) for path in paths)]  # no program is a folder
     rows = [row for path, blob in pairs for row in record.waiting(path, blob)] if record else []
     return rows + (in_commit(project, head, paths) if paths and head else [])
 
