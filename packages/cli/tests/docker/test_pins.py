@@ -12,18 +12,13 @@ import pytest
 from conftest import git, until
 from magents import Fleet
 from magents.model import Agent
-from magents.workspace import pinned
+from magents.workspace import pinned, snapshot
 
 from .conftest import Box
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("agents")]
 
 SLEEP = ("--", "sh", "-c", "exec sleep 300")
-HOOK = """#!/bin/sh
-[ "$1" = committed ] || exit 0
-while read -r _ _ ref; do case $ref in refs/magents/*) cat .git/forged >".git/$ref" ;; esac; done
-"""
-"""Puts a commit of the agent's in the place of its pin: git runs it where the pin is written."""
 
 
 @pytest.fixture
@@ -42,21 +37,20 @@ def box(agent: Agent) -> Box:
     return Box(f"magents-{agent.id}")
 
 
-def forge(box: Box, agent: Agent, files: dict[str, str], **changes: object) -> None:
-    """Let the agent's next pin be this."""
+def forged(box: Box, agent: Agent, files: dict[str, str]) -> str:
+    """A commit in the project that looks like a pin of the agent's, and holds what the agent likes."""
     meta = {
         "id": agent.id, "branch": agent.branch, "head": box.sh("git rev-parse HEAD").strip(), "workspace": "/nowhere",
         "taken": 1, "deleted": [], "nested": [], "uncommitted": 1, "stashes": [],
-    } | changes  # fmt: skip
+    }  # fmt: skip
     add = "git update-index --add --cacheinfo 100644,$(printf %s {} | git hash-object -w --stdin),{}"
     rows = "; ".join(
         add.format(shlex.quote(text), name) for name, text in {"meta.json": json.dumps(meta), **files}.items()
     )
-    box.sh(
-        f"export GIT_INDEX_FILE=/tmp/forged; {rows}; git commit-tree -p HEAD -m x $(git write-tree) >.git/forged;"
-        f"mkdir -p .git/hooks; printf %s {shlex.quote(HOOK)} >.git/hooks/reference-transaction;"
-        "chmod +x .git/hooks/reference-transaction"
-    )
+    made = "git update-ref refs/heads/forged $(git commit-tree -p HEAD -m x $(git write-tree))"
+    box.sh(f"export GIT_INDEX_FILE=/tmp/forged; {rows}; {made}; git bundle create -q /agent/forged forged")
+    git("fetch", "-q", f"{Fleet().context.folder(agent)}/agent/forged", "forged", cwd=agent.project)
+    return git("rev-parse", "FETCH_HEAD", cwd=agent.project)
 
 
 def refs(project: Path) -> str:
@@ -86,14 +80,16 @@ def test_a_pin_that_it_forged_is_data_in_tmux(agent, box, project, magents, plac
         "files/evil/HEAD": "ref: refs/heads/main\n", "files/evil/objects/x": "x", "files/evil/refs/x": "x",
         "files/new.txt": "forged\n", "admin/commondir": evil.format(agent.id), "admin/HEAD": "ref: refs/heads/main\n",
     }  # fmt: skip
-    forge(box, agent, files)
+    commit = forged(box, agent, files)
     box.sh(f"git update-ref refs/magents/{agent.id}/origin/20260101T000000.000Z HEAD")
     before = refs(project)
     magents("stop", agent.id, "--remove-worktree")
     known = git("for-each-ref", "--format=%(refname)", "refs/magents/*/origin/*", cwd=project).splitlines()
     assert len(known) == 1 and "20260101" not in known[0], "what it wrote there stays there"
-    pin = Fleet().find_removed(agent.id).pin
-    assert pinned.meta_of(str(project), pin).workspace == "/nowhere", "the forgery came home"
+    pin = Fleet().find_removed(agent.id).pin  # in whose place comes what an older image let its agent write
+    git("update-ref", "-d", pinned.origin_ref(pin), cwd=project)
+    git("update-ref", pin, commit, cwd=project)
+    snapshot.record(str(project), pin, commit, pinned.Origin("clone", "docker"))
     magents("create", "feature/x", agent.id, "--tmux", *SLEEP)
     workspace = Fleet().find(agent.id).workspace
     assert Path(workspace, "new.txt").read_text() == "forged\n"
@@ -106,11 +102,11 @@ def test_a_pin_that_it_forged_is_data_in_tmux(agent, box, project, magents, plac
     assert not canary.exists()
 
 
-def test_a_pin_that_would_move_refs_is_refused_and_can_be_given_up(agent, box, project, magents):
-    forge(box, agent, {}, head="1" * 40 + "\ndelete refs/heads/main")
+def test_a_pin_that_is_refused_can_be_given_up(agent, box, project, magents):
+    box.sh("mkdir -p a/.GIT && echo x >a/.GIT/config")
     before = refs(project)
     said = magents("stop", agent.id, "--remove-worktree", code=1).err
-    assert f"refs/magents/{agent.id}/" in said and "is not a pin" in said and "--discard" in said
+    assert f"The work of {agent.id} could not be brought" in said and "--discard" in said
     assert pinned.pins(str(project)) == [], "nothing of it is left"
     said = magents("stop", agent.id, "--remove-worktree", "--discard").err
     assert "this could not be kept: what was not committed or not collected" in said

@@ -135,3 +135,51 @@ def test_a_hook_in_a_pin_of_an_older_version_does_not_run(project, magents, cana
     assert ".husky/post-commit" in said.err
     assert git("show", "main:.husky/post-commit", cwd=project) == hook.rstrip("\n")
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("setting", ["filter.own.clean", "core.fsmonitor"])
+def test_a_program_of_the_project_s_that_a_pin_brings(project, place, magents, canary, setting):
+    """The user's git is configured to run it."""
+    commit(project, "filter", tools__clean="cat\n", _gitattributes="*.dat filter=own\n", x_dat="x\n")
+    git("config", setting, "./tools/clean", cwd=project)
+    pin = forged(project, branch="one").add("files/x.dat", "other\n")
+    pin.add("files/tools/clean", f"#!/bin/sh\ntouch {canary}\ncat\n", "100755").write()
+    said = magents("restore", "one", code=1).err
+    assert f"git would run what {REF} brings from a container: tools/clean@" in said
+    magents("list", "--long")
+    assert not canary.exists()
+    magents("trust", "tools/clean")
+    magents("restore", "one")
+
+
+def test_hooks_in_a_commit_that_came_with_a_pin_alone(project, magents, canary):
+    """And not with the agent's branch, whose commits are noted when they are collected."""
+    quiet = ("-c", "core.hooksPath=/dev/null")
+    git("config", "core.hooksPath", ".husky", cwd=project)
+    git(*quiet, "switch", "-q", "-c", "theirs", cwd=project)
+    (project / ".husky").mkdir()
+    for name in ("pre-commit", "post-commit", "reference-transaction"):
+        (project / ".husky" / name).write_text(f"#!/bin/sh\ntouch {canary}\n")
+        (project / ".husky" / name).chmod(0o755)
+    git(*quiet, "add", "-A", cwd=project)
+    git(*quiet, "commit", "-q", "-m", "theirs", cwd=project)
+    head = git("rev-parse", "HEAD", cwd=project)
+    git(*quiet, "switch", "-q", "main", cwd=project)
+    git(*quiet, "branch", "-q", "-D", "theirs", cwd=project)
+    pin = forged(project, branch="one", head=head).add("files/new", "new\n")
+    pin.head = head
+    pin.write()
+    magents("restore", "one")
+    said = magents("merge", "one", "--commit", "work", "--into", "main").err
+    assert "no git hook is run, because an agent in a container changed them" in said
+    assert not canary.exists()
+
+
+def test_a_branch_of_the_user_s_that_a_pin_names(project, magents):
+    """Commits of an agent in a container go to its branch, so the word of a pin does not make it one."""
+    git("branch", "mine", cwd=project)
+    forged(project, branch="mine").write()
+    before = git("for-each-ref", "refs/heads", cwd=project)
+    said = magents("restore", "one", MAGENTS_DOCKER_ENABLED="true", code=1).err
+    assert "names the branch mine, which is not known to have been the agent's" in said
+    assert git("for-each-ref", "refs/heads", cwd=project) == before

@@ -59,6 +59,21 @@ def test_no_set_up_on_a_branch_that_came_from_a_container(far, project, magents)
     assert was_set_up(project, "four")
 
 
+def test_whose_a_branch_is_while_it_is_looked_at(far, project, magents):
+    """Checked out as a detached commit, and left behind where its agent has written its history anew."""
+    commit(far, "work", a_txt="a\n")
+    collect(project, far)
+    git("checkout", "-q", "--detach", "feature/x", cwd=project)
+    assert "set-up command was not run" in magents("create", "feature/x", "one", *SLEEP).err
+    git("checkout", "-q", "main", cwd=project)
+    since = git("rev-parse", "main", cwd=project)
+    git("commit", "-q", "--amend", "-m", "anew", cwd=far)
+    git("fetch", "-q", far, "+feature/x:refs/magents/x/branch", cwd=project)
+    tip = git("rev-parse", "refs/magents/x/branch", cwd=project)
+    brought.arrive(str(project), Arrival("feature/x", tip, (since,), "x", time.time()))
+    assert "set-up command was not run" in magents("create", "other", "two", "--from", "feature/x", *SLEEP).err
+
+
 def test_a_set_up_script_that_was_changed_and_merged(far, project, magents, place):
     commit(far, "work", setup_sh=f"touch {place.top}/canary; echo done >set-up.txt\n")
     collect(project, far)
@@ -91,6 +106,28 @@ def test_a_filter_of_the_project_s(far, project, magents, place, fleet):
     magents("trust", "tools/smudge")
     magents("merge", agent.id, "--committed-only")
     assert (place.top / "canary").exists()
+
+
+@pytest.mark.parametrize("how", ["absolute", "link", "include"])
+def test_other_ways_to_a_program_of_the_project_s(far, project, magents, place, fleet, how):
+    """By its whole path, behind a link of the user's, in configuration that is kept in the project."""
+    commit(project, "filter", tools__smudge="cat\n", _gitattributes="*.dat filter=own\n", _gitconfig="")
+    (project / "smudge").symlink_to("tools/smudge")
+    commit(project, "link")
+    if how == "include":
+        git("config", "include.path", "../.gitconfig", cwd=project)
+    else:
+        where = f"'{project}/tools/smudge'" if how == "absolute" else "./smudge"
+        git("config", "filter.own.smudge", f"sh {where}", cwd=project)
+    git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+    mark = f"touch {place.top}/canary; cat"
+    smudge, more = ("cat\n", f'[filter "own"]\nsmudge = "{mark}"\n') if how == "include" else (f"{mark}\n", "")
+    commit(far, "work", tools__smudge=smudge, _gitconfig=more, x_dat="x\n")
+    collect(project, far)
+    agent = fleet.create("other", "two", folder=str(project), command=SLEEP[1:])
+    git("update-ref", "refs/heads/other", "feature/x", cwd=project)
+    assert "By your configuration" in magents("merge", agent.id, "--committed-only", code=1).err
+    assert not (place.top / "canary").exists()
 
 
 def test_what_is_accepted_by_name(far, project, magents):

@@ -185,6 +185,8 @@ def change(far: Path, ran: Path, how: str) -> None:
         (far / "tools").symlink_to("lib")
     elif how == "behind the user's link":
         hook(far, ran, "post-merge", "tools/hooks")
+    elif how.startswith("git's"):
+        hook(far, ran, "post-merge", "tools")
     elif how == "back and forth":
         hook(far, ran, "post-merge")
         commit(far, "there")
@@ -210,7 +212,15 @@ def change(far: Path, ran: Path, how: str) -> None:
 
 
 def configure(project: Path, far: Path, how: str) -> None:
-    """The user's folder of hooks: `.husky`, or one deeper, or `.husky` as a link there."""
+    """The user's folder of hooks: `.husky`, or one deeper, or `.husky` as a link there, or links in git's own."""
+    if how.startswith("git's"):
+        shutil.rmtree(project / ".git/hooks", ignore_errors=True)
+        if how == "git's folder is a link":
+            (project / ".git/hooks").symlink_to("../tools")
+        else:
+            (project / ".git/hooks").mkdir()
+            (project / ".git/hooks/post-merge").symlink_to("../../tools/post-merge")
+        return
     git("config", "core.hooksPath", "tools/hooks" if how == "link above" else ".husky", cwd=project)
     if how in ("link above", "behind the user's link"):
         (project / "tools/hooks").mkdir(parents=True)
@@ -226,6 +236,8 @@ WAYS = (
     "attributes",
     "link to a file",
     "link to a folder",
+    "git's folder is a link",
+    "git's hook is a link",
     "back and forth",
     "in a merge",
     "many",
@@ -374,6 +386,23 @@ def test_a_first_one_that_an_agent_brings(project, far):
     merge(str(project), "agent", "main")
     assert comes(project) == []
     (project / ".worktreeinclude").write_text("my.secret\n")  # the user's own word, not committed
+    assert comes(project) == ["my.secret"]
+
+
+@pytest.mark.parametrize("attribute", ["ident", "text"])
+def test_one_that_attributes_change(project, far, attribute):
+    """Git would keep another content than the one that it wrote."""
+    secrets(project)
+    git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+    commit(far, "patterns", _worktreeinclude="# $Id: x $\r\n*.secret\n")
+    (far / ".gitattributes").write_text(f".worktreeinclude {attribute}\n")
+    git("add", ".gitattributes", cwd=far)  # and not what git would keep of the other by now
+    git("commit", "-q", "-m", "attributes", cwd=far)
+    collect(project, far)
+    merge(str(project), "agent", "main")
+    assert "changed it" in include.chosen(str(project)).remark
+    assert comes(project) == ["my.local"]
+    (project / ".worktreeinclude").write_text("my.secret\n")  # the user's own word
     assert comes(project) == ["my.secret"]
 
 

@@ -21,7 +21,8 @@ SLEEP = ("sleep", "300")
         "a/.vscode/settings.json", ".idea/runConfigurations/x.xml", ".devcontainer/devcontainer.json",
         ".devcontainer", ".github/workflows/ci.yml", ".gitlab-ci.yml", ".circleci/config.yml", "Jenkinsfile",
         ".pre-commit-config.yaml", "lefthook.yml", ".claude/settings.json", ".mcp.json", "CLAUDE.md",
-        "sub/AGENTS.md", ".cursor/rules/x.mdc", ".worktreeinclude", ".npmrc", ".yarnrc.yml",
+        "sub/AGENTS.md", ".cursor/rules/x.mdc", ".worktreeinclude", ".npmrc", ".yarnrc.yml", ".gitconfig",
+        ".taskmaster/tasks/tasks.json", ".taskmaster/templates/magents-prompt.md",
     ],
 )  # fmt: skip
 def test_what_runs(path):

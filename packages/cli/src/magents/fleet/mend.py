@@ -101,12 +101,33 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     settings = config.load(found.settings)
     made = pinned.origin(found.path, chosen)
     mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
-    runtimes.runtime(mode)  # raises where this Magents does not have it
+    if runtimes.runtime(mode).private:  # raises where this Magents does not have it
+        check_branch(found.path, id, meta.branch or id)
     agent = Agent(
         0, id, found.path, meta.branch or id, found.head, meta.head, False, settings["AGENT"], (), mode,
         os.path.join(create.workspaces(found, settings), id), meta.taken, "removed", False, "", chosen,
     )  # fmt: skip
     return context.store.add(agent)
+
+
+def check_branch(project: str, id: str, branch: str) -> None:
+    """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. Its pin
+    may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
+    from magents.workspace import brought, clone
+    from magents.workspace.git import git
+
+    ref = f"refs/heads/{branch}"
+    if not clone.refs(project, ref):
+        return
+    past = git(project, "log", "--walk-reflogs", "--format=%gs", ref, "--", ok=None).text.splitlines()
+    if {f"magents: create {id}", f"magents: collect {id}"} & set(past):
+        return
+    record = brought.kept(project)
+    if record is None or not any((row.agent, row.branch) == (id, branch) for row in record.arrivals):
+        raise Conflict(
+            f"The pin of {id} names the branch {one_line(branch)}, which is not known to have been the agent's.",
+            f"If it was, set yours aside first: git branch -m {one_line(branch)} {one_line(branch)}-2",
+        )
 
 
 def adopt(context: Context, view: View) -> Agent:

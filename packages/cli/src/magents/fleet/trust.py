@@ -50,7 +50,9 @@ def waiting(project: str) -> Waiting:
         if row.branch in heads and not row.accepted and brought.came(project, heads[row.branch], row.branch)
     ]  # fmt: skip
     rows = record.waiting()
-    there = stand(project, {row.path for row in rows}, {row.tip for row in record.arrivals} | set(heads.values()))
+    paths, tips = {row.path for row in rows}, {row.tip for row in record.arrivals}
+    there = stand(project, paths, tips | set(heads.values()))
+    there |= {pair for tip in tips if paths for pair in brought.files_of_pin(project, tip, paths)}
     known = {path for path, _ in there}
     rows = [row for row in rows if row.path not in known or (row.path, row.blob) in there or row.blob == hooks.ANY]
     return Waiting(project, sorted(rows, key=lambda row: (row.at, row.path, row.blob)), branches)
@@ -140,7 +142,7 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
             f"{by_hand}"
         )
         return False
-    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(command)):
+    if rows := brought.in_commit(agent.project, agent.base_commit, hooks.files_of(agent.project, command)):
         context.warn(
             f"the set-up command was not run, because an agent in a container changed {named(rows)}; look at it: "
             f"magents trust --diff, accept it: magents trust NAME, {by_hand}"

@@ -29,8 +29,10 @@ from magents.workspace.hooks import (
     below,
     hook_paths,
     is_of,
+    programs,
     specs,
     standing,
+    written,
 )
 
 TYPE_CHECKING = False
@@ -222,16 +224,25 @@ def put(record: Record, rows: set[tuple[str, str]], paths: Iterable[str], arriva
             record.accepted.discard((path, blob))
 
 
-def arrive_pin(project: str, pin: str, agent: str, branch: str) -> None:
-    """Note what came with a pin from a container: its files can be laid into a workspace on this side."""
+def arrive_pin(project: str, pin: str, agent: str, branch: str, own: Sequence[str] = ()) -> None:
+    """Note what came with a pin from a container: its files can be laid into a workspace on this side, and the
+    commits that it leads to can be checked out. `own`: commits of the user's own; by default what is checked out in
+    the project, and no branch is said to be the agent's then."""
     commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
+    known = tuple(own) or tuple(ask(project, "rev-parse", "--verify", "--quiet", "HEAD", ok=None).text.split())
+    arrive(project, Arrival(branch if own else "", commit, known, agent, time.time()))
     with changing(common_of(project)) as record:
-        paths = record.watched | always(project)
-        found = contents(project, commit, [f"files/{path}" for path in paths])
-        rows = {(name.removeprefix("files/"), blob) for name, blob in found}
+        paths = record.watched | always(project) | set(programs(project))
+        rows = set(files_of_pin(project, commit, paths))
         if len(rows) >= MAX_FILES:
             rows = {(path, ANY) for path in paths}
         put(record, rows, paths, Arrival(branch, commit, (), agent, time.time()))
+
+
+def files_of_pin(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
+    """The uncommitted files that a pin has at these paths, with their contents."""
+    found = contents(project, commit, [f"files/{path}" for path in paths])
+    return [(name.removeprefix("files/"), blob) for name, blob in found]
 
 
 def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
@@ -305,9 +316,10 @@ def foreign(project: str, path: str) -> Brought | None:
     if record.broken:
         return Brought(record.path, ANY, "", "", 0.0)
     record = watch(record, project, [path])
-    # As git would keep it, so that attributes which an agent wrote do not make another content of it.
+    # As git would keep it, and as git wrote it: attributes that an agent wrote can make another content of it on
+    # the way out, and again on the way back.
     kept_as = ask(project, "hash-object", "--path", path, "--", os.path.join(project, path), ok=None).line
-    rows = record.waiting(path, kept_as or ANY)
+    rows = [row for blob in {kept_as, written(project, path)} for row in record.waiting(path, blob or ANY)]
     return rows[-1] if rows else None
 
 
@@ -325,6 +337,17 @@ def own_version(project: str, path: str) -> str:
         if record and not record.broken and not record.waiting(name, blob):
             return blob
     return ""
+
+
+def programs_in_pin(project: str, pin: str, head: str) -> list[Brought]:
+    """What was brought, and not accepted, of the files that git would run by itself, or be configured by, once a
+    pin that came to `head` is laid out."""
+    commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
+    paths, record = programs(project), kept(project)
+    pairs = files_of_pin(project, commit, paths) if paths and record else []
+    pairs = [pair for pair in pairs if any(below(path, pair[0]) for path in paths)]  # no program is a folder
+    rows = [row for path, blob in pairs for row in record.waiting(path, blob)] if record else []
+    return rows + (in_commit(project, head, paths) if paths and head else [])
 
 
 def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
@@ -352,8 +375,11 @@ def came(project: str, commit: str, branch: str = "") -> Arrival | None:
         return None
     tips = [arrival.tip for arrival in waiting]
     own = {old for arrival in waiting for old in arrival.since} - set(tips)
+    names = {f"refs/heads/{arrival.branch}" for arrival in waiting}  # it can have moved on without its branch here
+    listed = ask(project, "for-each-ref", "--format=%(objectname) %(refname)", *names).text.splitlines()
+    tips += [oid for oid, _, name in (row.partition(" ") for row in listed) if name in names]
     head = ask(project, "symbolic-ref", "--quiet", "--short", "HEAD", ok=None).line
-    if head not in {arrival.branch for arrival in waiting}:
+    if head and head not in {arrival.branch for arrival in waiting}:  # detached, it can be at the agent's
         own.add("HEAD")
     known = ("--ignore-missing", "--not", *sorted(own))
     new = set(ask(project, "rev-list", commit, *known, ok=None).text.split())

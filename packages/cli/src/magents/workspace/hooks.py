@@ -5,7 +5,9 @@ Asked of git without running a hook, and of the files without following a link.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import stat
 import time
@@ -78,14 +80,25 @@ def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
     common = common_of(where)
     place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
     main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
-    for top in (where, main) if asked else ():
-        rows = ((place, top), (os.path.realpath(place), os.path.realpath(top)))
+    places = [place, *where_links_lead(place)]
+    for top in (where, main):
+        rows = ((one, way) for one in places for way in (top, os.path.realpath(top)))
         inside = [name for name in (os.path.relpath(*row) for row in rows) if is_inside(name)]
+        inside = [name for name in inside if not below(os.path.join(top, name), common)]  # git's own
         # What husky generates in `_` runs the hooks beside it.
         beside = [os.path.dirname(name) for name in inside if os.path.basename(name) == "_"]
         if inside:
             return top, tuple(dict.fromkeys([*inside, *filter(None, beside), *MANAGERS]))
     return where, MANAGERS if has_hooks(place) else ()
+
+
+def where_links_lead(folder: str) -> list[str]:
+    """Where a folder of hooks really is, and the hooks in it that are links: at a file of the project, often."""
+    with contextlib.suppress(OSError):
+        links = [entry.path for entry in os.scandir(folder) if entry.is_symlink()]
+        nearest = [os.path.normpath(os.path.join(folder, os.readlink(link))) for link in links]
+        return [os.path.realpath(folder), *nearest, *map(os.path.realpath, links)]
+    return [os.path.realpath(folder)]
 
 
 def is_inside(name: str) -> bool:
@@ -138,6 +151,17 @@ def lying(where: str, path: str, form: str) -> Iterator[tuple[str, str]]:
                 yield os.path.relpath(one, where), content(one, form)
 
 
+def written(where: str, path: str) -> str:
+    """git's id of what it wrote into a file of a working tree; '' where that is not what stands there now."""
+    listed = ask(where, "ls-files", "--stage", "--debug", "--", f":(top,literal){path}", ok=None).text
+    found = re.match(r"\d+ ([0-9a-f]+) 0\t.*\n.*\n  mtime: (\d+):(\d+)\n", listed)
+    if not found or not os.path.lexists(os.path.join(where, path)):
+        return ""
+    at = os.lstat(os.path.join(where, path)).st_mtime_ns
+    same = (at // 10**9, at % 10**9) == (int(found[2]), int(found[3]))
+    return found[1] if same or (found[3] == "0" and at // 10**9 == int(found[2])) else ""
+
+
 def content(path: str, form: str) -> str:
     """git's id of a file's bytes, or of where a link leads; `ANY` of what is neither or too large."""
     try:
@@ -157,23 +181,37 @@ def content(path: str, form: str) -> str:
 
 PROGRAMS = (
     r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(textconv|command)|core\.fsmonitor"
-    r"|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
+    r"|diff\.external|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
 )
 """The settings of git that name programs."""
+INCLUDES = r"^include(if\..*)?\.path$"
+"""Those that name more of its configuration, which can name programs."""
 
 
 def programs(where: str) -> list[str]:
-    """The words of git's configuration that could be files of the project, and that git would run by itself."""
-    asked = process.run(["git", "-C", where, "config", "-z", "--get-regexp", PROGRAMS], ok=None).text
-    values = (row.partition("\n")[2] for row in asked.split("\0"))
-    return sorted({path for value in values for path in files_of(value)})
+    """The files of the project that git would run by itself, or be configured by, as its configuration has it."""
+    words = ["git", "-C", where, "config", "-z", "--get-regexp", f"{PROGRAMS}|{INCLUDES}"]
+    paths: set[str] = set()
+    for row in process.run(words, ok=None).text.split("\0"):
+        key, _, value = row.partition("\n")
+        if re.fullmatch(INCLUDES, key, re.DOTALL):  # those of the repository: from where its configuration is
+            paths.update(within(where, os.path.join(common_of(where), os.path.expanduser(value))))
+        else:
+            paths.update(files_of(where, value))
+    return sorted(paths)
 
 
-def files_of(command: str) -> list[str]:
-    """The words of a shell command that could be files of the project."""
+def files_of(where: str, command: str) -> list[str]:
+    """The words of a shell command that could be files of the project at `where`."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
-    paths = (os.path.normpath(word.strip(";&|()")) for word in words if word and not word.startswith(("-", "/")))
-    return sorted({path for path in paths if path != os.curdir and not path.startswith(os.pardir)})
+    words = [os.path.expanduser(word.strip(";&|()")) for word in words if word and not word.startswith("-")]
+    return sorted({path for word in words for path in within(where, os.path.join(where, word))})
+
+
+def within(where: str, path: str) -> set[str]:
+    """A path as one in the project at `where`, also where links lead from it; empty where neither is in there."""
+    tops, ways = {where, os.path.realpath(where)}, {path, os.path.realpath(path)}
+    return {name for top in tops for way in ways if is_inside(name := os.path.relpath(way, top))}

@@ -254,7 +254,9 @@ class Clone(NamedTuple):
         ref = pinned.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
         self._fetch(words, there, ref)
         try:
-            brought.arrive_pin(agent.project, ref, agent.id, agent.branch)
+            onto = clone.refs(agent.project, f"{snapshot.prefix(agent.id)}onto").values()
+            own = (agent.base_commit, *(oid for oid, _ in onto))
+            brought.arrive_pin(agent.project, ref, agent.id, agent.branch, own)
             commit, _ = pinned.read(agent.project, ref)
         except MagentsError:  # it could not be restored
             git(agent.project, "update-ref", "-d", ref)

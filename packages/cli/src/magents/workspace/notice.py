@@ -27,7 +27,7 @@ AT_THE_TOP = (
     INCLUDE, *FOLDERS, *MANAGERS, ".github/workflows", ".github/actions", ".github/copilot-instructions.md",
     ".gitlab-ci.yml", ".gitlab", ".circleci", "Jenkinsfile", ".travis.yml", "azure-pipelines.yml", ".drone.yml",
     ".woodpecker", ".woodpecker.yml", ".buildkite", "bitbucket-pipelines.yml", ".forgejo", ".gitea",
-    "opencode.json",
+    "opencode.json", ".gitconfig", ".taskmaster",
 )  # fmt: skip
 """Files and folders that count at the top of a project."""
 SCRIPTS = ("scripts", "husky", "lint-staged", "simple-git-hooks", "pre-commit", "gitHooks")

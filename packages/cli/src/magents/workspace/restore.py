@@ -61,6 +61,8 @@ def bring_back(
     meta = meta_of(project, ref)
     if foreign is None:
         foreign = pinned.is_foreign(project, ref)
+    if foreign:
+        check_programs(project, ref, meta)
     remark = not_on(meta, branch) if foreign else ""
     remark = remark or prepare_branch(project, meta)
     # The user's hook is not asked: it has run when the workspace was made, and may change files or fail.
@@ -88,6 +90,17 @@ def not_on(meta: Meta, branch: str) -> str:
     return f"the pin is of the branch {meta.branch}, not of {branch}"
 
 
+def check_programs(project: str, ref: str, meta: Meta) -> None:
+    """Raises Unreadable when git would run, by the user's configuration, what a pin that we do not trust brings."""
+    brought.arrive_pin(project, ref, meta.id, meta.branch)  # pins of earlier versions were not noted when they came
+    if rows := brought.programs_in_pin(project, ref, meta.head):
+        shown = ", ".join(one_line(row.name) for row in rows[:3])
+        raise pinned.Unreadable(
+            f"By your configuration git would run what {ref} brings from a container: {shown}.",
+            "Look at it: magents trust --diff   and accept it: magents trust NAME",
+        )
+
+
 @contextlib.contextmanager
 def naming(ref: str) -> Iterator[None]:
     """Tell of what fails while a pin is laid out by the pin's name."""
@@ -105,7 +118,6 @@ def naming(ref: str) -> Iterator[None]:
 def lay(project: str, ref: str, meta: Meta, path: str) -> None:
     """Lay the files of a pin that we do not trust over a fresh checkout, and stage what was staged. Of its git's
     own files, configuration, repositories within and index nothing is written or read."""
-    brought.arrive_pin(project, ref, meta.id, meta.branch)  # pins of earlier versions were not noted when they came
     with naming(ref):
         overlay(project, ref, meta, names(project, ref), path, nested=False)
         stage(project, ref, path)
@@ -360,6 +372,7 @@ def bring_over(project: str, ref: str, path: str, *, foreign: bool | None = None
     if any(name.startswith((*UNMERGED, *UNDER_WAY)) for name in kept):
         return 0
     if pinned.is_foreign(project, ref) if foreign is None else foreign:
+        check_programs(project, ref, meta)
         lay(project, ref, meta, path)
     else:
         with naming(ref):
