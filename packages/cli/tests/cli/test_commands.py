@@ -229,6 +229,8 @@ def test_the_exact_bytes_of_a_diff(project, place, magents):
     )
     git("apply", str(patch), cwd=project)
     assert (project / "new.bin").read_bytes() == b"\x1b[31m\r\nline\r\n"
+    git("add", "--intent-to-add", "new.bin", cwd=work)
+    assert patch.read_bytes() == subprocess.check_output(["git", "diff", "main"], cwd=work), "as git itself has it"
 
 
 def complete(line: str, cwd: Path) -> list[str]:

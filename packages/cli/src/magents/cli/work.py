@@ -75,7 +75,7 @@ def run_diff(options: argparse.Namespace) -> int:
     return 0
 
 
-LISTED = ("--raw", "--abbrev=64")
+LISTED = ("--raw", "--no-abbrev")
 """Options with which git lists what a diff changes, before the diff."""
 
 

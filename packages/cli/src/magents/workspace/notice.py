@@ -44,14 +44,16 @@ MAX_ROW_BYTES = 64 * 1024
 def runs(path: str) -> bool:
     """Whether a file of a project runs by itself, or tells what runs; whatever its case."""
     lower = path.lower()
-    *folders, name = lower.split("/")
-    if name in _ANYWHERE or any(part in FOLDERS_ANYWHERE for part in (*folders, name)):
+    parts = lower.split("/")
+    if parts[-1] in _ANYWHERE or not _FOLDERS_ANYWHERE.isdisjoint(parts):
         return True
-    return any(lower == known or lower.startswith(f"{known}/") for known in _AT_THE_TOP)
+    return lower in _AT_THE_TOP or lower.startswith(_BELOW_THE_TOP)
 
 
 _ANYWHERE = frozenset(name.lower() for name in ANYWHERE)
-_AT_THE_TOP = tuple(name.lower() for name in AT_THE_TOP)
+_FOLDERS_ANYWHERE = frozenset(FOLDERS_ANYWHERE)
+_AT_THE_TOP = frozenset(name.lower() for name in AT_THE_TOP)
+_BELOW_THE_TOP = tuple(f"{name}/" for name in _AT_THE_TOP)
 
 
 def of(project: str, rows: Iterable[tuple[str, str, str]], hooks: Sequence[str] = ()) -> list[str]:
@@ -94,7 +96,7 @@ def line(id: str, names: Sequence[str]) -> str:
 
 
 def split(file: BinaryIO) -> list[tuple[str, str, str]]:
-    """Read what `git diff --raw --abbrev=64` says before a patch or a statistic: its changes. After that, the file
+    """Read what `git diff --raw --no-abbrev` says before a patch or a statistic: its changes. After that, the file
     stands at the rest."""
     rows = []
     at = file.tell()
