@@ -292,6 +292,19 @@ def test_a_folder_that_is_configured_later(project, far, ran, again):
     assert marks(ran) == set()
 
 
+def test_a_history_of_its_own(project, far, ran):
+    """Also where the user's git shows no files of a first commit."""
+    git("config", "core.hooksPath", ".husky", cwd=project)
+    git("config", "log.showRoot", "false", cwd=project)
+    git("config", "log.showSignature", "true", cwd=project)
+    git("checkout", "-q", "--orphan", "apart", cwd=far)
+    hooks(far, ran)
+    commit(far, "first")
+    collect(project, far, "apart")
+    add(project, "apart")
+    assert marks(ran) == set()
+
+
 def test_what_a_merge_makes_of_both_sides(project, far, ran):
     """The merged hook is neither the agent's file nor the user's."""
     git("config", "core.hooksPath", ".husky", cwd=project)
