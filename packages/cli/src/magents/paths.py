@@ -28,8 +28,8 @@ def share() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "share")
 
 
-CONTAINED = ("/workspace", "/shared", "/agent")
-"""The folders of a container that are an agent's."""
+CONTAINED = ("/workspace", "/shared", "/agent", "/accepted")
+"""The folders of a container that are mounted for its agent."""
 
 
 def borrowed(path: str) -> str:

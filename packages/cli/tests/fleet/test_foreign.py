@@ -11,6 +11,7 @@ from conftest import Place, commit, git, work_of
 from magents import Fleet
 from magents.errors import MagentsError
 from magents.model import Agent
+from magents.workspace import clone
 from workspace.forge import REF, forged, trap
 
 SLEEP = ("sleep", "300")
@@ -183,3 +184,23 @@ def test_a_branch_of_the_user_s_that_a_pin_names(project, magents):
     said = magents("restore", "one", MAGENTS_DOCKER_ENABLED="true", code=1).err
     assert "names the branch mine, which is not known to have been the agent's" in said
     assert git("for-each-ref", "refs/heads", cwd=project) == before
+
+
+def test_a_user_who_stands_in_a_container_s_clone(project, place, magents, canary, fleet):
+    """The agent has configured it; what is asked for is done in the user's project."""
+    workspace = place.top / "project-agents" / "one"
+    workspace.mkdir(parents=True)
+    start = clone.Beginning("feature/x", git("rev-parse", "main", cwd=project), "main", True)
+    clone.fill(str(project), str(workspace), "one", start).result()
+    (workspace / ".git/magents/given").unlink()
+    git("config", "magents.setup", f"touch {canary}", cwd=workspace)
+    git("config", "core.fsmonitor", f"touch {canary}; false", cwd=workspace)
+    fleet.context.store.add(Agent(
+        0, "one", str(project), "feature/x", "main", start.commit, True, "command", SLEEP, "docker",
+        str(workspace), 1.0, "stopped", False, "", "",
+    ))  # fmt: skip
+    (workspace / "deep").mkdir()
+    magents("create", "feature/y", "two", "--", *SLEEP, cwd=workspace / "deep")
+    assert fleet.find("two").project == str(project)
+    magents("doctor", cwd=workspace, code=None)
+    assert not canary.exists()

@@ -14,6 +14,7 @@ from conftest import until
 from magents import Fleet
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.fleet import accepted
+from magents.fleet import shared as sharing
 from magents.fleet.assign import Request
 from magents.tasks import file
 from tasks.lab import put, tagged, task
@@ -224,3 +225,12 @@ def test_an_error_of_the_project_is_no_agents(fleet, project, shared):
         fleet.tasks(str(project))
     with pytest.raises(NotFound):
         fleet.shared_differences(str(project.parent))
+
+
+def test_a_list_behind_a_link_is_not_handed_over(tmp_path):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").write_text("secret\n")
+    (tmp_path / ".taskmaster").symlink_to("secret")
+    (tmp_path / "shared").mkdir()
+    sharing.fill(str(tmp_path / "shared"), str(tmp_path / ".taskmaster"))
+    assert not list((tmp_path / "shared").rglob("key"))

@@ -133,16 +133,16 @@ def test_other_ways_to_a_program_of_the_project_s(far, project, magents, place, 
 def test_what_is_accepted_by_name(far, project, magents):
     (far / ".husky").mkdir()
     for name in ("one", "two"):
-        (far / ".husky" / name).write_text(f"\x1b[2J{name}\n")
+        (far / ".husky" / name).write_text(f"\x1b[2J{name}\n: \x1b]\nhidden\n\x07\n")
     commit(far, "hooks")
     collect(project, far)
     files = magents("trust", "--json").json()["files"]
     assert [(row["path"], row["agent"], row["branch"]) for row in files] == [
         (".husky/one", "x", "feature/x"), (".husky/two", "x", "feature/x"),
     ]  # fmt: skip
-    shown = magents("trust", "--diff").out
+    shown = magents("trust", "--diff", FORCE_COLOR="1").out
     assert "\x1b" not in shown
-    assert "+[2Jone" in shown or "+one" in shown
+    assert "+\\x1b[2Jone\n+: \\x1b]\n+hidden\n+\\x07\n" in shown
     for wrong in ("none", ".husky/one@1234567", ".husky/one@", "@"):
         assert "waits for your yes" in magents("trust", wrong, code=1).err
     assert magents("trust", ".husky/one").out == f"Accepted .husky/one@{files[0]['content'][:10]}\n"

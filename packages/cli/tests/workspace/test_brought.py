@@ -185,7 +185,7 @@ def change(far: Path, ran: Path, how: str) -> None:
         (far / "tools").symlink_to("lib")
     elif how == "behind the user's link":
         hook(far, ran, "post-merge", "tools/hooks")
-    elif how.startswith("git's"):
+    elif how.startswith(("git's", "husky's")):
         hook(far, ran, "post-merge", "tools")
     elif how == "back and forth":
         hook(far, ran, "post-merge")
@@ -213,6 +213,14 @@ def change(far: Path, ran: Path, how: str) -> None:
 
 def configure(project: Path, far: Path, how: str) -> None:
     """The user's folder of hooks: `.husky`, or one deeper, or `.husky` as a link there, or links in git's own."""
+    if how == "husky's hook is a link":
+        git("config", "core.hooksPath", ".husky/_", cwd=project)
+        hook(project, project.parent / "none", "post-merge", ".husky/_", more='sh "$(dirname "$0")/../post-merge"')
+        (project / ".husky/_/.gitignore").write_text("*\n")
+        (project / ".husky/post-merge").symlink_to("../tools/post-merge")
+        commit(project, "mine")
+        git("pull", "-q", "--rebase", "origin", "main", cwd=far)
+        return
     if how.startswith("git's"):
         shutil.rmtree(project / ".git/hooks", ignore_errors=True)
         if how == "git's folder is a link":
@@ -238,6 +246,7 @@ WAYS = (
     "link to a folder",
     "git's folder is a link",
     "git's hook is a link",
+    "husky's hook is a link",
     "back and forth",
     "in a merge",
     "many",
@@ -280,6 +289,19 @@ def test_a_folder_that_is_configured_later(project, far, ran, again):
     if again:
         collect(project, far)
     merge(str(project), "agent", "main")
+    assert marks(ran) == set()
+
+
+def test_a_history_of_its_own(project, far, ran):
+    """Also where the user's git shows no files of a first commit."""
+    git("config", "core.hooksPath", ".husky", cwd=project)
+    git("config", "log.showRoot", "false", cwd=project)
+    git("config", "log.showSignature", "true", cwd=project)
+    git("checkout", "-q", "--orphan", "apart", cwd=far)
+    hooks(far, ran)
+    commit(far, "first")
+    collect(project, far, "apart")
+    add(project, "apart")
     assert marks(ran) == set()
 
 

@@ -237,9 +237,10 @@ def test_no_hook_that_came_along_runs(lab, tmp_path, hooks):
     """)
     ref = lab.pin()
     git("config", "core.hooksPath", hooks, cwd=lab.project)
-    git("config", "core.fsmonitor", ".husky/fsmonitor", cwd=lab.project)
     git("update-ref", "-d", pinned.origin_ref(ref), cwd=lab.project)
     for foreign in (True, False):
+        if not foreign:  # one that is foreign is refused then
+            git("config", "core.fsmonitor", ".husky/fsmonitor", cwd=lab.project)
         worktree.remove(lab.project, lab.path)
         worktree.claim(lab.path)
         restore.bring_back(lab.project, ref, lab.path, foreign=foreign)

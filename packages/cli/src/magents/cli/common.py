@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -34,12 +35,30 @@ def fleet() -> Fleet:
     return made
 
 
-def here() -> str:
+def standing() -> str:
     """The folder the user stands in. Raises MagentsError when it has been deleted."""
     try:
         return os.getcwd()
     except FileNotFoundError as error:
         raise MagentsError("The current folder does not exist any more.", "Go elsewhere: cd") from error
+
+
+def here() -> str:
+    """A folder of the project the user stands in, for git to be asked there: `standing`; the project itself where
+    that is in the clone of an agent in a container, whom git obeys there. Raises MagentsError."""
+    from magents.fleet import Fleet
+
+    folder, context = standing(), Fleet().context
+    with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
+        for agent in context.store.live():
+            if is_below(folder, agent.workspace) and context.runtime(agent).private:
+                return agent.project
+    return folder
+
+
+def is_below(folder: str, top: str) -> bool:
+    """Whether a folder, whose links are resolved, lies in another or is it."""
+    return bool(top) and f"{folder}/".startswith((f"{top}/", f"{os.path.realpath(top)}/"))
 
 
 def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool = False, **options: Any) -> None:

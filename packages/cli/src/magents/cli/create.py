@@ -98,12 +98,13 @@ def run(options: argparse.Namespace) -> int:
     if options.attach and options.json:
         raise UsageError("`--attach` and `--json` exclude each other.")
     # Git is asked before the rest is imported: the two take the same time.
-    asked = project.ask(common.here(), options.branch)
+    asked = project.ask(common.standing(), options.branch)
     fleet = common.fleet()
+    here = common.here()
     for problem in config.load().problems:
         warn(problem)
     wish = {
-        "folder": common.here(), "asked": asked,
+        "folder": here, "asked": asked if here == common.standing() else None,
         "harness": options.agent, "base": options.base, "prompt": prompt(options),
         "env": dict(map(pair, options.env)), "command": options.program,
         "runtime": options.mode,

@@ -88,7 +88,7 @@ def lines(look: Look, long: Sequence[dict[str, Any]], columns: int | None) -> li
 
 def project_here(views: Sequence[View]) -> str:
     """The project among these that the user stands in, in it or in one of its workspaces; '' if none."""
-    place = os.path.realpath(common.here()) + os.sep
+    place = os.path.realpath(common.standing()) + os.sep
     best = ("", "")
     for view in views:
         for folder in (view.agent.project, view.agent.workspace):

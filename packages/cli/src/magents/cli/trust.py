@@ -76,7 +76,9 @@ def lines(rows: Waiting) -> list[str]:
 
 
 def show_differences(rows: Waiting, names: list[str]) -> int:
-    """Print what each file changes since the last content that was the user's own."""
+    """Print what each file changes since the last content that was the user's own. A control sequence is shown by
+    its numbers: one that is left out could take with it what the user is to say yes to."""
+    from magents.cli.shared import visible
     from magents.fleet import trust
 
     for row in rows.files:
@@ -84,7 +86,8 @@ def show_differences(rows: Waiting, names: list[str]) -> int:
             continue
         echo(f"{one_line(row.name)} ({row.agent})")
         text = trust.difference(rows.project, row).decode("utf-8", "replace")
-        echo(text, end="")
+        for line in text.removesuffix("\n").split("\n") if text else ():
+            echo(visible(line))
     for branch in rows.branches:
         if not names or branch.branch in names:
             echo(f"{one_line(branch.branch)} ({branch.agent}): see it with git log -p {branch.tip[:10]}")

@@ -41,7 +41,7 @@ def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> st
 
 def fill(folder: str, tasks: str) -> None:
     """What is in it from the start: the project's tasks as they are now, and what agents should know."""
-    if os.path.isdir(tasks):
+    if os.path.isdir(tasks) and not os.path.islink(tasks):  # a link could have been merged, and lead anywhere
         shutil.copytree(tasks, os.path.join(folder, TASKS), symlinks=True)
     else:
         os.makedirs(os.path.join(folder, TASKS, "tasks"))

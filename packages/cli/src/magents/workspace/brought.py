@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 INCLUDE = ".worktreeinclude"
+LOG = ("-c", "log.showRoot=true", "-c", "log.showSignature=false", "-c", "log.follow=false", "log")
+"""`git log`, whatever the user has configured for his own."""
 MAX_ALL_FILES = 20_000
 """How many versions are told apart in all."""
 MAX_ARRIVALS = 1000
@@ -204,7 +206,7 @@ def versions(project: str, arrival: Arrival, paths: Iterable[str]) -> set[tuple[
     """The contents that these commits gave to watched files, but not those that the user's own have; `ANY` of all
     where there are too many."""
     paths = sorted(paths)
-    words = ("log", "--format=%H", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
+    words = (*LOG, "--format=%H", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
              "--ignore-missing", f"--max-count={MAX_FILES}", arrival.tip)  # fmt: skip
     listed = ask(project, *words, "--not", *arrival.since, "--", *specs(paths)).text
     rows = {pair for pair in changed_files(listed) if is_of(pair[0], paths)}
@@ -327,7 +329,7 @@ def own_version(project: str, path: str) -> str:
     """The newest content in the history of a file that no agent brought, or that was accepted; '' if it was not
     there then."""
     record = kept(project)
-    words = ("log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
+    words = (*LOG, "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
     listed = ask(project, *words, "HEAD", "--", *specs([path]), ok=None).text
     for name, blob in changed_files(listed, gone=True):
         if not is_of(name, [path]):

@@ -81,6 +81,8 @@ def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
     place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
     main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
     places = [place, *where_links_lead(place)]
+    if os.path.basename(place) == "_":  # husky's, which runs the hooks beside it
+        places += where_links_lead(os.path.dirname(place))
     for top in (where, main):
         rows = ((one, way) for one in places for way in (top, os.path.realpath(top)))
         inside = [name for name in (os.path.relpath(*row) for row in rows) if is_inside(name)]
