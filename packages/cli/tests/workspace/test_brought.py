@@ -20,6 +20,7 @@ from magents.workspace import hooks as asked_hooks
 from magents.workspace.brought import Arrival
 from magents.workspace.git import git as ours
 from magents.workspace.merge import merge
+from magents.workspace.record import Record
 from workspace.lab import files
 
 EVERY = ("post-checkout", "post-merge", "post-index-change", "reference-transaction", "pre-commit", "post-commit")
@@ -479,3 +480,21 @@ def test_nothing_is_asked_where_no_agent_ever_was(project, monkeypatch):
     assert list(brought.hooks(str(project))) == []
     assert brought.came(str(project), "HEAD") is None
     assert not os.path.exists(project / ".git/magents")
+
+
+def looked_up(common: Path, rows: int) -> float:
+    """Seconds of the processor's that it takes to look for 600 hooks in a record of so many contents."""
+    record = Record(str(common))
+    for number in range(rows):
+        path, blob = f".husky/{number % 600}", f"{number:040}"
+        record.files[path, blob] = brought.Brought(path, blob, "x", "agent", 0.0)
+    assert record.concerns([".HUSKY"]) and not record.concerns(["hooks"])
+    began = time.thread_time()
+    for number in range(600):
+        assert [row.blob for row in record.waiting(f".husky/{number}", f"{number:040}")] == [f"{number:040}"]
+    return time.thread_time() - began
+
+
+def test_a_full_record_costs_little(project):
+    few = min(looked_up(project / ".git", 600) for _ in range(5))
+    assert looked_up(project / ".git", 20_000) < 100 * few, "it is looked through for each hook"

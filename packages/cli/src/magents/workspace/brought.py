@@ -11,15 +11,10 @@ The record is read before each git command of ours (`hooks`), so nothing is impo
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import time
 
-from magents import guarded
-from magents.errors import MagentsError, remedy
-from magents.tuples import NamedTuple
-from magents.workspace.git import RECORD, common_of, has_record
+from magents.workspace.git import common_of
 from magents.workspace.hooks import (
     ANY,
     FOLDERS,
@@ -34,139 +29,24 @@ from magents.workspace.hooks import (
     standing,
     written,
 )
+from magents.workspace.record import INCLUDE as INCLUDE
+from magents.workspace.record import Arrival as Arrival
+from magents.workspace.record import Brought as Brought
+from magents.workspace.record import Record, changing
+from magents.workspace.record import broken as broken
+from magents.workspace.record import kept as kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
 
-INCLUDE = ".worktreeinclude"
 LOG = ("-c", "log.showRoot=true", "-c", "log.showSignature=false", "-c", "log.follow=false", "log")
 """`git log`, whatever the user has configured for his own."""
 MAX_ALL_FILES = 20_000
 """How many versions are told apart in all."""
-MAX_ARRIVALS = 1000
-"""How many branches are remembered."""
 EMPTY = {40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
          64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"}  # fmt: skip
 """git's id of a tree without files, by the length of ids."""
-
-
-class Brought(NamedTuple):
-    """One content of one file that an agent brought."""
-
-    path: str
-    blob: str
-    """git's id of it; `ANY`: there were too many to tell them apart."""
-    agent: str
-    branch: str
-    at: float
-    """Unix time at which it came, seconds."""
-
-    @property
-    def name(self) -> str:
-        """How it is named when it is accepted."""
-        return f"{self.path}@{self.blob[:10]}"
-
-
-class Arrival(NamedTuple):
-    """Commits that came from an agent."""
-
-    branch: str
-    """'' for a merge that we made of them."""
-    tip: str
-    since: tuple[str, ...]
-    """Commits of the user's own: what these have did not come from the agent."""
-    agent: str
-    at: float
-    accepted: bool = False
-
-
-class Record:
-    """The record of one project. Reading never fails: one that cannot be read is `broken`."""
-
-    def __init__(self, common: str) -> None:
-        self.common = os.path.realpath(common)
-        self.path = os.path.join(self.common, RECORD)
-        self.broken = False
-        self.watched: set[str] = set()
-        self.arrivals: list[Arrival] = []
-        self.files: dict[tuple[str, str], Brought] = {}
-        self.accepted: set[tuple[str, str]] = set()
-        try:
-            with open(self.path, encoding="utf-8", errors="surrogateescape") as file:
-                self._take(json.load(file))
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, TypeError, LookupError, RecursionError):
-            self.broken = True
-
-    def _take(self, said: dict[str, Any]) -> None:
-        self.watched = set(said["watched"])
-        self.arrivals = [Arrival(*row)._replace(since=tuple(row[2])) for row in said["arrivals"]]
-        self.files = {(row[0], row[1]): Brought(*row) for row in said["files"]}
-        self.accepted = {(path, blob) for path, blob in said["accepted"]}
-
-    def save(self) -> None:
-        """Write it, whole or not at all. Raises MagentsError."""
-        said = {
-            "watched": sorted(self.watched), "arrivals": self.arrivals[-MAX_ARRIVALS:],
-            "files": list(self.files.values()), "accepted": sorted(self.accepted),
-        }  # fmt: skip
-        try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            guarded.write(self.common, RECORD, json.dumps(said))
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-
-    def waiting(self, path: str = "", blob: str = "") -> list[Brought]:
-        """What was not accepted: of a file, of one content of it, of all."""
-        rows = (row for key, row in self.files.items() if key not in self.accepted)
-        return [
-            row for row in rows
-            if (not path or row.path.lower() == path.lower() or (row.blob == ANY and below(path, row.path)))
-            and (not blob or row.blob in (blob, ANY))
-        ]  # fmt: skip
-
-
-def unwritable(path: str, error: OSError) -> MagentsError:
-    """The error for what cannot be written."""
-    return MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error, "Mend its permissions."))
-
-
-@contextlib.contextmanager
-def changing(common: str) -> Iterator[Record]:
-    """The record, to be changed; one process at a time."""
-    import fcntl
-
-    place = os.path.join(common, f"{RECORD}.lock")
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritable(place, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        record = Record(common)
-        if record.broken:
-            raise broken(record)
-        yield record
-        record.save()
-    finally:
-        os.close(handle)
-
-
-def broken(record: Record) -> MagentsError:
-    """The error for a record that cannot be read."""
-    return MagentsError(
-        f"{record.path} cannot be read.",
-        f"It tells what agents in containers brought. Look at the project's hooks and {INCLUDE}, then remove it.",
-    )
-
-
-def kept(where: str) -> Record | None:
-    """The record of the repository at `where`; None where nothing ever came."""
-    return Record(common_of(where)) if has_record(where) else None
 
 
 # --- what comes
@@ -303,7 +183,7 @@ def hooks(where: str, *commits: str) -> list[Brought]:
 
 def found(record: Record, where: str, paths: Sequence[str], commits: Iterable[str]) -> list[Brought]:
     """What was brought of these files, where they stand and in commits."""
-    if not any(below(row.path, path) or below(path, row.path) for row in record.waiting() for path in paths):
+    if not record.concerns(paths):
         return []
     pairs = {pair for commit in commits for pair in contents(where, commit, paths)}
     pairs |= set(standing(where, paths))
