@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 1 << 16
 """Bytes of a line that are held at once."""
+PRINTABLE = bytes([ord("\t"), ord("\n"), *range(ord(" "), ord("~") + 1)])
 LONGEST_CONTROL_BYTES = 64
 """Bytes that a control sequence has which is not to be cut in two."""
 
@@ -104,7 +106,19 @@ class Shown:
         """Whether control characters were left out so far."""
 
     def pieces(self, file: BinaryIO) -> Iterator[str]:
-        """What to print: lines with their ends, long ones in several pieces."""
+        """What to print, from where the file stands: lines with their ends, long ones in several pieces."""
+        while block := file.read(PIECE_BYTES):
+            block += file.readline(PIECE_BYTES)
+            if not self.colours and not block.translate(None, PRINTABLE):  # as most is
+                yield block.decode("ascii")
+            elif block.endswith(b"\n"):
+                yield from self.lines(io.BytesIO(block))
+            else:  # a line that is longer
+                file.seek(-len(block), os.SEEK_CUR)
+                yield from self.lines(file)
+
+    def lines(self, file: BinaryIO) -> Iterator[str]:
+        """`pieces`, looking at each line."""
         colour, begun = "", False
         for body, end in parts(file):
             safe = plain(body)

@@ -24,6 +24,8 @@ EMPTY = {
     64: "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
 }
 """What git calls an empty file, by the length of its names of objects: SHA-1, SHA-256."""
+MANY = 5000
+"""New files, of which there are seldom so many."""
 VANISHED = "No such file or directory|did not match any file"
 
 
@@ -100,9 +102,12 @@ def compare(target: BinaryIO, workspace: str, start: str, *options: str) -> None
         if os.path.isfile(source):
             shutil.copyfile(source, index)
         env = {**LOOK, "GIT_INDEX_FILE": index}
-        declare(workspace, untracked(workspace), EMPTY.get(len(start), EMPTY[40]), env)
+        new = untracked(workspace)
+        declare(workspace, new, EMPTY.get(len(start), EMPTY[40]), env)
+        # Before it compares files git looks whether they are as it knows them; of new ones it knows nothing.
+        ahead = ("-c", "core.preloadIndex=false") if len(new) > MANY else ()
         git(
-            workspace, "diff", "--no-ext-diff", "--no-textconv", "--no-color", *options, start, "--",
+            workspace, *ahead, "diff", "--no-ext-diff", "--no-textconv", "--no-color", *options, start, "--",
             env=env, target=target,
         )  # fmt: skip
 
