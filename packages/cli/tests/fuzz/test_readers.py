@@ -15,7 +15,7 @@ from fuzz.readers import READERS
 CORPUS = Path(__file__).parent / "corpus"
 SEEDS = {name: [path.read_bytes() for path in sorted((CORPUS / name).iterdir())] for name in READERS}
 LONG = os.environ.get("CI") == "true" or "FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (500 if LONG else 100))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (4000 if LONG else 100))
 PIECES = [
     b"[", b"{", b"}", b"]", b'"', b",", b":", b"\\", b"\n", b"\t", b"\0", b" ", b"null", b"NaN", b"-1e999", b"1" * 30, b"9" * 5000,
     b"\xff", b"\x1b[", b"\x1b]0;", b"\x1b]8;;", b"\x1bP", b"\x9b", b"\x07", b"\x1b[0;2m", b"\xe2\x80\xae", b"\xf3\xa0\x81\x81",
