@@ -13,7 +13,7 @@ import fcntl
 import os
 import time
 
-from magents import paths
+from magents import guarded, paths
 from magents.errors import Conflict, MagentsError, NotFound
 from magents.model import Agent
 from magents.text import one_line
@@ -239,7 +239,7 @@ class Store:
         handle = self._lock_file(id)
         try:
             until = time.monotonic() + wait
-            while not grab(handle):
+            while not guarded.grab(handle):
                 if time.monotonic() > until:
                     raise Conflict(
                         f"Another command is at work on the agent `{id}`.",
@@ -257,7 +257,7 @@ class Store:
         """Whether a command is at work on the agent right now."""
         handle = self._lock_file(id)
         try:
-            return not grab(handle)
+            return not guarded.grab(handle)
         finally:
             os.close(handle)
 
@@ -304,15 +304,6 @@ def to_wal(file: sqlite3.Connection) -> None:
             time.sleep(0.01)
         else:
             return
-
-
-def grab(handle: int) -> bool:
-    """Take the lock if nobody has it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def pick(text: str, agents: list[Agent], how: str) -> Agent:

@@ -498,3 +498,10 @@ def looked_up(common: Path, rows: int) -> float:
 def test_a_full_record_costs_little(project):
     few = min(looked_up(project / ".git", 600) for _ in range(5))
     assert looked_up(project / ".git", 20_000) < 100 * few, "it is looked through for each hook"
+
+
+def test_a_record_that_cannot_be_read_takes_all_for_brought(project):
+    path = project / ".git/magents/brought.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{")
+    assert [row.path for row in brought.kept(project).waiting("tools/clean", "0" * 40)] == [str(path)]

@@ -167,11 +167,7 @@ def put(folder: str, name: str, text: bytes | None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
             return
-        new = f"{path}.{os.getpid()}"
-        with open(new, "wb") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(new, path)
+        guarded.write(folder, name, text, mode=0o644)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
 

@@ -12,7 +12,7 @@ from magents.errors import CheckFailed, CommandFailed, Conflict, MagentsError, N
 from magents.fleet.context import isolated
 from magents.text import one_line
 from magents.workspace import include, worktree
-from magents.workspace.git import git
+from magents.workspace.git import UNHOOKED, git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
     place = os.path.join(context.checks, str(agent.key))
     clear(context, agent.project, place)  # what a killed command has left
     os.makedirs(context.checks, mode=0o700, exist_ok=True)
-    words = ("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach", place, commit)
+    words = (*UNHOOKED, "worktree", "add", "--quiet", "--detach", place, commit)
     try:
         git(agent.project, *words, timeout=3600, keep=(lock,))
         include.copy(agent.project, place, warn=context.warn)

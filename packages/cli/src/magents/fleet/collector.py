@@ -13,10 +13,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from magents import events, process
+from magents import events, guarded, process
 from magents.errors import Conflict, MagentsError
 from magents.fleet.context import isolated
-from magents.store import Store, grab
+from magents.store import Store
 from magents.text import one_line
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def lock_path(store: Store) -> str:
 def held(store: Store) -> int | None:
     """Take the lock; None when it is another process's."""
     handle = os.open(lock_path(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if grab(handle):
+    if guarded.grab(handle):
         return handle
     os.close(handle)
     return None

@@ -9,6 +9,7 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from magents import process
 from magents.errors import MagentsError
 from magents.text import one_line
 
@@ -55,12 +56,12 @@ def holders(folder: str) -> list[Holder]:
     """
     try:
         about = os.stat(folder)
-        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+        pids = process.proc_ids()
     except OSError:
         return []
     until = time.monotonic() + LOOK_S
     names: dict[str, str] = {}
-    holding = (pid for pid in pids if pid != os.getpid() and holds(pid, about, until))
+    holding = (pid for pid in pids if holds(pid, about, until))
     return [holder_of(pid, names) for pid in islice(holding, SHOWN)]
 
 

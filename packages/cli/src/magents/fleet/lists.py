@@ -279,11 +279,9 @@ def remember(context: Context, project: str, kept: Kept) -> None:
 
 def keep(path: str, data: bytes) -> None:
     """Have a file of ours that holds this, in one step. Raises MagentsError."""
-    new = f"{path}.{os.getpid()}"
+    folder, name = os.path.split(path)
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(new, "wb") as out:
-            out.write(data)
-        os.replace(new, path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        guarded.write(folder, name, data)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error

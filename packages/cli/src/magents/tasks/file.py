@@ -177,7 +177,7 @@ def locked(root: str, wait: float = WAIT) -> Iterator[None]:
             raise linked(path_of(root)) from error
         raise NotFound(f"There is no folder {path}.", "Make one: task-master init") from error
     try:
-        if not (at_once(handle) or (wait and in_line(handle, wait))):
+        if not (guarded.grab(handle) or (wait and in_line(handle, wait))):
             raise Locked(
                 f"Somebody has been writing {path_of(root)} for more than {wait:g} s.",
                 "Wait for task-master to end there, or end it, and try again.",
@@ -185,15 +185,6 @@ def locked(root: str, wait: float = WAIT) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def at_once(handle: int) -> bool:
-    """Take the lock if nobody has it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def in_line(handle: int, seconds: float) -> bool:
@@ -224,7 +215,7 @@ def tried(handle: int, seconds: float) -> bool:
     """Take the lock as soon as nobody has it, for so long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if at_once(handle):
+        if guarded.grab(handle):
             return True
         time.sleep(POLL_S)
     return False

@@ -177,7 +177,7 @@ def hooks(where: str, *commits: str) -> list[Brought]:
     if not paths:
         return []
     if record.broken:
-        return [Brought(record.path, ANY, "", "", 0.0)]
+        return [record.unknown]
     return found(watch(record, where, paths), top, paths, commits)
 
 
@@ -196,7 +196,7 @@ def foreign(project: str, path: str) -> Brought | None:
     if record is None:
         return None
     if record.broken:
-        return Brought(record.path, ANY, "", "", 0.0)
+        return record.unknown
     record = watch(record, project, [path])
     # As git would keep it, and as git wrote it: attributes that an agent wrote can make another content of it on
     # the way out, and again on the way back.
@@ -216,7 +216,7 @@ def own_version(project: str, path: str) -> str:
             continue
         if not blob.strip("0"):
             return ""
-        if record and not record.broken and not record.waiting(name, blob):
+        if record and not record.waiting(name, blob):
             return blob
     return ""
 
@@ -240,7 +240,7 @@ def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
     if record is None or not pairs:
         return []
     if record.broken:
-        return [Brought(record.path, ANY, "", "", 0.0)]
+        return [record.unknown]
     record = watch(record, project, [path for path in paths if any(below(path, name) for name, _ in pairs)])
     return [row for path, blob in pairs for row in record.waiting(path, blob)]
 

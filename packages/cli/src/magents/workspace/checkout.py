@@ -347,10 +347,8 @@ def heal(checkout: str) -> None:
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(f"Another merge is being laid into {checkout}.", "Wait for its end.") from None
+        if not guarded.grab(file.fileno()):
+            raise Conflict(f"Another merge is being laid into {checkout}.", "Wait for its end.")
         try:
             was = Before(*json.load(file))
         except (ValueError, TypeError):  # it was killed before it began

@@ -8,12 +8,11 @@ large or cut short goes with the folder. One whose fetch was killed is swept by 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
 
-from magents import fifos, process
+from magents import fifos, guarded, process
 from magents.errors import MagentsError
 from magents.workspace.worktree import common_folder, discard
 
@@ -87,7 +86,7 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
             stack.callback(clear, folder)
             handle = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, handle)
-            free(handle)
+            guarded.grab(handle)
             os.makedirs(os.path.join(folder, "objects", "info"))
             with open(os.path.join(folder, "objects", "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(objects) + b"\n")
@@ -98,15 +97,6 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
         except BaseException:
             end_all(folder)
             raise
-
-
-def free(handle: int) -> bool:
-    """Take the lock of a folder; False when its fetch is under way."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def end_all(folder: str) -> None:
@@ -135,7 +125,7 @@ def sweep(objects: str) -> None:
                     discard(folder)
                 continue
             try:
-                if free(handle):
+                if guarded.grab(handle):  # its fetch is over
                     end_all(folder)
                     discard(folder)
             finally:

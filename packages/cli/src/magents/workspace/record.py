@@ -91,13 +91,20 @@ class Record:
             raise unwritable(self.path, error) from error
 
     def waiting(self, path: str = "", blob: str = "") -> list[Brought]:
-        """What was not accepted: of a file, of one content of it, of all."""
+        """What was not accepted: of a file, of one content of it, of all. What cannot be read counts as brought."""
+        if self.broken:
+            return [self.unknown]
         by_path, whole = self._index()
         if not path:
             return [row for rows in by_path.values() for row in rows]
         rows = by_path.get(path.lower(), [])
         rows = rows + [row for row in whole if row not in rows and below(path, row.path)]
         return [row for row in rows if not blob or row.blob in (blob, ANY)]
+
+    @property
+    def unknown(self) -> Brought:
+        """Stands for whatever a record that is `broken` would tell."""
+        return Brought(self.path, ANY, "", "", 0.0)
 
     def concerns(self, paths: Iterable[str]) -> bool:
         """Whether anything that was not accepted can be at, above or below one of these paths; it is asked before
