@@ -19,8 +19,8 @@ from pathlib import Path
 
 from run import ROOT, Figure, Lab, figure, table, timed
 
-from magents import image as images
-from magents.runtimes.docker import Docker
+from magents.runtimes.docker import image as images
+from magents.runtimes.docker.runtime import Docker
 
 IMAGE = os.environ.get("MAGENTS_DOCKER_IMAGE", "magents/agent:latest")
 

@@ -10,9 +10,9 @@ import random
 import statistics
 import time
 
-from magents.tasks import parse, paths, plan
-from magents.tasks.model import Task, rank
-from magents.tasks.plan import Work
+from magents.taskmaster import parse, paths, plan
+from magents.taskmaster.model import Task, rank
+from magents.taskmaster.plan import Work
 
 TASKS, EACH, ROUNDS = 2000, 5, 20
 FILES = [f"src/part{n // 100}/module{n}.py" for n in range(20_000)]

@@ -25,9 +25,9 @@ import pytest
 
 import standin as model
 from magents import Fleet
-from magents import image as images
-from magents.errors import MagentsError
-from magents.model import Agent
+from magents.core.errors import MagentsError
+from magents.core.model import Agent
+from magents.runtimes.docker import image as images
 from standin import homes
 
 ENGINE = os.environ.get("DOCKER_HOST", "")

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from conftest import git, until
-from magents import Fleet, events
-from magents.errors import Conflict
-from magents.model import Agent
-from magents.status import HELD
+from magents import Fleet
+from magents.core.errors import Conflict
+from magents.core.model import Agent
+from magents.core.status import HELD
+from magents.guest import events
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import git, unprivileged
 from magents import config
 from magents.config import KNOWN, Config, assign, quote, unquote
-from magents.errors import MagentsError, UsageError
+from magents.core.errors import MagentsError, UsageError
 
 VALUES = st.text(st.characters(exclude_categories=[])) | st.text("a '\"#=\\\t$\r\n\x0b\u2028", max_size=12)
 

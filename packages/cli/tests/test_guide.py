@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git, run
-from fleet.test_tasks import real_task_master
+from taskmaster.test_tasks import real_task_master
 from test_docs import FENCE, ROOT
 
 PAGE = (ROOT / "docs/tasks.md").read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def test_each_line_of_the_guide_to_tasks(follow, claude_env, place, project):
 @pytest.mark.slow
 @pytest.mark.engine
 def test_each_line_of_the_guide_to_tasks_in_containers(follow, docker_mode, project, monkeypatch):
-    from tasks.lab import put, tagged, task
+    from taskmaster.lab import put, tagged, task
 
     put(
         project,

@@ -12,9 +12,9 @@ import contextlib
 import os
 import re
 
-from magents import paths
-from magents.errors import MagentsError, UsageError
-from magents.tuples import NamedTuple
+from magents.core.errors import MagentsError, UsageError
+from magents.core.tuples import NamedTuple
+from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

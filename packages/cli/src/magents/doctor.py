@@ -6,18 +6,19 @@ import os
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config, harnesses, paths, process, runtimes
-from magents.errors import MagentsError
+from magents import config, harnesses, runtimes
+from magents.core.errors import MagentsError
+from magents.core.status import unasked
 from magents.fleet.context import isolated
-from magents.status import unasked
-from magents.workspace import project
+from magents.git import project
+from magents.system import paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
     from magents.fleet.look import View
-    from magents.model import Agent
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -72,7 +73,7 @@ def fix(fleet: Fleet) -> list[str]:
 
 def locks(fleet: Fleet) -> list[Finding]:
     """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.fleet import lists
+    from magents.taskmaster import lists
 
     return [Finding("tasks", False, said, hint, needed=False) for said, hint in lists.locks(fleet.context)]
 

@@ -13,11 +13,11 @@ import fcntl
 import os
 import time
 
-from magents import guarded, paths
-from magents.errors import Conflict, MagentsError, NotFound
-from magents.model import Agent
-from magents.text import one_line
-from magents.tuples import NamedTuple
+from magents.core.errors import Conflict, MagentsError, NotFound
+from magents.core.model import Agent
+from magents.core.text import one_line
+from magents.core.tuples import NamedTuple
+from magents.system import guarded, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 from conftest import run
 from magents.cli import render
 from magents.cli.work import PIECE_BYTES, Shown, colour_of
-from magents.text import plain
+from magents.core.text import plain
 
 PIECES = [
     b"+line", b"-line", b"@@ -1 +1 @@", b"diff --git a/x b/x", b"\n", b"\n", b"\r\n", b"\r", b"\t", b"\x1b[31m", b"\x1b[0m",

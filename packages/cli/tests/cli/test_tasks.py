@@ -16,7 +16,7 @@ import pytest
 from cli.test_commands import compare, normal
 from conftest import commit
 from magents.cli.progress import WORDS
-from tasks.lab import put, tagged, task
+from taskmaster.lab import put, tagged, task
 
 DOCS = (Path(__file__).parents[4] / "docs/json.md").read_text(encoding="utf-8")
 SLEEP = ("--", "sh", "-c", "sleep 300")

@@ -17,11 +17,11 @@ import pytest
 
 import magents as package
 from conftest import commit, git, run, until
-from magents import events
 from magents.cli import main
 from magents.cli.parser import COMMANDS
-from magents.text import one_line
-from tasks.lab import put, tagged, task
+from magents.core.text import one_line
+from magents.guest import events
+from taskmaster.lab import put, tagged, task
 
 # Commands run here, in one process, that are made to end with it: what they leave open is closed then.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

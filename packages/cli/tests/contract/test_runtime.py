@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Place, containers, leaked, make_project, run, until
-from magents import Fleet, events, runtimes
-from magents.errors import Conflict, MagentsError
-from magents.model import Agent, Program
+from magents import Fleet, runtimes
+from magents.core.errors import Conflict, MagentsError
+from magents.core.model import Agent, Program
+from magents.guest import events
 from magents.runtimes.base import Launch, Sighting, label
 
 
@@ -86,7 +87,7 @@ def here(request, place, monkeypatch):
 
 
 def made(request, name, place, monkeypatch):
-    monkeypatch.setattr("magents.runtimes.tmux.GRACE", 0.3)  # so that the deaf need not be waited for
+    monkeypatch.setattr("magents.runtimes.local.runtime.GRACE", 0.3)  # so that the deaf need not be waited for
     if name == "docker":
         request.getfixturevalue("docker_mode")
     return Bench(name, place.top)

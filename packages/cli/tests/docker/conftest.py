@@ -15,8 +15,8 @@ import pytest
 
 from conftest import Place, git, until, use_engine
 from magents import Fleet
-from magents import image as images
-from magents.model import Agent
+from magents.core.model import Agent
+from magents.runtimes.docker import image as images
 
 from . import engines
 

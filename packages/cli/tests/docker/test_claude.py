@@ -10,8 +10,8 @@ import pytest
 
 import standin
 from conftest import git, until
-from magents import events
-from magents.errors import Conflict
+from magents.core.errors import Conflict
+from magents.guest import events
 from standin import homes
 
 from .conftest import Box, bridge

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from conftest import commit, containers, git, make_project, run, until
-from magents.runtimes.container import CAPABILITIES
+from magents.runtimes.docker.container import CAPABILITIES
 
 from .conftest import Box, docker, drop_image
 

@@ -9,9 +9,9 @@ import subprocess
 import pytest
 
 import standin
-from fleet import diamond
 from standin import homes
-from tasks.lab import put
+from taskmaster import diamond
+from taskmaster.lab import put
 
 from .conftest import Box, bridge, docker
 

@@ -13,9 +13,9 @@ import pytest
 
 from conftest import Magents, Place, commit, containers, git, until, work_of
 from magents import Fleet
-from magents.fleet.watch import PAUSE
-from magents.model import Agent
-from tasks.lab import put, tagged, task
+from magents.core.model import Agent
+from magents.taskmaster.watch import PAUSE
+from taskmaster.lab import put, tagged, task
 
 from .conftest import Box, nothing_made, state
 from .engines import Engine

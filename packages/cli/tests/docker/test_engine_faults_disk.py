@@ -110,7 +110,7 @@ def test_no_room_for_events(magents: Magents, project: Path, place: Place):
             subprocess.run([event, disk, "x", "lost", "y" * 1900], check=True)
         filler.unlink()
         subprocess.run([event, disk, "x", "last", "y"], check=True)
-        from magents import events
+        from magents.guest import events
 
         names = [found.name for found in events.read(str(disk))]
         assert (names[0], names[-1]) == ("first", "last")

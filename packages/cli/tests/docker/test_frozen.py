@@ -10,8 +10,8 @@ import pytest
 
 from conftest import Done, Magents, git, run, until
 from magents import Fleet
-from magents.model import Agent
-from magents.runtimes import docker as runtime
+from magents.core.model import Agent
+from magents.runtimes.docker import runtime
 
 from .conftest import Box, docker
 

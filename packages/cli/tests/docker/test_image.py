@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import standin
-from magents import events
-from magents import image as images
-from magents.errors import MagentsError, Missing, UsageError
+from magents.core.errors import MagentsError, Missing, UsageError
+from magents.guest import events
+from magents.runtimes.docker import image as images
 from standin import homes
 
 from .conftest import Box, bridge, docker

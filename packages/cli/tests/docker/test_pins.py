@@ -11,8 +11,8 @@ import pytest
 
 from conftest import git, until
 from magents import Fleet
-from magents.model import Agent
-from magents.workspace import pinned, snapshot
+from magents.core.model import Agent
+from magents.git.pins import pinned, snapshot
 
 from .conftest import Box
 

@@ -12,10 +12,10 @@ import pytest
 import standin
 from conftest import until
 from magents.fleet import shared
-from magents.tasks import file
+from magents.taskmaster import file
 from mcp_client import Client
 from standin import homes
-from tasks.lab import put, tagged, task
+from taskmaster.lab import put, tagged, task
 
 from .conftest import bridge, docker
 

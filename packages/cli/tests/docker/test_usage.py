@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from conftest import until
-from magents.runtimes import usage
-from magents.runtimes.engine import containers
+from magents.runtimes.docker import usage
+from magents.runtimes.docker.engine import containers
 
 from .conftest import Box, docker
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git, make_project
+from git.lab import files
 from magents import Fleet
-from magents.errors import Conflict
+from magents.core.errors import Conflict
+from magents.core.model import Agent
 from magents.fleet import conflicts
 from magents.fleet.conflicts import Clash, Side
-from magents.model import Agent
-from workspace.lab import files
 
 SLEEP = ("sleep", "300")
 ODD = "ünï 'q\" \n\t\x1b[31m$x.txt"

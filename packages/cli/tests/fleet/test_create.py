@@ -14,10 +14,10 @@ import pytest
 
 from conftest import commit, git, leaked, make_project, run, until, work_of
 from magents import Fleet
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
+from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
 from magents.fleet.create import LARGE, is_large
-from magents.workspace import worktree
-from magents.workspace.project import locate
+from magents.git.project import locate
+from magents.git.workspaces import worktree
 
 SLEEP = ("sleep", "300")
 

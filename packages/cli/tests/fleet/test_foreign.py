@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Place, commit, git, work_of
+from git.forge import REF, forged, trap
 from magents import Fleet
-from magents.errors import MagentsError
-from magents.model import Agent
-from magents.workspace import clone
-from workspace.forge import REF, forged, trap
+from magents.core.errors import MagentsError
+from magents.core.model import Agent
+from magents.git.workspaces import clone
 
 SLEEP = ("sleep", "300")
 

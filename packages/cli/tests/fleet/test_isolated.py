@@ -8,12 +8,13 @@ import time
 import pytest
 
 from conftest import until
-from magents import events, harnesses
+from magents import harnesses
 from magents.cli import main
+from magents.core.model import Agent, Event, Signal
 from magents.fleet import context as contexts
 from magents.fleet import look
+from magents.guest import events
 from magents.harnesses.command import Command
-from magents.model import Agent, Event, Signal
 
 SLEEP = ("sleep", "300")
 COMMANDS = (

@@ -12,12 +12,12 @@ import pytest
 
 from conftest import until
 from magents import Fleet
-from magents.errors import Conflict, MagentsError, NotFound
+from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.fleet import accepted
 from magents.fleet import shared as sharing
-from magents.fleet.assign import Request
-from magents.tasks import file
-from tasks.lab import put, tagged, task
+from magents.taskmaster import file
+from magents.taskmaster.assign import Request
+from taskmaster.lab import put, tagged, task
 
 SLEEP = ("sh", "-c", "sleep 100")
 
@@ -169,7 +169,7 @@ def test_an_agent_with_the_users_rights_is_not_told_it(fleet, listed, magents):
 
 def test_a_prompt_from_an_agents_text_quotes_it(fleet, listed, monkeypatch):
     """So that it reads as data, in a project's own template too."""
-    from magents.fleet import assign
+    from magents.taskmaster import assign
 
     board = fleet.tasks(str(listed))
     every = board.tasks.every()
@@ -198,8 +198,8 @@ def test_watch_goes_on_with_the_others_and_ends(fleet, listed):
 KILL = """
 import os, sys
 from magents import Fleet
-from magents.fleet import lists
-from magents.tasks import file
+from magents.taskmaster import lists
+from magents.taskmaster import file
 save = file.save
 def die(root, data):
     save(root, data)

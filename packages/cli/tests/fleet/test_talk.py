@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from conftest import until
-from magents import Fleet, paths
-from magents.errors import Conflict, UsageError
+from magents import Fleet
+from magents.core.errors import Conflict, UsageError
+from magents.core.text import plain
 from magents.fleet.talk import Follower
-from magents.text import plain
+from magents.system import paths
 
 EVENT = os.path.join(paths.share(), "magents-event")
 

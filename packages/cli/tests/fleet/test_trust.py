@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git
-from magents.workspace import brought
-from magents.workspace.brought import Arrival
+from magents.git.trust import brought
+from magents.git.trust.brought import Arrival
 
 SLEEP = ("--", "sleep", "300")
 

@@ -13,16 +13,22 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magents import bounded, events, harnesses, names, status, terminal, text
+from magents import harnesses
 from magents.cli.console import safe
-from magents.errors import MagentsError
+from magents.core import bounded, names, status, text
+from magents.core.errors import MagentsError
+from magents.core.model import Agent, Event, Signal
 from magents.fleet import look
-from magents.model import Agent, Event, Signal
-from magents.process import Result
-from magents.runtimes import base, engine, usage
-from magents.runtimes.docker import Docker
-from magents.tasks import admit, file, parse, plan, sync
-from magents.workspace import changes, kinds, notice, pinned
+from magents.git import changes
+from magents.git.pins import pinned
+from magents.git.trust import notice
+from magents.git.workspaces import kinds
+from magents.guest import events
+from magents.runtimes import base, terminal
+from magents.runtimes.docker import engine, usage
+from magents.runtimes.docker.runtime import Docker
+from magents.system.process import Result
+from magents.taskmaster import admit, file, parse, plan, sync
 
 AGENT = Agent(
     1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "docker", "/", 50.0, "active", False, "", ""

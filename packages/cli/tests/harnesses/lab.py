@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import magents
+from magents.core.model import Event, Signal, Start
 from magents.harnesses.base import Harness
-from magents.model import Event, Signal, Start
 
 SHARE = Path(magents.__file__).parent / "share"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harnesses.screens import screen
+from magents.core.model import Event, Signal, Start
 from magents.harnesses.aider import Aider
-from magents.model import Event, Signal, Start
 
 ASKS = "¶Tokens: 2.5k sent, 12 received. ¶touch f.txt ¶Run shell command? (Y)es/(N)o/(D)on't ask again [Yes]: "
 READY = f"¶slept ¶Tokens: 2.5k sent, 3 received. ¶{'─' * 80} ¶diff> "

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from harnesses.screens import screen
+from magents.core.model import Event, Signal, Start
 from magents.harnesses.codex import Codex
-from magents.model import Event, Signal, Start
 
 ID = "01a207a3-a067-71b1-93d0-ffc6d6c54059"
 HEAD = f'{{"session_id":"{ID}","turn_id":"01a2","cwd":"/w","model":"gpt-5","permission_mode":"default",'

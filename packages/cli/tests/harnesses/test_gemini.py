@@ -8,8 +8,8 @@ import os
 import pytest
 
 from harnesses.screens import screen
+from magents.core.model import Event, Signal, Start
 from magents.harnesses.gemini import Gemini
-from magents.model import Event, Signal, Start
 
 ID = "0d7c5ab1-5b37-4a55-8c0f-0a6a2a1f9f11"
 HEAD = f'{{"session_id":"{ID}","cwd":"/w","timestamp":"2026-11-23T09:08:15Z",'

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from harnesses.screens import screen
+from magents.core.model import Event, Signal, Start
 from magents.harnesses.opencode import OpenCode
-from magents.model import Event, Signal, Start
 
 ID = "ses_df853aaf4ffepi9sFixYDWWUz7"
 HEAD = f'{{"sessionID":"{ID}",'

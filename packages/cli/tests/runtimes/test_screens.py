@@ -6,8 +6,8 @@ import os
 import time
 
 from magents.harnesses import harness
-from magents.runtimes.docker import Docker
-from magents.runtimes.still import MAX_SCREEN_BYTES, STILL
+from magents.runtimes.docker.runtime import Docker
+from magents.runtimes.docker.still import MAX_SCREEN_BYTES, STILL
 
 
 def test_of_a_huge_screen_the_end_is_read(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from magents.runtimes import usage
+from magents.runtimes.docker import usage
 
 MIB = 1024 * 1024
 ONE = {

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git, until
-from magents import paths
-from magents.tasks import file
+from magents.system import paths
+from magents.taskmaster import file
 from mcp_client import Client
-from tasks.lab import put, set_status, tagged, task
+from taskmaster.lab import put, set_status, tagged, task
 
 BIN = Path(paths.share(), "bin")
 RELAY = Path(paths.share(), "relay")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from magents.errors import MagentsError, remedy
+from magents.core.errors import MagentsError, remedy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from magents.cli import common, create
 from magents.cli.console import ask, echo
 from magents.cli.render import as_json, complain, count, cut, show_json, table
 from magents.cli.tasks import add_tag
-from magents.errors import MagentsError, UsageError
+from magents.core.errors import MagentsError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from magents.fleet.assign import Job, Outcome, Request, Schedule
-    from magents.fleet.automerge import Auto
     from magents.fleet.look import View
-    from magents.tasks.plan import Clash
+    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.plan import Clash
 
 
 def add_agents(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.fleet.assign import Request
+    from magents.taskmaster.assign import Request
 
     create.check_program(options)
     return Request(
@@ -155,7 +155,7 @@ def auto_of(options: argparse.Namespace) -> Auto | None:
     """How finished agents are to be merged."""
     if not options.auto_merge:
         return None
-    from magents.fleet.automerge import Auto
+    from magents.taskmaster.automerge import Auto
 
     return Auto(options.check or "", options.retries)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import paint, show_json
-from magents.text import one_line, plain
+from magents.core.text import one_line, plain
 
 if TYPE_CHECKING:
     import argparse

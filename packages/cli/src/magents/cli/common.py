@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 
-from magents.errors import MagentsError, NotFound
-from magents.text import one_line
+from magents.core.errors import MagentsError, NotFound
+from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.model import Agent
 
     T = TypeVar("T")
 
@@ -169,7 +169,7 @@ def removed_ids(**_: object) -> list[str]:
 
 def branches(**_: object) -> list[str]:
     """Completion: the branches of the project one stands in."""
-    from magents.workspace import project
+    from magents.git import project
 
     try:
         names = project.local_branches(project.locate(here()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import count, show_json, warn
-from magents.text import one_line
+from magents.core.text import one_line
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from magents.text import RESET, plain, styled
+from magents.core.text import RESET, plain, styled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from magents import config
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import warn
-from magents.errors import MagentsError, UsageError
-from magents.text import one_line
-from magents.workspace import project
+from magents.core.errors import MagentsError, UsageError
+from magents.core.text import one_line
+from magents.git import project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
     from magents.fleet.create import Plan
-    from magents.model import Agent
 
 EXAMPLES = """\
 examples:

@@ -14,12 +14,12 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from magents import paths, process
 from magents.cli.console import echo
 from magents.cli.render import paint
-from magents.errors import MagentsError
+from magents.core.errors import MagentsError
 from magents.fleet import Fleet
-from magents.workspace.git import git
+from magents.git.plumbing import git
+from magents.system import paths, process
 
 if TYPE_CHECKING:
     import argparse
@@ -150,7 +150,7 @@ def finish() -> None:
 
 def work_off(project: str) -> None:
     """A list of tasks, from the first agent to the last merge."""
-    from magents.fleet.assign import shortage
+    from magents.taskmaster.assign import shortage
 
     if short := shortage():
         say(f"A list of tasks would be worked off now, but {short}.")
@@ -171,7 +171,7 @@ def write_list(project: str) -> None:
     """What Task Master would write; committed."""
     import json
 
-    from magents.tasks import file
+    from magents.taskmaster import file
 
     tasks = [
         {"id": id, "title": title, "details": details, "status": "pending", "dependencies": needs}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import age, paint, show_json, table, terminal_width
-from magents.errors import UsageError
-from magents.text import one_line, plain
+from magents.core.errors import UsageError
+from magents.core.text import one_line, plain
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from magents.image import Image
+    from magents.runtimes.docker.image import Image
 
 
 def add_image(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
 
 def run_build(options: argparse.Namespace) -> int:
     """Build an image, showing what the engine says."""
-    from magents import config, image
+    from magents import config
+    from magents.runtimes.docker import image
 
     began = time.monotonic()
     built = image.build(
@@ -92,7 +93,7 @@ def shown_on(stream: Any) -> Callable[[str], None]:
 
 def run_list(options: argparse.Namespace) -> int:
     """List the images."""
-    from magents import image
+    from magents.runtimes.docker import image
 
     found = image.images()
     if options.json:

@@ -8,8 +8,8 @@ import sys
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import complain, count, show_json, warn
-from magents.errors import Conflict, MagentsError, Unkept, UsageError
-from magents.text import one_line
+from magents.core.errors import Conflict, MagentsError, Unkept, UsageError
+from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.model import Agent
 
 
 def add_stop(parser: argparse.ArgumentParser) -> None:

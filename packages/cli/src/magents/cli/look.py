@@ -6,13 +6,13 @@ import os
 import sys
 import time
 
-from magents import process
 from magents.cli import common
 from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
-from magents.errors import MagentsError, UsageError
-from magents.text import one_line
-from magents.tuples import NamedTuple
+from magents.core.errors import MagentsError, UsageError
+from magents.core.text import one_line
+from magents.core.tuples import NamedTuple
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
     from magents.fleet.look import Look, View
-    from magents.model import Agent
 
 MOST = 40
 """How many merges in memory `--long` makes at most; what it has not come to is shown as not known."""

@@ -8,9 +8,9 @@ from importlib import import_module
 
 from magents import __version__
 from magents.cli.arguments import argparse
-from magents.errors import MagentsError
-from magents.text import one_line
-from magents.tuples import NamedTuple
+from magents.core.errors import MagentsError
+from magents.core.text import one_line
+from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ import time
 
 from magents.cli.console import echo, last_line
 from magents.cli.render import cut, paint, terminal_width
-from magents.text import one_line
+from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.fleet import Fleet
-    from magents.fleet.assign import Request
-    from magents.fleet.automerge import Auto
-    from magents.fleet.tasks import Board
-    from magents.fleet.watch import Count, Event
+    from magents.taskmaster.assign import Request
+    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.tasks import Board
+    from magents.taskmaster.watch import Count, Event
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
@@ -44,7 +44,7 @@ class Bar:
     def draw(self, board: Board) -> None:
         """Show how far the list is."""
         if self.shown:
-            from magents.fleet.watch import count
+            from magents.taskmaster.watch import count
 
             self.text = line(count(board))
             self.write(self.text)

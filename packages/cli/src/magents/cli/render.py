@@ -7,14 +7,14 @@ import sys
 import time
 
 from magents.cli.console import coloured, echo
-from magents.text import one_line, plain
+from magents.core.text import one_line, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TextIO
 
-    from magents.errors import MagentsError
+    from magents.core.errors import MagentsError
     from magents.fleet.look import View
 
 COLOURS = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from magents import config, paths
+from magents import config
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
-from magents.errors import MagentsError, UsageError
-from magents.text import one_line
+from magents.core.errors import MagentsError, UsageError
+from magents.core.text import one_line
+from magents.system import paths
 
 if TYPE_CHECKING:
     import argparse
@@ -68,7 +69,7 @@ def run_config(options: argparse.Namespace) -> int:
 
 def project_settings() -> dict[str, str]:
     """What the project one stands in sets for itself; nothing outside of one."""
-    from magents.workspace import project
+    from magents.git import project
 
     try:
         return project.locate(common.here()).settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import paint, show_json
-from magents.errors import NotFound, UsageError
+from magents.core.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     import argparse

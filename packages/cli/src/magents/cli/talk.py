@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from magents.cli import common
 from magents.cli.console import echo, end_colours
 from magents.cli.render import complain, paint, show_json, width
-from magents.errors import MagentsError, UsageError
+from magents.core.errors import MagentsError, UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.model import Agent
 
 TIMED_OUT = 124
 """The exit code of timeout(1)."""

@@ -9,16 +9,16 @@ from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, warn
 from magents.cli.shared import visible
-from magents.errors import Conflict, NotFound, UsageError
-from magents.tasks import prompt
-from magents.text import one_line
+from magents.core.errors import Conflict, NotFound, UsageError
+from magents.core.text import one_line
+from magents.taskmaster import prompt
 
 if TYPE_CHECKING:
     import argparse
 
     from magents.fleet import Fleet
-    from magents.fleet.tasks import Board, Hand
-    from magents.tasks.model import Task
+    from magents.taskmaster.model import Task
+    from magents.taskmaster.tasks import Board, Hand
 
 COLOURS = {
     "done": "32",
@@ -71,7 +71,7 @@ def run_tasks(options: argparse.Namespace) -> int:
             "tasks": [row_of(board, task) for task in board.tasks.tasks],
         })  # fmt: skip
     elif options.graph:
-        from magents.tasks import graph
+        from magents.taskmaster import graph
 
         width = terminal_width()
         lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import age, show_json, table, terminal_width
-from magents.text import one_line
+from magents.core.text import one_line
 
 if TYPE_CHECKING:
     import argparse
 
     from magents.fleet.trust import Waiting
-    from magents.workspace.brought import Arrival, Brought
+    from magents.git.trust.brought import Arrival, Brought
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -10,12 +10,12 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from magents import process
 from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
-from magents.text import plain
-from magents.workspace import hooks, notice
+from magents.core.text import plain
+from magents.git.trust import hooks, notice
+from magents.system import process
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from magents import Fleet
-    from magents.model import Agent
+    from magents.core.model import Agent
 
 PIECE_BYTES = 1 << 16
 """Bytes of a line that are held at once."""

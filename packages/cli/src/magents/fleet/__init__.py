@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
+    from magents.core.model import Agent, Status
     from magents.fleet.accepted import Difference
-    from magents.fleet.assign import Job, Outcome, Request, Schedule
-    from magents.fleet.automerge import Auto
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
     from magents.fleet.look import Look, View
     from magents.fleet.remove import Removed
     from magents.fleet.talk import Delivery, Goal, Waited
-    from magents.fleet.tasks import Board
     from magents.fleet.trust import Waiting
-    from magents.fleet.watch import Event
-    from magents.model import Agent, Status
-    from magents.workspace.changes import Change, Summary
-    from magents.workspace.merge import Merged
-    from magents.workspace.project import Asked
-    from magents.workspace.restore import Restored
+    from magents.git.changes import Change, Summary
+    from magents.git.merge import Merged
+    from magents.git.pins.restore import Restored
+    from magents.git.project import Asked
+    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.tasks import Board
+    from magents.taskmaster.watch import Event
 
 
 class Fleet:
     """All agents of this user.
 
-    Every method raises `magents.errors.MagentsError`, with a message and a remedy, and then has changed
+    Every method raises `magents.core.errors.MagentsError`, with a message and a remedy, and then has changed
     nothing or can be called again; methods that change something first mend what a killed command has left
     half-made. Agents are given as `Agent`, from `list`, `find` or `create`. Safe to use from several
     processes at once.
@@ -55,7 +55,7 @@ class Fleet:
         progress: Callable[[str], None] | None = None,
         warn: Callable[[str], None] | None = None,
     ) -> None:
-        """`state`: the folder of the store, by default `magents.paths.state()`. `progress` is told, in a
+        """`state`: the folder of the store, by default `magents.system.paths.state()`. `progress` is told, in a
         few words, of each step that can take longer than a moment; `warn`, of what stops nothing but should
         be known."""
         self.context = Context(Store(state), progress or (lambda step: None), warn or (lambda text: None))
@@ -232,7 +232,7 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
-        from magents.workspace import changes
+        from magents.git import changes
 
         return changes.held(lambda target: self.write_diff(agent, target, *options))
 
@@ -273,7 +273,7 @@ class Fleet:
         self.mend(agent)
         done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
-            from magents.fleet import tasks
+            from magents.taskmaster import tasks
 
             tasks.after_merge(self.context, agent)
         return done
@@ -282,7 +282,7 @@ class Fleet:
         """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
         `folder` lies in, and the user has not accepted: it is left out on this side until then."""
         from magents.fleet import trust
-        from magents.workspace import project
+        from magents.git import project
 
         return trust.waiting(project.locate(folder).path)
 
@@ -292,7 +292,7 @@ class Fleet:
         What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
         """
         from magents.fleet import trust
-        from magents.workspace import project
+        from magents.git import project
 
         return trust.accept(project.locate(folder).path, names)
 
@@ -312,14 +312,14 @@ class Fleet:
         """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
         in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
         from magents.fleet import accepted
-        from magents.workspace import project
+        from magents.git import project
 
         return accepted.differences(self.context, project.locate(folder).path)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
         """Let them count, as they are in `differences`, from the next start of each agent of the project."""
         from magents.fleet import accepted
-        from magents.workspace import project
+        from magents.git import project
 
         accepted.accept(self.context, project.locate(folder).path, differences)
 
@@ -331,7 +331,7 @@ class Fleet:
         Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
         Task Master uses now.
         """
-        from magents.fleet import tasks
+        from magents.taskmaster import tasks
 
         self.mend()
         return tasks.board(self.context, folder, tag)
@@ -339,21 +339,21 @@ class Fleet:
     def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
         """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
         that an agent has changed since `board` was read, which stay as they are."""
-        from magents.fleet import lists
+        from magents.taskmaster import lists
 
         marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
         return lists.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.fleet import assign
+        from magents.taskmaster import assign
 
         self.mend()
         return assign.one(self.context, task, id, request or assign.Request())
 
     def task_schedule(self, request: Request) -> Schedule:
         """What `task_agents` would do now."""
-        from magents.fleet import assign, tasks
+        from magents.taskmaster import assign, tasks
 
         self.mend()
         return assign.schedule(self.context, tasks.board(self.context, request.folder, request.tag), request)
@@ -361,7 +361,7 @@ class Fleet:
     def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `told` of each agent as it starts."""
-        from magents.fleet import assign, tasks
+        from magents.taskmaster import assign, tasks
 
         self.mend()
         board = tasks.board(self.context, request.folder, request.tag)
@@ -375,7 +375,7 @@ class Fleet:
         `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
         once a second.
         """
-        from magents.fleet import watch
+        from magents.taskmaster import watch
 
         self.mend()
         return watch.watch(self.context, request, drawn or (lambda board: None), auto)

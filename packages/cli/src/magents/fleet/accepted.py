@@ -16,10 +16,11 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config, guarded, process
-from magents.errors import MagentsError, NotFound, UsageError, remedy
+from magents import config
+from magents.core.errors import MagentsError, NotFound, UsageError, remedy
+from magents.core.text import one_line
 from magents.fleet.context import digest
-from magents.text import one_line
+from magents.system import guarded, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,19 +7,20 @@ import os
 import signal
 import time
 
-from magents import config, process
-from magents.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
+from magents import config
+from magents.core.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
+from magents.core.text import one_line
 from magents.fleet.context import isolated
-from magents.text import one_line
-from magents.workspace import include, worktree
-from magents.workspace.git import UNHOOKED, git
+from magents.git.plumbing import UNHOOKED, git
+from magents.git.workspaces import include, worktree
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.model import Agent
 
 MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""

@@ -12,18 +12,18 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import CommandFailed, MagentsError
+from magents.core.errors import CommandFailed, MagentsError
+from magents.core.text import one_line
 from magents.fleet.context import digest
-from magents.text import one_line
-from magents.workspace.merge import Attempt, attempt, borrow, tips
-from magents.workspace.worktree import discard
+from magents.git.merge import Attempt, attempt, borrow, tips
+from magents.git.workspaces.worktree import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.model import Agent
-    from magents.workspace.merge import Tip
+    from magents.git.merge import Tip
 
 AT_ONCE = 2
 """How many merges run at the same time."""

@@ -5,22 +5,22 @@ from __future__ import annotations
 import os
 import time
 
-from magents.errors import MagentsError, remedy
+from magents.core.errors import MagentsError, remedy
+from magents.core.text import one_line
 from magents.harnesses import harness
 from magents.runtimes import runtime
-from magents.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from magents import status
+    from magents.core import status
+    from magents.core.model import Agent, Event
+    from magents.git.workspaces.kinds import Workspace
     from magents.harnesses.base import Harness
-    from magents.model import Agent, Event
     from magents.runtimes.base import Desk, Runtime
+    from magents.runtimes.terminal import Terminal
     from magents.store import Store
-    from magents.terminal import Terminal
-    from magents.workspace.kinds import Workspace
 
 SCREEN = "terminal.txt"
 """What an agent's terminal showed when it was stopped."""
@@ -63,10 +63,10 @@ class Context:
         """Its own copy of the project."""
         runtime, folder = self.runtime(agent), self.folder(agent)
         if not runtime.private:
-            from magents.workspace.worktree import Worktree
+            from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
-        from magents.workspace import clone, kinds
+        from magents.git.workspaces import clone, kinds
 
         return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
 
@@ -84,7 +84,7 @@ class Context:
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
-        from magents.terminal import Terminal
+        from magents.runtimes.terminal import Terminal
 
         return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 
@@ -93,7 +93,8 @@ class Context:
 
         `folder`: its own folder, if the caller knows it.
         """
-        from magents import events, status
+        from magents.core import status
+        from magents.guest import events
 
         runtime, harness = self.runtime(agent), self.harness(agent)
         try:
@@ -108,7 +109,7 @@ class Context:
         one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
-            from magents import guarded
+            from magents.system import guarded
 
             try:
                 guarded.write(folder, SCREEN, text)

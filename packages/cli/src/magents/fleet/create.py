@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import time
 
-from magents import config, names, process, runtimes
-from magents.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
+from magents import config, runtimes
+from magents.core import names
+from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
+from magents.core.model import Agent
+from magents.core.text import one_line
+from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
+from magents.git import project
+from magents.git.plumbing import has_record
+from magents.git.workspaces import worktree
 from magents.harnesses import TABLE, harness
-from magents.model import Agent
-from magents.text import one_line
-from magents.tuples import NamedTuple
-from magents.workspace import project, worktree
-from magents.workspace.git import has_record
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
-    from magents.process import Running
-    from magents.workspace.project import Asked, Branch, Project
+    from magents.git.project import Asked, Branch, Project
+    from magents.system.process import Running
 
 
 class Wish(NamedTuple):
@@ -239,7 +242,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         runtime.prepare(start.launch)
         check_out(context, agent, planned, filling, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
-        from magents.workspace import include
+        from magents.git.workspaces import include
 
         include.copy(agent.project, agent.workspace, links=not runtime.private, warn=context.warn)
     left = launch.left_behind(context, agent)

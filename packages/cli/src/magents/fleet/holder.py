@@ -9,9 +9,9 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import process
-from magents.errors import MagentsError
-from magents.text import one_line
+from magents.core.errors import MagentsError
+from magents.core.text import one_line
+from magents.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +95,7 @@ def holder_of(pid: int, names: dict[str, str]) -> Holder:
 
 def container_name(id: str) -> str:
     """What the engine calls a container; the beginning of its id where it does not tell."""
-    from magents.runtimes.engine import docker
+    from magents.runtimes.docker.engine import docker
 
     try:
         return docker("inspect", "--format", "{{.Name}}", id, timeout=2).line.removeprefix("/")

@@ -6,20 +6,21 @@ import contextlib
 import json
 import os
 
-from magents import events, process
-from magents.errors import CommandFailed, MagentsError, NotFound, remedy
+from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
+from magents.core.model import Start
+from magents.core.status import PROMPTED
+from magents.core.tuples import NamedTuple
 from magents.fleet import prompts
 from magents.fleet.context import Context, boot
-from magents.model import Start
+from magents.guest import events
 from magents.runtimes.base import Launch
-from magents.status import PROMPTED
-from magents.tuples import NamedTuple
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from magents.model import Agent
+    from magents.core.model import Agent
 
 ENV = "env.json"
 """The agent's `--env`, kept for its next start; readable by the user alone."""
@@ -59,12 +60,13 @@ def prepare(
 def secluded(context: Context, launch: Launch) -> Launch:
     """What an agent needs besides that sees nothing of this machine but what it is shown."""
     from magents.fleet import accepted, shared
-    from magents.workspace import clone, project
+    from magents.git import project
+    from magents.git.workspaces import clone
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
     if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.fleet import lists
+        from magents.taskmaster import lists
 
         lists.try_same(context, agent.project)
     return launch._replace(
@@ -109,7 +111,7 @@ def go(context: Context, ready: Ready) -> None:
             raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
         raise
     if runtime.private:
-        from magents.fleet import collector
+        from magents.daemon import collector
 
         collector.ensure(context)
 
@@ -166,7 +168,7 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
     Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
     cannot be used, which is told of.
     """
-    from magents.workspace import pinned, restore
+    from magents.git.pins import pinned, restore
 
     old = left.agent
     try:

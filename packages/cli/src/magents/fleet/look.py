@@ -6,13 +6,14 @@ import contextlib
 import os
 import time
 
-from magents import bounded, harnesses, runtimes, status
-from magents.errors import MagentsError, NotFound
-from magents.events import LATEST
+from magents import harnesses, runtimes
+from magents.core import bounded, status
+from magents.core.errors import MagentsError, NotFound
+from magents.core.model import Agent, Signal, Status
+from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot, isolated
-from magents.model import Agent, Signal, Status
+from magents.guest.events import LATEST
 from magents.store import pick
-from magents.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

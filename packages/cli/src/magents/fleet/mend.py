@@ -6,13 +6,16 @@ import os
 import sys
 import time
 
-from magents import config, names, process, runtimes
-from magents.errors import Conflict, NotFound
+from magents import config, runtimes
+from magents.core import names
+from magents.core.errors import Conflict, NotFound
+from magents.core.model import Agent
+from magents.core.text import one_line
 from magents.fleet import create, recover
-from magents.model import Agent
+from magents.git import project
+from magents.git.pins import pinned
 from magents.store import UNSETTLED
-from magents.text import one_line
-from magents.workspace import pinned, project
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,8 +116,9 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
 def check_branch(project: str, id: str, branch: str) -> None:
     """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. Its pin
     may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
-    from magents.workspace import brought, clone
-    from magents.workspace.git import git
+    from magents.git.plumbing import git
+    from magents.git.trust import brought
+    from magents.git.workspaces import clone
 
     ref = f"refs/heads/{branch}"
     if not clone.refs(project, ref):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magents import runtimes
-from magents.workspace import pinned
+from magents.git.pins import pinned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magents.errors import UsageError
+from magents.core.errors import UsageError
 
 LONGEST_PROMPT = 100_000
 """Bytes. Linux takes 131,072 for one argument of a program (MAX_ARG_STRLEN, execve(2))."""

@@ -10,17 +10,17 @@ from __future__ import annotations
 import signal
 import sys
 
-from magents import events
-from magents.errors import MagentsError
+from magents.core.errors import MagentsError
 from magents.fleet import create, remove
 from magents.fleet.context import Context, boot
+from magents.guest import events
 from magents.store import UNSETTLED, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from magents.model import Agent
+    from magents.core.model import Agent
 
 LIMIT_S = 300
 """Seconds that a recovery may take."""

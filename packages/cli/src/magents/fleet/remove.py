@@ -6,20 +6,20 @@ import contextlib
 import os
 import time
 
-from magents.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
+from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
+from magents.core.model import Agent
+from magents.core.tuples import NamedTuple
 from magents.fleet.context import CLAIMED, Context, isolated
-from magents.model import Agent
+from magents.git.workspaces import worktree
 from magents.store import removal
-from magents.tuples import NamedTuple
-from magents.workspace import worktree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from magents.process import Feeding
-    from magents.workspace.pinned import Kept
-    from magents.workspace.restore import Restored
+    from magents.git.pins.pinned import Kept
+    from magents.git.pins.restore import Restored
+    from magents.system.process import Feeding
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
@@ -103,7 +103,8 @@ def let_it_save(context: Context, agent: Agent) -> None:
     harness = context.harness(agent)
     if not harness.saves:
         return
-    from magents import events, terminal
+    from magents.guest import events
+    from magents.runtimes import terminal
 
     log = events.read(context.desk(agent).here)
     last = next((event for event in reversed(log) if event.by == harness.name), None)
@@ -121,7 +122,7 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
-            from magents.workspace import snapshot
+            from magents.git.pins import snapshot
 
             return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
@@ -152,7 +153,7 @@ def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discar
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
-    from magents.workspace.pinned import Kept
+    from magents.git.pins.pinned import Kept
 
     try:
         return Kept(*workspace.pin(begun))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from magents.fleet import accepted
 
 if TYPE_CHECKING:
+    from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.model import Agent
 
 TASKS = ".taskmaster"
 

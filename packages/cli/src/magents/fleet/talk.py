@@ -6,19 +6,21 @@ import os
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from magents import events, guarded, text
-from magents.errors import Conflict, NotDelivered
+from magents.core import text
+from magents.core.errors import Conflict, NotDelivered
+from magents.core.status import unasked
 from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
 from magents.fleet.look import is_alive, look, one
-from magents.status import unasked
-from magents.terminal import Terminal, wait
+from magents.guest import events
+from magents.runtimes.terminal import Terminal, wait
+from magents.system import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from magents.core.model import Agent, State, Status
     from magents.harnesses.base import Harness
-    from magents.model import Agent, State, Status
 
 Goal = Literal["done", "waiting", "stopped"]
 ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})

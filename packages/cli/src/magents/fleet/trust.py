@@ -7,19 +7,19 @@ import shlex
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.errors import Conflict, NotFound
-from magents.text import one_line
-from magents.workspace import brought, hooks, notice
-from magents.workspace.checkout import touched
-from magents.workspace.git import git, has_record
+from magents.core.errors import Conflict, NotFound
+from magents.core.text import one_line
+from magents.git.checkout import touched
+from magents.git.plumbing import git, has_record
+from magents.git.trust import brought, hooks, notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.model import Agent
-    from magents.workspace.brought import Arrival, Brought
-    from magents.workspace.merge import Merged
+    from magents.git.merge import Merged
+    from magents.git.trust.brought import Arrival, Brought
 
 SHOWN = 3
 """How many files a warning names."""

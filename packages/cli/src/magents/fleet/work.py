@@ -6,20 +6,20 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from magents.errors import CheckFailed, Conflict, NotFound, UsageError
-from magents.text import one_line
-from magents.workspace import brought
-from magents.workspace import merge as merging
+from magents.core.errors import CheckFailed, Conflict, NotFound, UsageError
+from magents.core.text import one_line
+from magents.git import merge as merging
+from magents.git.trust import brought
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.model import Agent
-    from magents.workspace.changes import Change
-    from magents.workspace.kinds import Workspace
-    from magents.workspace.merge import Merged
+    from magents.git.changes import Change
+    from magents.git.merge import Merged
+    from magents.git.workspaces.kinds import Workspace
 
 
 def check_workspace(agent: Agent) -> None:

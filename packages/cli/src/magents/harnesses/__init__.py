@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from magents.errors import NotFound
+from magents.core.errors import NotFound
+from magents.core.text import one_line
 from magents.harnesses.base import Harness
-from magents.text import one_line
 
 TABLE = {
     "claude": "Claude",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 
+from magents.core.model import Event, Program, Signal, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import line, shown
-from magents.model import Event, Program, Signal, Start
 
 _PROMPTED = """
 event=$1 folder=$2 prompt=$3

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from magents import process
-from magents.model import Event, Problem, Program, Signal, Start
+from magents.core.model import Event, Problem, Program, Signal, Start
+from magents.system import process
 
 
 class Harness:

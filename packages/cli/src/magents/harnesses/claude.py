@@ -13,10 +13,10 @@ import re
 import shlex
 import time
 
-from magents import guarded
+from magents.core.model import Event, Program, Signal, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line
-from magents.model import Event, Program, Signal, Start
+from magents.system import guarded
 
 WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
 WAITING = {"PermissionRequest", "Elicitation"}

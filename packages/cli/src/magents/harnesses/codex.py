@@ -7,9 +7,9 @@ import json
 import re
 import shlex
 
+from magents.core.model import Event, Program, Signal, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line, shown
-from magents.model import Event, Program, Signal, Start
 
 EVENTS = {
     "SessionStart": "session_start",

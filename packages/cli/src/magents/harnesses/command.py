@@ -9,9 +9,9 @@ with `working`, `waiting` or `done`, and what to show beside it.
 
 from __future__ import annotations
 
-from magents.errors import NotFound
+from magents.core.errors import NotFound
+from magents.core.model import Event, Problem, Program, Signal, Start
 from magents.harnesses.base import Harness
-from magents.model import Event, Problem, Program, Signal, Start
 
 
 class Command(Harness):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from magents import bounded
-from magents.text import one_line, plain
+from magents.core import bounded
+from magents.core.text import one_line, plain
 
 LENGTH = 200
 """Characters kept of a field: enough for one line of a table, and for any session's name."""

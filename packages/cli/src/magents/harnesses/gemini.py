@@ -6,9 +6,9 @@ import json
 import os
 import re
 
+from magents.core.model import Event, Program, Signal, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line, shown
-from magents.model import Event, Program, Signal, Start
 
 EVENTS = ("SessionStart", "BeforeAgent", "BeforeTool", "Notification", "AfterTool", "AfterAgent")
 """What it is asked to report.

@@ -6,9 +6,9 @@ import json
 import re
 from urllib.parse import quote
 
+from magents.core.model import Event, Program, Signal, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line, shown
-from magents.model import Event, Program, Signal, Start
 
 _PLUGIN = "opencode-plugin.js"
 _PROMPT = "opencode-prompt.txt"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from magents.errors import NotFound
-from magents.text import one_line
+from magents.core.errors import NotFound
+from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.runtimes.base import Runtime
 
-TABLE = {"tmux": "Tmux", "docker": "Docker"}
+TABLE = {
+    "tmux": ("magents.runtimes.local.runtime", "Tmux"),
+    "docker": ("magents.runtimes.docker.runtime", "Docker"),
+}
 _made: dict[str, Runtime] = {}
 
 
@@ -20,6 +23,6 @@ def runtime(name: str) -> Runtime:
     if name not in _made:
         if name not in TABLE:
             raise NotFound(f"There is no mode `{one_line(name)}`.", f"Choose one of {', '.join(TABLE)}.")
-        kind: type[Runtime] = getattr(import_module(f"magents.runtimes.{name}"), TABLE[name])
+        kind: type[Runtime] = getattr(import_module(TABLE[name][0]), TABLE[name][1])
         _made[name] = kind()
     return _made[name]

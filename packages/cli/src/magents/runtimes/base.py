@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from magents import bounded
-from magents.tuples import NamedTuple
+from magents.core import bounded
+from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    from magents.model import Agent, Problem, Program
+    from magents.core.model import Agent, Problem, Program
 else:
     Protocol = object
 

@@ -1,0 +1,1 @@
+"""The nouns, and what is pure: agents, statuses, events, errors, names, text."""

@@ -1,0 +1,227 @@
+"""Merging an agent's branch, first in memory: a conflict touches nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.core.errors import CommandFailed, Conflict, NotFound
+from magents.core.text import one_line
+from magents.git import checkout as checkouts
+from magents.git.plumbing import git, working_tree
+from magents.git.workspaces.worktree import common_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_TITLES = 1000
+"""How many commits the message of a squash names."""
+LONGEST_TITLE = 500
+"""Columns of each of their titles."""
+MOST_FILES = 50
+"""How many files in conflict an error names."""
+ROUNDS = 10
+"""How often a merge is checked anew because its target has moved meanwhile."""
+
+
+class Merged(NamedTuple):
+    """What a merge did."""
+
+    into: str
+    before: str
+    after: str
+    """Equal to `before` when there was nothing to merge."""
+    checkout: str
+    """The working tree that was updated; '' when the branch is checked out nowhere."""
+    runs_by_itself: tuple[str, ...] = ()
+    """The files among what it brought that run by themselves, as far as somebody has looked; see `notice`."""
+
+
+def merge(
+    project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
+    look: Callable[[Merged], None] | None = None, check: Callable[[str], None] | None = None,
+) -> Merged:  # fmt: skip
+    """Merge `branch` into the local branch `into`.
+
+    Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
+    working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
+    working tree is in the way, and NotFound when one of them does not exist.
+
+    `look` is shown what is going to be done, before any of it is.
+
+    `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
+    is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
+    """
+    for _ in range(ROUNDS):
+        made = prepare(project, branch, into, squash, message)
+        if made.before == made.after:
+            return made
+        if look:
+            look(made)
+        if check is None:
+            land(project, branch, made)
+            return made
+        if made.checkout:
+            checkouts.check(made.checkout, made.before, made.after)
+        check(made.after)
+        now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
+        if now != made.before:
+            continue
+        made = made._replace(checkout=checkout)
+        try:
+            land(project, branch, made)
+        except Conflict:
+            if tip(project, into)[0] == made.before:
+                raise
+        else:
+            return made
+    raise Conflict(f"{into} was moved by someone else during each of {ROUNDS} checks.", "Merge again.")
+
+
+def prepare(project: str, branch: str, into: str, squash: bool, message: str) -> Merged:
+    """Make the commit of a merge, or find the one to go forward to; no branch and no working tree is touched."""
+    before, checkout = tip(project, into)
+    work, _ = tip(project, branch)
+    if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
+        return Merged(into, before, before, checkout)
+    if checkout:
+        check_clean(checkout, into)
+    forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
+    if forward and not squash:
+        return Merged(into, before, work, checkout)
+    tree = merged_tree(project, before, work, branch, into)
+    if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
+        return Merged(into, before, before, checkout)
+    parents = [before] if squash else [before, work]
+    after = commit(project, tree, parents, message or default_message(project, branch, into, work, squash))
+    return Merged(into, before, after, checkout)
+
+
+def land(project: str, branch: str, made: Merged) -> None:
+    """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
+    if made.checkout:
+        check_clean(made.checkout, made.into)
+        checkouts.lay(made.checkout, made.before, made.after)
+    else:
+        move(project, made.into, made.before, made.after, f"magents: merge {branch}")
+
+
+def check_target(project: str, into: str) -> None:
+    """Raises NotFound or Conflict when nothing could be merged into that branch now."""
+    _, checkout = tip(project, into)
+    if checkout:
+        check_clean(checkout, into)
+
+
+def tip(project: str, branch: str) -> tuple[str, str]:
+    """The commit of a local branch, and the working tree that has it checked out or ''."""
+    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+    listed = git(project, "for-each-ref", form, f"refs/heads/{branch}").text.split("\n")[:-1]
+    for name, commit, checkout in (row.split("\0") for row in listed):
+        if name == f"refs/heads/{branch}":  # and not one below it, `branch/more`
+            return commit, working_tree(checkout)
+    raise NotFound(f"There is no local branch `{one_line(branch)}`.", "Name one: --into BRANCH")
+
+
+def check_clean(checkout: str, branch: str) -> None:
+    """Raises Conflict when a working tree has uncommitted changes in tracked files. What a killed merge left there
+    is taken back first."""
+    checkouts.heal(checkout)
+    # The list of tasks changes while agents work; should the merge change it as well, git refuses by itself.
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
+    dirty = git(checkout, *words).text.split("\0")[:-1]
+    if dirty:
+        names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
+        raise Conflict(
+            f"{branch} is checked out at {checkout} with uncommitted changes: {names}.",
+            "Commit or stash them there, then merge again.",
+        )
+
+
+def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) -> str:
+    """The tree of the merge, made in memory. Raises Conflict with the files that do not go together."""
+    made = attempt(project, ours, theirs)
+    if made.clean:
+        return made.tree
+    names = [one_line(name) for name in made.files[:MOST_FILES]] or ["a folder, renamed to different places"]
+    names += [f"… and {len(made.files) - MOST_FILES} more"] if len(made.files) > MOST_FILES else []
+    raise Conflict(
+        f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
+        + "\n".join(f"  {name}" for name in names),
+        f"Let the agent settle it: magents send ID 'Merge {into} into your branch and resolve the conflicts'",
+    )
+
+
+def commit(project: str, tree: str, parents: list[str], message: str) -> str:
+    """A commit of this tree, signed where the user's configuration asks for it."""
+    signed = git(project, "config", "--type=bool", "commit.gpgsign", ok=None).line == "true"
+    flags = [word for parent in parents for word in ("-p", parent)] + (["-S"] if signed else [])
+    return git(
+        project, "commit-tree", tree, *flags, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"),
+        hint="Tell git who you are: git config --global user.name …; git config --global user.email …",
+    ).line  # fmt: skip
+
+
+def default_message(project: str, branch: str, into: str, work: str, squash: bool) -> str:
+    """What git would write: a merge's title, or the titles of what was squashed."""
+    if not squash:
+        return f"Merge branch '{branch}' into {into}\n"
+    span = f"refs/heads/{into}..{work}"
+    form = f"--format=* %<({LONGEST_TITLE},trunc)%s"  # padded with blanks, too
+    rows = git(project, "log", "--reverse", f"--max-count={MOST_TITLES}", form, span).text.splitlines()
+    count = int(git(project, "rev-list", "--count", span).line) if len(rows) == MOST_TITLES else len(rows)
+    more = [f"… and {count - len(rows)} earlier ones"] if count > len(rows) else []
+    return "\n".join([branch, "", *more, *(row.rstrip() for row in rows), ""])
+
+
+def move(project: str, branch: str, before: str, after: str, why: str) -> None:
+    """Move a branch that is checked out nowhere. Raises Conflict when someone else moved it meanwhile."""
+    try:
+        git(project, "update-ref", "-m", why, f"refs/heads/{branch}", after, before)
+    except CommandFailed as error:
+        raise Conflict(f"{branch} was moved by someone else meanwhile.", "Merge again.") from error
+
+
+class Tip(NamedTuple):
+    """Where a local branch stands."""
+
+    commit: str
+    tree: str
+
+
+class Attempt(NamedTuple):
+    """What came of a merge in memory."""
+
+    tree: str
+    """What the merge is; with files in conflict, one that holds their marks."""
+    clean: bool
+    files: tuple[str, ...]
+    """Those in conflict, sorted; where folders were renamed to different places there can be none."""
+
+
+def tips(project: str) -> dict[str, Tip]:
+    """Every local branch, in one call."""
+    form = "--format=%(refname:lstrip=2)%00%(objectname)%00%(tree)"
+    rows = (row.split("\0") for row in git(project, "for-each-ref", form, "refs/heads").text.split("\n")[:-1])
+    return {name: Tip(commit, tree) for name, commit, tree in rows}
+
+
+def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: float = 600) -> Attempt:
+    """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
+
+    Raises CommandFailed when they have no commit in common, or it takes too long.
+    """
+    done = git(
+        project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
+        env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None, timeout=seconds,
+    )  # fmt: skip
+    tree, *names = done.text.split("\0")
+    return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))
+
+
+def borrow(project: str, scratch: str) -> None:
+    """Make an empty folder one for new objects, beside those of the project, which stay as they are."""
+    objects = os.path.join(common_folder(project), "objects")
+    os.mkdir(os.path.join(scratch, "info"))
+    with open(os.path.join(scratch, "info", "alternates"), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"{objects}\n")

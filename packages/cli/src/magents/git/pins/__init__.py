@@ -1,0 +1,1 @@
+"""Pins: the hidden refs that hold work which no branch holds."""

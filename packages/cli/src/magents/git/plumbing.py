@@ -1,0 +1,122 @@
+"""Calling git."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from magents.core.errors import CommandFailed
+from magents.core.names import STILL
+from magents.system import guarded, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, BinaryIO
+
+STUMBLES = 50
+"""How often git is asked again where it stumbles."""
+RECORD = os.path.join("magents", "brought.json")
+"""Where a git folder keeps what agents in containers brought."""
+GIVEN = "magents/given"
+"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
+HERE = False
+"""Whether we run where the agent of a clone is; `inside.py` sets it."""
+LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
+"""For looking at a workspace in which an agent is at work: git takes no lock there."""
+UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""For git that works on what an agent has brought: where the user's `core.hooksPath` or `core.fsmonitor` is a
+relative path, such as `.husky`, it leads to a program of the agent's."""
+
+
+def command(where: str, *args: str) -> list[str]:
+    """The words of a git command that works in the folder `where`. It runs the user's hooks, but none while there
+    is one among them that an agent in a container brought and nobody accepted."""
+    if STILL in os.environ:
+        from magents.git import still
+
+        return ["git", *still.options(where), "-C", where, *still.arguments(args)]
+    return ["git", "-C", where, *quiet(where), *args]
+
+
+def quiet(where: str, *commits: str) -> Sequence[str]:
+    """Options with which git runs no hook, where it must not: see `brought.hooks`. In the clone of an agent its own
+    hooks run, but only where the agent is."""
+    common = common_of(where)
+    if not HERE and common and os.path.exists(os.path.join(common, GIVEN)):
+        return UNHOOKED
+    if not has_record(where):
+        return ()  # as for most projects; nothing is imported
+    from magents.git.trust import brought
+
+    return UNHOOKED if brought.hooks(where, *commits) else ()
+
+
+def has_record(where: str) -> bool:
+    """Whether an agent in a container ever brought commits to this repository."""
+    common = common_of(where)
+    return bool(common) and os.path.exists(os.path.join(common, RECORD))
+
+
+def common_of(where: str) -> str:
+    """The git folder that the repository at `where`, the top of a working tree or a bare one, shares with all its
+    working trees; '' where there is none."""
+    own = os.path.join(where, ".git")
+    if os.path.isdir(own):
+        return own
+    link = os.fsdecode(guarded.read(own, 4096)).partition("gitdir:")[2].strip()
+    if not link:
+        return where if os.path.isdir(os.path.join(where, "objects")) else ""
+    linked = os.path.join(where, link)
+    if os.path.basename(os.path.dirname(linked)) == "worktrees":
+        return os.path.dirname(os.path.dirname(linked))
+    return linked
+
+
+def git(
+    where: str,
+    *args: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    ok: Sequence[int] | None = (0,),
+    timeout: float = 600,
+    keep: Sequence[int] = (),
+    hint: str = "",
+    target: BinaryIO | None = None,
+) -> process.Result:
+    """Run git in the folder `where`. Raises as `process.run` does."""
+    words = command(where, *args)
+    return run(words, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
+
+
+def run(words: Sequence[str], **options: Any) -> process.Result:
+    """`process.run`, again while git stumbles."""
+    for _ in range(STUMBLES):
+        try:
+            return process.run(words, **options)
+        except CommandFailed as error:
+            if not stumbled(error):
+                raise
+        time.sleep(0.02)
+    return process.run(words, **options)
+
+
+def stumbled(error: CommandFailed) -> bool:
+    """Whether git only came upon a worktree that was just being made: it dies of one whose `commondir` is
+    still empty, before it has changed anything (git 2.39, `failed to read .git/worktrees/x/commondir`)."""
+    return "failed to read" in error.stderr and "commondir" in error.stderr
+
+
+def working_tree(path: str) -> str:
+    """The place that git names for a branch that is checked out; '' where that is a bare repository, whose HEAD
+    git counts as a checkout too."""
+    if not path or os.path.isfile(os.path.join(path, ".git")):
+        return path
+    return "" if git(path, "rev-parse", "--is-bare-repository", ok=None).line == "true" else path
+
+
+def blobs(where: str, oids: Sequence[str], target: BinaryIO) -> None:
+    """Write objects to a file in the form of `git cat-file --batch`: a line `OID TYPE SIZE`, the content,
+    a newline. Streamed: they need not fit in memory."""
+    asked = "".join(f"{oid}\n" for oid in oids).encode()
+    process.stream(command(where, "cat-file", "--batch", "--buffer"), asked, target)

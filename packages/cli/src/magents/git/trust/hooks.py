@@ -1,0 +1,219 @@
+"""Which files of a working tree act as git's hooks, and what they hold.
+
+Asked of git without running a hook, and of the files without following a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import stat
+import time
+
+from magents.git.plumbing import UNHOOKED, common_of
+from magents.system import guarded, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+FOLDERS = (".husky", ".githooks", ".git-hooks")
+"""Where projects keep hooks, usually; the one that is configured is watched too."""
+MANAGERS = (
+    ".pre-commit-config.yaml", ".pre-commit-config.yml", "lefthook.yml", "lefthook.yaml", "lefthook.toml",
+    "lefthook.json", ".lefthook.yml", ".lefthook.yaml", ".lefthook", ".huskyrc", ".huskyrc.json", ".huskyrc.js",
+    ".overcommit.yml", "captainhook.json", "grumphp.yml",
+)  # fmt: skip
+"""What well-known programs that stand behind a hook of the user's run as a hook."""
+MAX_FILES = 1000
+"""How many files, and how many versions from one arrival, are told apart; of more, all is taken for brought."""
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""How large a file is that is looked at; a larger hook is taken for brought."""
+ASKED_S = 1.0
+"""For how long git's answer holds where the hooks are: it is asked before each command of ours."""
+ASK_S = 60.0
+"""Seconds that git may take to look through what came."""
+ANY = "*"
+"""Stands for any content."""
+
+_asked: dict[str, tuple[float, str, tuple[str, ...]]] = {}
+
+
+def ask(where: str, *words: str, stdin: bytes | None = None, ok: Sequence[int] | None = (0,)) -> process.Result:
+    """Run git without hooks, and without looking whether they may run."""
+    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok, timeout=ASK_S)
+
+
+def specs(paths: Iterable[str]) -> list[str]:
+    """These paths as git is asked for them: from the top, whatever their case, and no patterns. Whole, with the
+    folders that lead there: an agent can make links of these. `is_of` tells what of the answer is meant."""
+    return [f":(top,icase,literal){name}" for name in sorted({path.split("/")[0] for path in paths})]
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a path is that of a folder, or of something in it; as file systems that know no case see it."""
+    path, folder = path.lower(), folder.lower()
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def is_of(path: str, paths: Iterable[str]) -> bool:
+    """Whether a file is at or below one of these paths, or in the place of a folder that leads there."""
+    return any(below(path, name) or below(name, path) for name in paths)
+
+
+def hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
+    """The paths whose files act as hooks for git in a working tree, and the working tree that they are in; none
+    where git has no hooks to run."""
+    made, top, paths = _asked.get(where, (0.0, "", ()))
+    if time.monotonic() > made + ASKED_S:
+        top, paths = ask_hook_paths(where)
+        _asked[where] = time.monotonic(), top, paths
+    return top, paths
+
+
+def ask_hook_paths(where: str) -> tuple[str, tuple[str, ...]]:
+    """`hook_paths`, asked of git's configuration."""
+    words = ["git", "-C", where, "config", "--type=path", "--get", "core.hooksPath"]
+    asked = process.run(words, ok=None).line
+    common = common_of(where)
+    place = os.path.normpath(os.path.join(where, asked)) if asked else os.path.join(common, "hooks")
+    main = os.path.dirname(common) if os.path.basename(common) == ".git" else where
+    places = [place, *where_links_lead(place)]
+    if os.path.basename(place) == "_":  # husky's, which runs the hooks beside it
+        places += where_links_lead(os.path.dirname(place))
+    for top in (where, main):
+        rows = ((one, way) for one in places for way in (top, os.path.realpath(top)))
+        inside = [name for name in (os.path.relpath(*row) for row in rows) if is_inside(name)]
+        inside = [name for name in inside if not below(os.path.join(top, name), common)]  # git's own
+        # What husky generates in `_` runs the hooks beside it.
+        beside = [os.path.dirname(name) for name in inside if os.path.basename(name) == "_"]
+        if inside:
+            return top, tuple(dict.fromkeys([*inside, *filter(None, beside), *MANAGERS]))
+    return where, MANAGERS if has_hooks(place) else ()
+
+
+def where_links_lead(folder: str) -> list[str]:
+    """Where a folder of hooks really is, and the hooks in it that are links: at a file of the project, often."""
+    with contextlib.suppress(OSError):
+        links = [entry.path for entry in os.scandir(folder) if entry.is_symlink()]
+        nearest = [os.path.normpath(os.path.join(folder, os.readlink(link))) for link in links]
+        return [os.path.realpath(folder), *nearest, *map(os.path.realpath, links)]
+    return [os.path.realpath(folder)]
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative path leads to something in the folder that it is relative to."""
+    return name != os.curdir and name.split(os.sep)[0] != os.pardir
+
+
+def has_hooks(folder: str) -> bool:
+    """Whether a folder holds anything that git would take for a hook."""
+    try:
+        return any(not name.endswith(".sample") for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def standing(where: str, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The contents of files in a working tree: as git's index has them, and as they lie there. What is none
+    that could be looked at has the content `ANY`."""
+    paths = list(paths)
+    listed = ask(where, "ls-files", "--stage", "-z", "--", *specs(paths), ok=None).text
+    oid = 40
+    for row in listed.split("\0")[:-1]:
+        about, _, path = row.partition("\t")
+        oid = len(about.split(" ")[1])
+        if is_of(path, paths):
+            yield path, about.split(" ")[1]
+    for path in paths:
+        yield from lying(where, path, "sha256" if oid == 64 else "sha1")
+
+
+def lying(where: str, path: str, form: str) -> Iterator[tuple[str, str]]:
+    """The files at and below a path, with git's ids of their bytes; also of links on the way there."""
+    parts = path.split("/")
+    for number in range(1, len(parts)):
+        above = "/".join(parts[:number])
+        if os.path.islink(os.path.join(where, above)):
+            yield above, content(os.path.join(where, above), form)
+    full = os.path.join(where, path)
+    if os.path.islink(full) or os.path.isfile(full):
+        yield path, content(full, form)
+    if os.path.isdir(full):
+        seen = 0
+        for folder, inner, names in os.walk(full):
+            for name in [*names, *(name for name in inner if os.path.islink(os.path.join(folder, name)))]:
+                seen += 1
+                if seen > MAX_FILES:
+                    yield path, ANY
+                    return
+                one = os.path.join(folder, name)
+                yield os.path.relpath(one, where), content(one, form)
+
+
+def written(where: str, path: str) -> str:
+    """git's id of what it wrote into a file of a working tree; '' where that is not what stands there now."""
+    listed = ask(where, "ls-files", "--stage", "--debug", "--", f":(top,literal){path}", ok=None).text
+    found = re.match(r"\d+ ([0-9a-f]+) 0\t.*\n.*\n  mtime: (\d+):(\d+)\n", listed)
+    if not found or not os.path.lexists(os.path.join(where, path)):
+        return ""
+    at = os.lstat(os.path.join(where, path)).st_mtime_ns
+    same = (at // 10**9, at % 10**9) == (int(found[2]), int(found[3]))
+    return found[1] if same or (found[3] == "0" and at // 10**9 == int(found[2])) else ""
+
+
+def content(path: str, form: str) -> str:
+    """git's id of a file's bytes, or of where a link leads; `ANY` of what is neither or too large."""
+    try:
+        about = os.lstat(path)
+        if stat.S_ISLNK(about.st_mode):
+            raw = os.fsencode(os.readlink(path))
+        elif stat.S_ISREG(about.st_mode) and about.st_size <= MAX_FILE_BYTES:
+            raw = guarded.read(path, MAX_FILE_BYTES)
+        else:
+            return ANY
+    except OSError:
+        return ANY
+    import hashlib  # seldom needed, and slow to load
+
+    return hashlib.new(form, b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
+
+
+PROGRAMS = (
+    r"^(filter\..*\.(clean|smudge|process)|merge\..*\.driver|diff\..*\.(textconv|command)|core\.fsmonitor"
+    r"|diff\.external|core\.sshcommand|core\.askpass|core\.editor|gpg\.(.*\.)?program|credential\.(.*\.)?helper)$"
+)
+"""The settings of git that name programs."""
+INCLUDES = r"^include(if\..*)?\.path$"
+"""Those that name more of its configuration, which can name programs."""
+
+
+def programs(where: str) -> list[str]:
+    """The files of the project that git would run by itself, or be configured by, as its configuration has it."""
+    words = ["git", "-C", where, "config", "-z", "--get-regexp", f"{PROGRAMS}|{INCLUDES}"]
+    paths: set[str] = set()
+    for row in process.run(words, ok=None).text.split("\0"):
+        key, _, value = row.partition("\n")
+        if re.fullmatch(INCLUDES, key, re.DOTALL):  # those of the repository: from where its configuration is
+            paths.update(within(where, os.path.join(common_of(where), os.path.expanduser(value))))
+        else:
+            paths.update(files_of(where, value))
+    return sorted(paths)
+
+
+def files_of(where: str, command: str) -> list[str]:
+    """The words of a shell command that could be files of the project at `where`."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    words = [os.path.expanduser(word.strip(";&|()")) for word in words if word and not word.startswith("-")]
+    return sorted({path for word in words for path in within(where, os.path.join(where, word))})
+
+
+def within(where: str, path: str) -> set[str]:
+    """A path as one in the project at `where`, also where links lead from it; empty where neither is in there."""
+    tops, ways = {where, os.path.realpath(where)}, {path, os.path.realpath(path)}
+    return {name for top in tops for way in ways if is_inside(name := os.path.relpath(way, top))}

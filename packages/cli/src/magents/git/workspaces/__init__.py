@@ -1,0 +1,1 @@
+"""Workspaces: the copies of the project in which agents work."""

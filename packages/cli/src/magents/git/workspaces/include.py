@@ -1,0 +1,162 @@
+"""`.worktreeinclude`: which ignored files of the project come along into a workspace.
+
+The convention of Claude Code: patterns in gitignore syntax, and a file comes along when it matches one of
+them and git ignores it; so tracked files are never copied.
+
+The file is the user's word on what agents get to see. So a version that an agent in a container brought does not
+count until it is accepted (`brought`), neither in a checkout nor once it is merged: the last one before it does. No
+link is followed, and an agent in a container gets plain files only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.core.errors import MagentsError
+from magents.core.text import one_line
+from magents.git.plumbing import git, has_record
+from magents.system import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAME = ".worktreeinclude"
+MAX_PATTERNS_BYTES = 1024 * 1024
+
+
+class Chosen(NamedTuple):
+    """Which patterns count."""
+
+    patterns: str
+    remark: str = ""
+    """Why they are not those of the file that stands in the project; '' if they are."""
+
+
+def chosen(project: str) -> Chosen:
+    """The patterns of a project's file, as far as they are the user's own."""
+    path = os.path.join(project, NAME)
+    if not os.path.lexists(path):
+        return Chosen("")
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return Chosen("", f"{NAME} is no plain file, so no ignored file comes along")
+    text = os.fsdecode(guarded.read(path, MAX_PATTERNS_BYTES))
+    if not has_record(project):
+        return Chosen(text)
+    from magents.git.trust import brought
+
+    foreign = brought.foreign(project, NAME)
+    if not foreign:
+        return Chosen(text)
+    own = brought.own_version(project, NAME)
+    patterns = git(project, "cat-file", "blob", own, ok=None).text if own else ""
+    return Chosen(patterns, f"{NAME} is used as it was before {one_line(foreign.agent)} changed it")
+
+
+@contextlib.contextmanager
+def listed(patterns: str) -> Iterator[str]:
+    """The patterns in a file, for git."""
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", prefix="magents-", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(patterns)
+        file.flush()
+        yield file.name
+
+
+def wanted(folder: str, patterns: str) -> list[str]:
+    """The ignored files below `folder` that match the file `patterns`, relative to it."""
+    matching = git(folder, "ls-files", "-z", "--others", "--ignored", f"--exclude-from={patterns}").raw
+    if not matching:
+        return []
+    ignored = git(folder, "check-ignore", "-z", "--stdin", stdin=matching, ok=(0, 1))
+    return [name for name in ignored.text.split("\0") if name]
+
+
+def own_files(project: str, folder: str, warn: Callable[[str], None] | None = None) -> list[str]:
+    """The ignored files below `folder`, relative to it, that the project's patterns name. `warn` is told where
+    these are not the ones that stand there."""
+    patterns, remark = chosen(project)
+    if remark and warn:
+        warn(f"{remark}; see: magents trust")
+    if not patterns:
+        return []
+    if not remark:
+        return wanted(folder, os.path.join(project, NAME))
+    with listed(patterns) as file:
+        return wanted(folder, file)
+
+
+def copy(
+    project: str, workspace: str, *, links: bool = True, warn: Callable[[str], None] | None = None
+) -> list[str]:
+    """Copy them, with their permissions and times; returns their names. Links stay links, or are left out."""
+    names = [
+        name for name in own_files(project, project, warn)
+        if links or not os.path.islink(os.path.join(project, name))
+    ]  # fmt: skip
+    for name in names:
+        source, target = os.path.join(project, name), os.path.join(workspace, name)
+        try:
+            check_inside(workspace, os.path.dirname(target))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if not os.path.lexists(target):
+                copy_one(project, name, target)
+        except OSError as error:
+            raise MagentsError(f"{source} cannot be copied to {target}: {error.strerror}.") from error
+    return names
+
+
+def copy_one(project: str, name: str, target: str) -> None:
+    """Copy a file or a link of the project. Raises OSError, also where a link leads to it or it is neither."""
+    *above, last = name.split("/")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(guarded.opened(os.path.realpath(project)))
+        for part in above:
+            folder = stack.enter_context(guarded.opened(part, folder))
+        if stat.S_ISLNK(os.stat(last, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.symlink(os.readlink(last, dir_fd=folder), target)
+            return
+        with open(os.open(last, guarded.READ, dir_fd=folder), "rb") as source:
+            about = os.fstat(source.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(0, "it is no plain file")
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+                file.flush()
+                os.fchmod(file.fileno(), stat.S_IMODE(about.st_mode))
+                os.utime(file.fileno(), ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def check_inside(workspace: str, folder: str) -> None:
+    """Raises MagentsError when a link of the branch leads out of the workspace there."""
+    top, real = os.path.realpath(workspace), os.path.realpath(folder)
+    if os.path.commonpath([top, real]) != top:
+        raise MagentsError(
+            f"{folder} leads out of the workspace, to {real}.",
+            f"Take it out of {NAME}, or the link off the branch.",
+        )
+
+
+def changed(project: str, workspace: str) -> list[str]:
+    """Such files of the workspace whose content the project does not have. Raises MagentsError when one
+    cannot be read."""
+    names = own_files(project, workspace)
+    try:
+        return [name for name in names if differs(project, workspace, name)]
+    except OSError as error:
+        raise MagentsError(
+            f"{error.filename} cannot be read: {error.strerror}.", "Mend its permissions; nothing was removed."
+        ) from error
+
+
+def differs(project: str, workspace: str, name: str) -> bool:
+    """Whether a file of the workspace is not the project's."""
+    mine, theirs = os.path.join(workspace, name), os.path.join(project, name)
+    if os.path.islink(mine) or not os.path.isfile(theirs):
+        return True
+    return not filecmp.cmp(mine, theirs, shallow=False)

@@ -1,0 +1,1 @@
+"""Docker mode: a container per agent."""

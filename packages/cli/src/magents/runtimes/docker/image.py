@@ -1,0 +1,339 @@
+"""The image that containers are made from: what goes into it, building it, and its layer for each user.
+
+Its files are in `packages/cli/docker` of a checkout and in `magents/docker` of an installed package. The
+engine is whatever the command `docker` talks to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from magents.core.errors import CommandFailed, MagentsError, Missing, NotFound, UsageError
+from magents.core.text import one_line
+from magents.system import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+BASE = "debian:trixie-slim"
+
+AGENTS = {
+    "claude": "CLAUDE_CODE", "codex": "CODEX", "gemini": "GEMINI", "opencode": "OPENCODE", "aider": "AIDER",
+}  # fmt: skip
+"""The harnesses that can be built in, and what the file `versions` calls them."""
+
+OUTSIDE = {"__main__.py", "__pycache__", "cli", "daemon", "docker", "doctor.py", "fleet", "store.py", "taskmaster"}
+"""Parts of the package that are used on the host only. They stay out, so that a change of them does not make
+an image old."""
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+"""The folder of `magents`."""
+LIBRARY = "rootfs/usr/local/lib/magents"
+BUILD_HINT = "Build it: magents image build"
+UID = 1000
+"""Who an agent is in the image, and where the host's user is root."""
+
+HEALTH = {"BUILDAH_FORMAT": "docker"}
+"""Without it Podman leaves health checks out of what it builds."""
+PATIENCE = 20
+"""Seconds that the engine gets to answer a question."""
+LONGEST = 3600.0
+"""Seconds that a build may take."""
+
+
+class File(NamedTuple):
+    """A file of a build's context."""
+
+    name: str
+    """Its path there."""
+    data: bytes
+
+    @property
+    def mode(self) -> int:
+        """Programs can be run. What the file system says of them does not survive every way of copying."""
+        return 0o755 if self.data.startswith(b"#!") else 0o644
+
+
+class Image(NamedTuple):
+    """An image of ours, as the engine tells of it."""
+
+    id: str
+    tags: tuple[str, ...]
+    size: int
+    """Bytes, what it shares with other images included."""
+    created: str
+    """RFC 3339."""
+    version: str
+    """Of Magents, when it was built."""
+    holds: str
+    """The harnesses in it, with their versions."""
+    current: bool
+    """Whether it was built from what would be built now."""
+
+
+def source() -> str:
+    """The folder of the Dockerfile."""
+    packed = os.path.join(PACKAGE, "docker")
+    return packed if os.path.isdir(packed) else os.path.normpath(os.path.join(PACKAGE, "../../docker"))
+
+
+def versions() -> dict[str, str]:
+    """What is pinned: name → version. Raises MagentsError where the installation lacks the file."""
+    lines = read(os.path.join(source(), "versions")).decode().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def files() -> list[File]:
+    """The context of the image but for certificates, in a fixed order."""
+    top = source()
+    found = [File(name, read(os.path.join(top, name))) for name in ("Dockerfile", "slim", "versions")]
+    found += below(os.path.join(top, "rootfs"), "rootfs")
+    for name in ("agent-run", "magents-event"):
+        found.append(File(f"{LIBRARY}/{name}", read(os.path.join(PACKAGE, "share", name))))
+    found += below(os.path.join(PACKAGE, "share", "relay"), f"{LIBRARY}/relay")
+    for name in sorted(os.listdir(PACKAGE)):
+        path = os.path.join(PACKAGE, name)
+        if name not in OUTSIDE:
+            inside = f"{LIBRARY}/python/magents/{name}"
+            found += below(path, inside) if os.path.isdir(path) else [File(inside, read(path))]
+    return found
+
+
+def below(folder: str, name: str) -> list[File]:
+    """All files below a folder, as if it were called `name`."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(set(folders) - {"__pycache__"})
+        inside = os.path.normpath(os.path.join(name, os.path.relpath(where, folder)))
+        found += [File(f"{inside}/{file}", read(os.path.join(where, file))) for file in sorted(names)]
+    return found
+
+
+def read(path: str) -> bytes:
+    """A file of this installation."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Install Magents anew.") from error
+
+
+def digest() -> str:
+    """What tells an image that was built from these very files, SHA-256."""
+    total = hashlib.sha256()
+    for name, data in files():
+        total.update(f"{name} {len(data)}\n".encode() + data)
+    return total.hexdigest()
+
+
+def certificates(path: str) -> list[File]:
+    """The certificates in a PEM file, one or a whole bundle, a file each. Raises UsageError for none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", data, re.DOTALL)
+    if not blocks:
+        raise UsageError(f"{path} holds no certificate.", "It must be a PEM file: -----BEGIN CERTIFICATE-----")
+    named = {f"ca/magents-{hashlib.sha256(block).hexdigest()[:16]}.crt": block + b"\n" for block in blocks}
+    return [File(name, named[name]) for name in sorted(named)]
+
+
+@contextlib.contextmanager
+def context(content: Sequence[File]) -> Iterator[str]:
+    """A folder with these files while the block runs: not every `docker build` takes an archive."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="magents-image-") as folder:
+        os.mkdir(os.path.join(folder, "ca"))
+        for file in content:
+            path = os.path.join(folder, file.name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as target:
+                target.write(file.data)
+            os.chmod(path, file.mode)
+        for where, _, _ in os.walk(folder):
+            os.chmod(where, 0o755)  # whatever the umask is
+        yield folder
+
+
+def check_agents(names: Sequence[str]) -> tuple[str, ...]:
+    """The harnesses to build in, each once. Raises UsageError for an unknown one."""
+    for name in names:
+        if name not in AGENTS:
+            raise UsageError(
+                f"There is no harness `{one_line(name)}` for images.", f"There are: {', '.join(AGENTS)}"
+            )
+    return tuple(name for name in AGENTS if name in names)
+
+
+def build(
+    tag: str,
+    *,
+    base: str = BASE,
+    agents: Sequence[str] = ("claude",),
+    ca_cert: str | None = None,
+    no_cache: bool = False,
+    progress: Callable[[str], object] = lambda line: None,
+) -> Image:
+    """Build the image. `progress` gets what the engine prints, line by line.
+
+    `ca_cert` is a PEM file of certificates that the image shall trust as well. Raises UsageError, Missing
+    when there is no engine, and CommandFailed with the build's last words.
+    """
+    from importlib.metadata import version
+
+    agents = check_agents(agents)
+    pinned = versions()
+    content = files()
+    given = {
+        "BASE": base,
+        "NPM": pinned["NPM"],
+        "TASK_MASTER": pinned["TASK_MASTER"],
+        "VERSION": version("magents"),
+    }
+    given |= {AGENTS[name]: pinned[AGENTS[name]] for name in agents}
+    given |= {"DIGEST": digest(), "HOLDS": ", ".join(f"{name} {pinned[AGENTS[name]]}" for name in agents)}
+    if ca_cert is not None:
+        content += certificates(ca_cert)
+    check_engine()
+    run_build(tag, content, given, progress, ["--no-cache"] if no_cache else [])
+    return find(tag)
+
+
+def run_build(
+    tag: str,
+    content: Sequence[File],
+    given: dict[str, str],
+    progress: Callable[[str], object] = lambda line: None,
+    options: Sequence[str] = (),
+) -> None:
+    """`docker build` of a context with build arguments."""
+    words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+    with context(content) as folder:
+        # The engine would keep the container of a step that failed.
+        argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
+        process.follow(argv, progress, env=HEALTH, timeout=LONGEST)
+
+
+def check_engine() -> None:
+    """Raises Missing when no engine answers."""
+    try:
+        process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20)
+    except CommandFailed as error:
+        said = one_line(error.stderr or error.output, 200) or "it takes too long"
+        raise Missing(
+            f"The Docker engine does not answer: {said}", "Start it, for example: sudo systemctl start docker"
+        ) from error
+
+
+def inspect(*names: str) -> list[dict[str, Any]]:
+    """What the engine tells of images; of those that it does not have, nothing."""
+    try:
+        done = process.run(["docker", "image", "inspect", *names], timeout=PATIENCE, ok=None)
+    except CommandFailed as error:
+        raise Missing(
+            f"The Docker engine did not answer `docker image` within {PATIENCE} s.",
+            "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
+        ) from error
+    if done.code and not absent(done.stderr):
+        check_engine()
+        raise CommandFailed(("docker", "image", "inspect", *names), done.code, done.text, done.stderr)
+    found: list[dict[str, Any]] = json.loads(done.text or "[]")
+    return found
+
+
+def absent(said: str) -> bool:
+    """Whether an error of `docker` (or Podman's) says that there is no such image."""
+    return "no such image" in said.lower() or "image not known" in said
+
+
+def find(tag: str) -> Image:
+    """An image by its name. Raises NotFound, or Missing when no engine answers."""
+    found = inspect(tag)
+    if not found:
+        raise NotFound(f"There is no image {tag}.", BUILD_HINT)
+    return describe(found[0], digest())
+
+
+def images() -> list[Image]:
+    """All images of ours that have a name, and their children, the newest first. Raises Missing when no
+    engine answers."""
+    filters = ["--filter", "label=magents.image", "--filter", "dangling=false"]
+    try:
+        listed = process.run(["docker", "image", "ls", "--quiet", "--no-trunc", *filters], timeout=30)
+    except CommandFailed:
+        check_engine()
+        raise
+    ids = list(dict.fromkeys(listed.text.split()))
+    now = digest()
+    found = [describe(told, now) for told in (inspect(*ids) if ids else [])]
+    return sorted(found, key=lambda image: image.created, reverse=True)
+
+
+def describe(told: dict[str, Any], now: str) -> Image:
+    """An image from what the engine tells; `now` is the digest of what would be built."""
+    labels = told["Config"].get("Labels") or {}
+    return Image(
+        told["Id"], tuple(told.get("RepoTags") or ()), told["Size"], told["Created"],
+        labels.get("magents.version", ""), labels.get("magents.holds", ""), labels.get("magents.digest") == now,
+    )  # fmt: skip
+
+
+def name_for_user(id: str, uid: int, gid: int) -> str:
+    """What the image is called in which `magents` has these numbers, made from the image with this id.
+
+    Root's files on the host belong to root whatever we do, so for root it is an ordinary user.
+    """
+    if uid == 0:
+        uid = gid = UID
+    return f"magents/agent-user:{id.removeprefix('sha256:')[:12]}-{uid}-{gid}"
+
+
+def for_user(image: str, uid: int, gid: int) -> str:
+    """The name of the image in which `magents` has these numbers; made if it is not there yet.
+
+    Raises Missing when `image` is not there, and MagentsError, naming all that it lacks, when it cannot serve.
+    Several processes may do this at once.
+    """
+    for _ in range(3):
+        id = id_of(image)
+        name = name_for_user(id, uid, gid)
+        if inspect(name):
+            return name
+        build_for_user(image, name, uid or UID, gid if uid else UID)
+        if id_of(image) == id:
+            return name
+        # Somebody has given the name to another image meanwhile: which one this is made of is not known.
+        process.run(["docker", "image", "rm", name], ok=None)
+    raise MagentsError(f"The image {image} changes all the time.", "Try again when its build is over.")
+
+
+def id_of(image: str) -> str:
+    """The id of an image. Raises Missing when it is not there."""
+    found = inspect(image)
+    if not found:
+        raise Missing(f"There is no image {image}.", BUILD_HINT)
+    return str(found[0]["Id"])
+
+
+def build_for_user(image: str, name: str, uid: int, gid: int) -> None:
+    """Build the layer. Raises MagentsError with all that the image lacks."""
+    content = below(os.path.join(source(), "user"), ".")
+    try:
+        run_build(name, content, {"IMAGE": image, "UID": str(uid), "GID": str(gid)})
+    except CommandFailed as error:
+        lacking = re.findall(r"magents-missing: (.+)", error.output)
+        if not lacking:
+            raise
+        raise MagentsError(
+            f"The image {image} lacks what an agent needs: {', '.join(dict.fromkeys(map(one_line, lacking)))}.",
+            "Build on the image of Magents (`FROM magents/agent:latest`), or choose another one: "
+            "magents config --set DOCKER_IMAGE=…",
+        ) from error

@@ -1,0 +1,1 @@
+"""Traditional mode: tmux on this machine."""

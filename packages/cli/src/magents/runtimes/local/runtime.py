@@ -1,0 +1,185 @@
+"""Traditional mode: tmux on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+
+from magents.core.errors import CommandFailed, Missing
+from magents.core.model import Problem
+from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
+from magents.runtimes.terminal import MARK, Terminal, wait
+from magents.system import guarded, paths, process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from magents.core.model import Agent
+    from magents.runtimes.terminal import Pane
+
+HANG_UP = 0.3
+"""Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
+Code at times lives on for seconds, above all after a turn that was interrupted."""
+GRACE = 2.0
+"""Seconds that it gets then, after a SIGTERM."""
+
+OLDEST = (3, 2)
+"""The tmux that brought `list-panes -f` and `new-window -b`."""
+
+# These belong to the terminal that `magents` was typed in, not to the agent's.
+OWN = {
+    "TMUX", "TMUX_PANE", "TERM", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", "COLUMNS",
+    "LINES", "PWD", "OLDPWD", "SHLVL", "_", "WINDOWID", "STY",
+}  # fmt: skip
+
+
+class Tmux:
+    """A session of tmux per agent."""
+
+    name = "tmux"
+    private = False
+
+    def __init__(self) -> None:
+        self.terminal = Terminal()
+
+    def require(self, harness: str, program: str) -> None:
+        """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
+        if not process.find("tmux"):
+            raise process.missing("tmux")
+
+    def owner(self) -> None:
+        """The agent runs as the user."""
+
+    def desk(self, folder: str) -> Desk:
+        """The folder itself."""
+        return Desk(folder, folder, paths.share())
+
+    def prepare(self, launch: Launch) -> None:
+        """Nothing: this machine is there."""
+
+    @contextlib.contextmanager
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """Nothing: the agent is where we are."""
+        yield ()
+
+    def disks(self) -> list[str]:
+        """None."""
+        return []
+
+    def check(self) -> list[Problem]:
+        """tmux is there and new enough."""
+        install = process.INSTALL["tmux"]
+        if not process.find("tmux"):
+            return [Problem("tmux is not installed", install)]
+        try:
+            said = process.run(["tmux", "-V"], timeout=10).line
+        except (CommandFailed, Missing) as error:
+            return [Problem(f"tmux does not run: {error.message}", install)]
+        if version(said) < OLDEST:
+            return [Problem(f"{said} is too old: 3.2 or newer is needed", install)]
+        return []
+
+    def start(self, launch: Launch) -> None:
+        """Write what the wrapper needs, then open the session, or use the ended terminal that is there."""
+        agent, folder = launch.agent, launch.folder
+        write_files(launch)
+        argv = [os.path.join(paths.share(), "agent-run"), folder]
+        text = json.dumps(label(agent, folder))
+        if agent.phase != "creating":
+            mine = next((pane for pane in self.terminal.panes() if owned(pane, agent, folder)), None)
+            if mine and mine.pane:
+                self.terminal.reopen(agent.id, argv, agent.workspace)
+                return
+            self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
+        self.terminal.open(agent.id, argv, agent.workspace, folder, text)
+
+    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+        """End the session, then whatever has survived it: a server in the background, a `nohup`.
+
+        A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
+        the mark, too, where the agent's own shell has started it.
+        """
+        mark, seen = f"{MARK}={folder}", list[int]()
+
+        def aside() -> None:
+            if meanwhile:
+                meanwhile()
+            seen.extend(process.marked(mark))
+
+        closed = self.terminal.close(agent.id, folder, aside)
+        end_marked(mark, seen, spared=closed.server)
+        return closed.shown
+
+    def remove(self, agent: Agent, folder: str) -> str:
+        """The same as `stop`: nothing is left of a session that was ended."""
+        return self.stop(agent, folder)
+
+    def plausible(self) -> bool:
+        """Always: to ask costs a few milliseconds."""
+        return True
+
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+        """All panes with our label, in one call."""
+        panes = self.terminal.panes(meanwhile)
+        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
+
+    def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
+        """All of them, in one call."""
+        return self.terminal.screens(list(folders))
+
+    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
+        """Nothing: the agent is where we are."""
+        return ()
+
+    def usage(self) -> dict[str, str]:
+        """Nothing is limited."""
+        return {}
+
+
+def write_files(launch: Launch) -> None:
+    """Put what the wrapper and the harness read into the agent's folder, for this user's eyes only."""
+    env = {name: value for name, value in {**launch.env, **launch.own}.items() if name not in OWN}
+    env |= {
+        "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
+        "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
+        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
+    }  # fmt: skip
+    for name, text in files(launch.program, env).items():
+        guarded.write(launch.folder, name, text)
+
+
+def owned(pane: Pane, agent: Agent, folder: str) -> bool:
+    """Whether a terminal is this agent's, and not of another store's agent of the same id."""
+    return pane.id == agent.id and parse(pane.label).get("folder") == folder
+
+
+def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
+    """End every process with that line in its environment but the process `spared`, firmly if need be.
+
+    `seen`: those that had it a moment ago.
+    """
+    found = list(seen)
+
+    def gone() -> bool:
+        # Those that were found before come first: to look at all processes takes far longer.
+        found[:] = [pid for pid in found if pid != spared and process.carries(pid, line)]
+        if not found:
+            found[:] = [pid for pid in process.marked(line) if pid != spared]
+        return not found
+
+    for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+        if number:
+            for pid in found:
+                process.end(pid, number)
+        if wait(gone, patience):
+            return
+
+
+def version(text: str) -> tuple[int, ...]:
+    """`tmux 3.3a` → (3, 3). What has no number (`tmux master`) counts as new."""
+    digits = "".join(c if c.isdigit() or c == "." else " " for c in text).split()
+    return tuple(int(part) for part in digits[0].split(".") if part) if digits else (99,)

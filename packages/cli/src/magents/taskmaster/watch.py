@@ -1,0 +1,278 @@
+"""Working off a list of tasks until nothing is left that could be done: `task-agents --watch`.
+
+All that counts is in the list, the store and the runtimes, so where this is killed, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from magents.core.errors import Conflict, MagentsError
+from magents.fleet.context import isolated
+from magents.taskmaster import assign, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from magents.core.model import Status
+    from magents.fleet.context import Context
+    from magents.taskmaster.assign import Request
+    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.model import Task
+    from magents.taskmaster.tasks import Board
+
+PAUSE = 1.0
+"""Seconds between two looks."""
+TRIES = 3
+"""How often a start that fails is tried for one task, and one that has been stopped is started again."""
+RUNNING = ("working", "running", "creating", "restoring")
+CLOSED = ("done", "completed", "cancelled", "deferred")
+
+
+class Event(NamedTuple):
+    """What has happened."""
+
+    event: str
+    """`started`, `again`, `failed`, `status`, `waiting` (for an answer), `stuck` (its agent does not go on), `held`
+    (it would collide with that agent), `withheld` (a person must accept its text first), `merged`, `back` (its
+    agent is to mend its work), `left` (to a person), `mended` (what a killed command has left half-made),
+    `problem`, `end`."""
+    task: str = ""
+    agent: str = ""
+    text: str = ""
+
+
+class Count(NamedTuple):
+    """The tasks in numbers."""
+
+    done: int
+    running: int
+    review: int
+    """To be reviewed and merged by a person."""
+    asking: int
+    """Whose agents wait for an answer."""
+    waiting: int
+    total: int
+
+
+def count(board: Board) -> Count:
+    """How far the list is."""
+    states = {id: hand.status for id, hand in board.hands.items() if hand.status}
+    open_ones = [task for task in board.tasks.tasks if task.status not in CLOSED]
+    review = sum(task.status == "review" for task in open_ones)
+    begun = [states[task.id] for task in open_ones if task.status == "in-progress" and task.id in states]
+    running = sum(status.state in RUNNING for status in begun)
+    waiting = sum(asking(status) for status in begun)
+    done, rest = len(board.tasks.tasks) - len(open_ones), len(open_ones) - review - running - waiting
+    return Count(done, running, review, waiting, rest, len(board.tasks.tasks))
+
+
+def watch(
+    context: Context,
+    request: Request,
+    drawn: Callable[[Board], None],
+    auto: Auto | None = None,
+    pause: float = PAUSE,
+) -> Iterator[Event]:
+    """Start what becomes ready, until nothing can be done any more; tells of each thing that happens.
+
+    Merges what is finished where `auto` says how; else whoever does lets the next ones begin. `drawn` of each look.
+    A list that is broken for a moment is told of once, and looked at again.
+    """
+    seen: dict[str, str] = {}
+    told: set[str] = set()
+    tries: dict[str, int] = {}
+    trouble = ""
+    while True:
+        try:
+            yield from mended(context, told)
+            board = yield from looked(context, request, seen)
+            problems: set[str] = set()
+            if auto:
+                drawn(board)
+                problems = yield from merged(context, board, auto, seen)
+                board = yield from looked(context, request, seen)  # a check can take long
+            if (yield from freed(context, board, request, seen)):
+                board = yield from looked(context, request, seen)
+            soon = bool(auto) and to_merge(context, board, problems)
+            planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
+            yield from held(planned, seen)
+            withheld = yield from unaccepted(board, request, seen)
+            jobs = planned.jobs
+            for number, job in enumerate(jobs):
+                if short := assign.shortage():
+                    raise MagentsError(f"{len(jobs) - number} tasks must wait: {short}.")
+                tries[job.task.id] = tries.get(job.task.id, 0) + 1
+                yield from started(context, board, job, request)
+            if jobs:
+                board = yield from looked(context, request, seen)
+            drawn(board)
+            if not jobs and over(context, board, request, tries, withheld):
+                yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
+                return
+            trouble = ""
+        except MagentsError as error:
+            if error.message != trouble:
+                trouble = error.message
+                yield Event("problem", text=f"{error.message} {error.hint}")
+        time.sleep(pause)
+
+
+def looked(context: Context, request: Request, seen: dict[str, str]) -> Generator[Event, None, Board]:
+    """How things stand now; tells what has changed.
+
+    Raises MagentsError when what runs cannot be known: then nothing is started or merged, nor given up.
+    """
+    board = tasks.board(context, request.folder, request.tag)
+    yield from news(board, seen)
+    if board.problems:
+        raise MagentsError("; ".join(board.problems))
+    return board
+
+
+def mended(context: Context, told: set[str]) -> Iterator[Event]:
+    """Settle what a killed command has left half-made. Its children may have been at work when this one began."""
+    if context.store.unsettled():
+        from magents.fleet import mend
+
+        for text in mend.mend(context):
+            if text not in told:
+                yield Event("mended", text=text)
+            told.add(text)
+
+
+def set_aside(board: Board, tries: dict[str, int]) -> set[str]:
+    """Tasks that are not started now: given up, or with an agent that is stuck, whose starts `freed` counts."""
+    from magents.taskmaster import supervisor
+
+    return given_up(board, tries) | supervisor.found(board).keys()
+
+
+def freed(context: Context, board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, bool]:
+    """Start agents that are stuck again, or leave them to a person; a problem that stays is told of once. Returns
+    whether there were any."""
+    from magents.taskmaster import supervisor
+
+    some = False
+    for step in supervisor.steps(context, board, request.only):
+        mark = f"{step.task.id} stuck"
+        if step.what != "problem" or seen.get(mark) != step.text:
+            yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
+        seen[mark] = step.text
+        if step.what == "stuck":
+            yield from started(context, board, assign.Job(step.task, step.hand), request)
+        some = some or step.what != "problem"
+    return some
+
+
+def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:
+    """Begin a task; tells how that went."""
+    try:
+        with isolated(f"task {job.task.id}"):
+            agent = assign.begin(context, board, job, request)
+    except Conflict as error:  # another command was first
+        yield Event("problem", job.task.id, text=error.message)
+    except MagentsError as error:
+        yield Event("failed", job.task.id, text=f"{error.message} {error.hint}")
+    else:
+        yield Event("again" if job.again else "started", job.task.id, agent.id, job.task.title)
+
+
+def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
+    """What has changed since the last look; the first one tells nothing but who waits for an answer."""
+    first = not seen
+    for task in board.tasks.tasks:
+        hand = board.hands.get(task.id)
+        agent = hand.agent.id if hand and hand.status else ""
+        asks = hand.status.detail if hand and hand.status and asking(hand.status) else ""
+        if not first and seen.get(task.id) != task.status:
+            yield Event("status", task.id, agent, task.status)
+        seen[task.id] = task.status
+        mark = f"{task.id} asks"
+        if asks and seen.get(mark) != asks:
+            yield Event("waiting", task.id, agent, asks)
+        seen[mark] = asks
+
+
+def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
+    """What would collide and therefore waits; told once for each agent that it waits for."""
+    for id, clash in planned.held.items():
+        mark = f"{id} held"
+        if seen.get(mark) != clash.who:
+            yield Event("held", id, clash.who, clash.text)
+        seen[mark] = clash.who
+
+
+def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
+    """What waits for a person's yes to its text, told once. Returns the ids of these tasks."""
+    some = [task for tasks in assign.candidates(board) for task in tasks]
+    some = [task for task in some if not request.only or task.id in request.only]
+    found = {task.id: why for task in some if (why := assign.withheld_text(board, task, request))}
+    for id, why in found.items():
+        if seen.get(f"{id} text") != why:
+            yield Event("withheld", id, text=why)
+        seen[f"{id} text"] = why
+    return set(found)
+
+
+def asking(status: Status) -> bool:
+    """Whether an agent waits for a person's answer."""
+    return status.state == "waiting" and not status.turn_failed
+
+
+def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
+    """Merge what is finished; a problem that stays is told of once. Returns the ids of tasks that have one."""
+    from magents.taskmaster import automerge
+
+    problems = set()
+    for step in automerge.steps(context, board, auto):
+        if step.what == "problem":
+            problems.add(step.task.id)
+        mark = f"{step.task.id} merge"
+        if step.what != "problem" or seen.get(mark) != step.text:
+            yield Event(step.what, step.task.id, step.agent.id, step.text)
+        seen[mark] = step.text
+    return problems
+
+
+def to_merge(context: Context, board: Board, problems: set[str]) -> bool:
+    """Whether the next look merges something, as far as can be told."""
+    from magents.taskmaster import automerge
+
+    return any(task.id not in problems for task, _ in automerge.candidates(context, board))
+
+
+def over(context: Context, board: Board, request: Request, tries: dict[str, int], withheld: set[str]) -> bool:
+    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not, nor what is
+    `withheld`."""
+    gone = withheld | given_up(board, tries)
+    gone |= {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
+    return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
+
+
+def wanted(board: Board, request: Request) -> list[Task]:
+    """The tasks that this is about."""
+    return [task for task in board.tasks.tasks if not request.only or task.id in request.only]
+
+
+def active(board: Board, task: Task) -> bool:
+    """Whether a task is being worked on, is to be merged, or can be begun."""
+    hand = board.hands.get(task.id)
+    if task.status in ("in-progress", "review"):
+        return hand is not None
+    return task in board.plan.ready
+
+
+def given_up(board: Board, tries: dict[str, int]) -> set[str]:
+    """Tasks whose agent could not be started, or has ended, as often as it may."""
+    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in tasks.ENDED}
+    return {id for id, number in tries.items() if number >= TRIES and (id in ended or id not in board.hands)}
+
+
+def ending(board: Board, left: dict[str, str]) -> Event:
+    """The last event: `done` where all is worked off, else why the rest is not."""
+    open_ones = [task.id for task in board.tasks.tasks if task.status not in CLOSED]
+    if not open_ones:
+        return Event("end", text="done")
+    return Event("end", text="; ".join(f"{id}: {left.get(id, 'open')}" for id in open_ones[:20]))
