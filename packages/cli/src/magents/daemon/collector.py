@@ -14,9 +14,10 @@ import time
 from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict, MagentsError
+from magents.core.isolated import isolated
 from magents.core.text import one_line
-from magents.fleet.context import isolated
 from magents.guest import events
+from magents.runtimes import Unknown
 from magents.store import Store
 from magents.system import guarded, process
 
@@ -169,9 +170,9 @@ def chosen(grown: Iterable[Turns], now: float) -> list[Turns]:
 def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
-        with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).private:
-                yield agent
+        runtime = context.runtime(agent)
+        if agent.phase in ("creating", "active") and runtime.private and not isinstance(runtime, Unknown):
+            yield agent
 
 
 def turn_end(context: Context, agent: Agent) -> float:

@@ -9,8 +9,8 @@ import time
 
 from magents import config
 from magents.core.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
+from magents.core.isolated import isolated
 from magents.core.text import one_line
-from magents.fleet.context import isolated
 from magents.git.plumbing import UNHOOKED, git
 from magents.git.workspaces import include, worktree
 from magents.system import process

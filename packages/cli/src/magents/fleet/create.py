@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from magents import config, runtimes
+from magents import config, harnesses, runtimes
 from magents.core import names
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
 from magents.core.model import Agent
@@ -16,7 +16,6 @@ from magents.fleet.context import CLAIMED, Context
 from magents.git import project
 from magents.git.plumbing import has_record
 from magents.git.workspaces import worktree
-from magents.harnesses import TABLE, harness
 from magents.system import process
 
 TYPE_CHECKING = False
@@ -87,8 +86,9 @@ def plan(context: Context, wish: Wish) -> Plan:
     mode = wish.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
     chosen = check_harness(wish, settings, here=not where.private)
-    where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, wish, settings) if where.private else []
+    facts = harnesses.record(chosen)
+    where.require(chosen, facts.program)
+    warnings = keyless(facts.keys, wish, settings) if where.private else []
     base, commit, track = starting_point(found, wish, settings, branch)
     moved = movable(context, found.path, wish.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -127,14 +127,18 @@ def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
             raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = wish.harness or settings["AGENT"]
-    if chosen not in TABLE and not wish.harness:
+    try:
+        record = harnesses.record(chosen)
+    except NotFound as error:
+        if wish.harness:
+            raise
         raise NotFound(
             f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
             "Choose another: magents config --set AGENT=claude",
-        )
+        ) from error
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
-    for problem in harness(chosen).check() if here else ():
+    for problem in record.check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
 

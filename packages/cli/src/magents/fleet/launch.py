@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 
+from magents import harnesses
 from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
 from magents.core.model import Start
 from magents.core.status import PROMPTED
@@ -51,7 +52,8 @@ def prepare(
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    launch = Launch(agent, program, folder, process.environment(None), env, keys=context.harness(agent).keys)
+    keys = harnesses.record(agent.harness).keys
+    launch = Launch(agent, program, folder, process.environment(None), env, keys=keys)
     if context.runtime(agent).private:
         launch = secluded(context, launch)
     return Ready(launch, boot(), prompt is not None)

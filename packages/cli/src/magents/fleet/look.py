@@ -6,19 +6,22 @@ import contextlib
 import os
 import time
 
-from magents import harnesses, runtimes
+from magents import runtimes
 from magents.core import bounded, status
 from magents.core.errors import MagentsError, NotFound
+from magents.core.isolated import isolated
 from magents.core.model import Agent, Signal, Status
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import Context, boot, isolated
+from magents.fleet.context import Context, boot
 from magents.guest.events import LATEST
+from magents.harnesses.base import Unknown
 from magents.store import pick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from magents.harnesses.base import Harness
     from magents.runtimes.base import Sighting
 
     Places = dict[tuple[str, str], Agent]
@@ -74,13 +77,13 @@ def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None
     `meanwhile` may be called while they are asked.
     """
     used = {agent.runtime for agent in agents}
-    names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
+    names = [name for name in runtimes.TABLE if name in used or plausible(name)]
+    names += sorted(used - runtimes.TABLE.keys())
     answers: dict[str, list[Sighting] | MagentsError] = {}
 
     def ask(name: str) -> None:
         try:
-            with isolated(name):
-                answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
+            answers[name] = runtimes.recorded(name).observe(meanwhile if name == names[0] else None)
         except MagentsError as error:
             answers[name] = error
 
@@ -93,6 +96,15 @@ def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None
         if isinstance(error := answers[name], MagentsError) and (name in used or name == "tmux")
     ]
     return Seen(sightings, problems)
+
+
+def plausible(name: str) -> bool:
+    """Whether a runtime can have agents that no store knows. One that cannot tell is to be asked, which shows its
+    error."""
+    try:
+        return runtimes.runtime(name).plausible()
+    except MagentsError:
+        return True
 
 
 def at_once(jobs: Sequence[Callable[[], None]]) -> None:
@@ -159,10 +171,15 @@ def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[sta
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=sighting.note if sighting else "",
+                note="; ".join(filter(None, (unknown(kind), sighting.note if sighting else ""))),
             )
         )
     return facts
+
+
+def unknown(harness: Harness) -> str:
+    """What to say of a harness that this machine does not have; '' for any other."""
+    return harness.why.message.rstrip(".") if isinstance(harness, Unknown) else ""
 
 
 def presence(sighting: Sighting | None, report: status.Report) -> str:
@@ -182,8 +199,8 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
     screens: dict[str, str] = {}
     for name in dict.fromkeys(fact.agent.runtime for fact in open_ones):
         folders = {f.agent.id: context.folder(f.agent) for f in open_ones if f.agent.runtime == name}
-        with contextlib.suppress(MagentsError), isolated(name):  # then what was reported holds
-            screens |= runtimes.runtime(name).screens(folders)
+        with contextlib.suppress(MagentsError):  # then what was reported holds
+            screens |= runtimes.recorded(name).screens(folders)
     return [seen_closer(context, fact, screens, now) if fact in open_ones else fact for fact in facts]
 
 
@@ -224,11 +241,13 @@ def of_orphan(sighting: Sighting) -> Status:
 
 def adopted(name: str, sighting: Sighting) -> Agent:
     """The record of an orphan, as far as its label tells."""
+    from magents.core.names import is_id
+
     told = sighting.label
     harness = told.get("harness", "")
     return Agent(
         0, sighting.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
-        told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
+        told.get("base_commit", ""), False, harness if is_id(harness) else "command",
         command_of(told), name, told.get("workspace", ""), made(sighting), "active", False, boot(), "",
     )  # fmt: skip
 
@@ -255,8 +274,8 @@ def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
     """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
     found: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
-        with contextlib.suppress(MagentsError), isolated(name):
-            found |= runtimes.runtime(name).usage()
+        with contextlib.suppress(MagentsError):
+            found |= runtimes.recorded(name).usage()
     return found
 
 

@@ -7,9 +7,10 @@ import os
 import time
 
 from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
+from magents.core.isolated import isolated
 from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import CLAIMED, Context, isolated
+from magents.fleet.context import CLAIMED, Context
 from magents.git.workspaces import worktree
 from magents.store import removal
 

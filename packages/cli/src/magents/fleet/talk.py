@@ -13,6 +13,8 @@ from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
 from magents.fleet.look import is_alive, look, one
 from magents.guest import events
+from magents.harnesses.base import Unknown
+from magents.runtimes import Unknown as UnknownRuntime
 from magents.runtimes.terminal import Terminal, wait
 from magents.system import guarded
 
@@ -53,6 +55,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
                 is_alive(context, agent)  # raises, with what is wrong and what to do
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)
+        if isinstance(harness, Unknown):
+            raise harness.error()
         if harness.reports:
             check_input(context, agent, harness, terminal)
         if not harness.takes_prompt:
@@ -227,8 +231,8 @@ def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
 
 def current(context: Context, agent: Agent, styled: bool) -> str:
     """The terminal's text, live or kept."""
-    folder = context.folder(agent)
-    seen = [s for s in context.runtime(agent).observe() if s.there]
+    folder, runtime = context.folder(agent), context.runtime(agent)
+    seen = [] if isinstance(runtime, UnknownRuntime) else [s for s in runtime.observe() if s.there]
     if any(s.label.get("folder") == folder if agent.key else s.id == agent.id for s in seen):
         return context.terminal(agent).screen(agent.id, history=10**9, styled=styled)
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from magents.core.model import Event, Problem, Program, Signal, Start
-from magents.system import process
+from magents.core.errors import MagentsError
+from magents.core.model import Event, Program, Signal, Start
 
 
 class Harness:
@@ -14,13 +14,7 @@ class Harness:
     """
 
     name: str
-    """What the user types after `--agent`."""
-    program: str
-    """The executable to look for."""
-    install: str
-    """The command that installs it."""
-    keys: tuple[str, ...] = ()
-    """Variables of the environment any of which lets it in with its model; empty where there are too many."""
+    """The same as its record's."""
     reports: bool = True
     """Whether it is sure to report events. One that has reported none else is `running` while it lives."""
     takes_prompt: frozenset[str] = frozenset()
@@ -33,12 +27,6 @@ class Harness:
     def __init__(self, private: bool = False) -> None:
         self.private = private
         """It runs in a container of ours, whose home is fresh and whose system settings are ours."""
-
-    def check(self) -> list[Problem]:
-        """What keeps it from working here; empty if all is well."""
-        if process.find(self.program):
-            return []
-        return [Problem(f"{self.name} is not installed", self.install, needed=False)]
 
     def start(self, start: Start) -> Program:
         """What to run, and the files it needs, for a first start or a resumption."""
@@ -79,3 +67,21 @@ class Harness:
     def queued(self, screen: str) -> bool:
         """Whether the screen shows that it keeps a prompt until its turn is over."""
         return False
+
+
+class Unknown(Harness):
+    """The harness of an agent whose record names one that this machine does not have."""
+
+    reports = False
+
+    def __init__(self, name: str, error: MagentsError) -> None:
+        super().__init__()
+        self.name = name
+        self.why = error
+
+    def error(self) -> MagentsError:
+        """The error for what cannot be done without the harness."""
+        return type(self.why)(self.why.message, self.why.hint)
+
+    def start(self, start: Start) -> Program:
+        raise self.error()

@@ -46,9 +46,6 @@ class Gemini(Harness):
     """
 
     name = "gemini"
-    program = "gemini"
-    install = "npm install -g @google/gemini-cli"
-    keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self, private: bool = False) -> None:
         super().__init__(private)

@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
+from magents.core.isolated import isolated
 from magents.core.text import one_line
 from magents.fleet import launch, look, remove, talk, work
-from magents.fleet.context import isolated
 from magents.git import merge as merging
 from magents.taskmaster import assign, file, tasks
 from magents.taskmaster.plan import order

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core import status
 from magents.core.errors import MagentsError
+from magents.core.isolated import isolated
 from magents.fleet import look, remove
-from magents.fleet.context import isolated
 from magents.taskmaster import file, tasks
 
 if TYPE_CHECKING:

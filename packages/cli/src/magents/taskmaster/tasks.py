@@ -6,8 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
+from magents.core.isolated import isolated
 from magents.fleet import look as looking
-from magents.fleet.context import isolated
 from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.taskmaster import file, lists, parse, prompt

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
-from magents.fleet.context import isolated
+from magents.core.isolated import isolated
 from magents.taskmaster import assign, tasks
 
 if TYPE_CHECKING:
