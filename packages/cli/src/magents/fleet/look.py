@@ -14,12 +14,14 @@ from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot, isolated
 from magents.guest.events import LATEST
 from magents.store import pick
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from magents.runtimes.base import Sighting
+    from magents.system.overlap import Handle
 
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
@@ -60,7 +62,9 @@ def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
     chosen = context.store.live() if agents is None else agents
     places = placed(context, chosen)
     logs = Logs(context)
-    seen = observe(chosen, lambda: logs.read(places))
+    observing = Observing(chosen)
+    logs.read(places)
+    seen = observing.result()
     facts = with_screens(context, gather(context, places, seen, logs))
     views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
@@ -68,45 +72,34 @@ def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
     return Look(views, seen.problems)
 
 
-def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
-    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans.
+class Observing:
+    """One look at each runtime, all at the same time: those in use, and those that can hold orphans."""
 
-    `meanwhile` may be called while they are asked.
-    """
-    used = {agent.runtime for agent in agents}
-    names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
-    answers: dict[str, list[Sighting] | MagentsError] = {}
+    def __init__(self, agents: Iterable[Agent]) -> None:
+        self._used = {agent.runtime for agent in agents}
+        self._asked: dict[str, Handle[list[Sighting]]] = {}
+        for name in runtimes.TABLE:
+            runtime = runtimes.runtime(name)
+            if name in self._used or runtime.plausible():
+                self._asked[name] = begin(runtime.observe)
 
-    def ask(name: str) -> None:
-        try:
-            with isolated(name):
-                answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
-        except MagentsError as error:
-            answers[name] = error
-
-    at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
-    sightings = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
-    # Where none of the user's agents is, a runtime that is merely installed and does not run is no problem.
-    problems = [
-        f"{name} cannot be asked: {error.message}"
-        for name in names
-        if isinstance(error := answers[name], MagentsError) and (name in used or name == "tmux")
-    ]
-    return Seen(sightings, problems)
+    def result(self) -> Seen:
+        """What they have seen, once all have answered."""
+        seen = Seen({}, [])
+        for name, asked in self._asked.items():
+            try:
+                with isolated(name):
+                    seen.sightings[name] = asked.result()
+            except MagentsError as error:
+                # Where none of the user's agents is, a runtime that is installed and does not run is no problem.
+                if name in self._used or name == "tmux":
+                    seen.problems.append(f"{name} cannot be asked: {error.message}")
+        return seen
 
 
-def at_once(jobs: Sequence[Callable[[], None]]) -> None:
-    """Do all of them; each but the first in a thread of its own."""
-    threads = []
-    if len(jobs) > 1:
-        from threading import Thread
-
-        threads = [Thread(target=job) for job in jobs[1:]]
-    for thread in threads:
-        thread.start()
-    jobs[0]()
-    for thread in threads:
-        thread.join()
+def observe(agents: Iterable[Agent]) -> Seen:
+    """What the runtimes see now: those in use by these agents, and those that can hold orphans."""
+    return Observing(agents).result()
 
 
 def placed(context: Context, agents: Iterable[Agent]) -> Places:

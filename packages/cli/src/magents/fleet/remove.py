@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from importlib import import_module
 
 from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
 from magents.core.model import Agent
@@ -12,14 +13,14 @@ from magents.core.tuples import NamedTuple
 from magents.fleet.context import CLAIMED, Context, isolated
 from magents.git.workspaces import worktree
 from magents.store import removal
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from magents.git.pins.pinned import Kept
     from magents.git.pins.restore import Restored
-    from magents.system.process import Feeding
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
@@ -48,11 +49,8 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(
-    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
-) -> Agent:
+def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
-    `meanwhile` may be called while its terminal is being closed.
 
     Raises MagentsError when it could not be stopped, and it is not called so then.
     """
@@ -67,7 +65,7 @@ def end(
     late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
-        shown = runtime.stop(agent, context.folder(agent), meanwhile)
+        shown = runtime.stop(agent, context.folder(agent))
     except MagentsError:
         context.store.update(agent, phase=was)
         raise
@@ -128,27 +126,24 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        with contextlib.ExitStack() as stack:
-            begun: list[Feeding | None] = []
-            agent = end(
-                context, agent, collect=False,  # the pin brings everything home
-                meanwhile=lambda: begun.append(stack.enter_context(workspace.begin_pin())),
-            )  # fmt: skip
-            context.progress(f"keeping the work of {agent.id}")
-            agent = context.store.update(agent, phase="removing", pin="")
-            absent = not os.path.isdir(agent.workspace)
-            try:
-                kept = keep(context, agent, *begun, discard=discard)
-                agent = context.store.update(agent, pin=kept.ref)
-            except BaseException:
-                context.store.update(agent, phase="stopped")
-                raise
+        loading = begin(import_module, "magents.git.pins.snapshot")  # while its terminal is being closed
+        agent = end(context, agent, collect=False)  # the pin brings everything home
+        loading.result()
+        context.progress(f"keeping the work of {agent.id}")
+        agent = context.store.update(agent, phase="removing", pin="")
+        absent = not os.path.isdir(agent.workspace)
+        try:
+            kept = keep(context, agent, discard=discard)
+            agent = context.store.update(agent, pin=kept.ref)
+        except BaseException:
+            context.store.update(agent, phase="stopped")
+            raise
         if kept.unkept:
             workspace.clear()
         return Removed(finish_removal(context, agent), kept.ref, kept.uncommitted, absent, kept.unkept)
 
 
-def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discard: bool = False) -> Kept:
+def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
     """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
     workspace = context.workspace(agent)
     if discard:
@@ -156,7 +151,7 @@ def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discar
     from magents.git.pins.pinned import Kept
 
     try:
-        return Kept(*workspace.pin(begun))
+        return Kept(*workspace.pin())
     except Missing:
         raise
     except MagentsError as error:
