@@ -64,7 +64,8 @@ def end(
         ):  # its log keeps nobody from ending it
             let_it_save(context, agent)
     runtime = context.runtime(agent)
-    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
+    cloned = runtime.traits.workspace != "worktree"
+    late = collect and was == "active" and cloned and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
         shown = runtime.stop(agent, context.folder(agent), meanwhile)
@@ -199,7 +200,7 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     if not agent.pin:
         context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
         agent = context.store.update(agent, pin=keep(context, agent).ref)
-    if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
+    if context.runtime(agent).traits.keeps:  # a stopped one was needed until now, to pin what is in its workspace
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
