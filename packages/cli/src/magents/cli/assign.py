@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
     from magents.taskmaster.assign import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
@@ -71,7 +71,7 @@ def run_task_create(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = fleet.task_create(options.task, options.id, request_of(options))
     if options.json:
-        from magents.fleet.look import View
+        from magents.fleet.observe import View
 
         show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
     else:

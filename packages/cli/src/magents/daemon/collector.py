@@ -94,7 +94,7 @@ class Turns:
 
     def collect(self, context: Context, agent: Agent) -> bool:
         """Collect from an agent; False when another command is at work on it. Raises MagentsError."""
-        from magents.fleet.work import settling
+        from magents.fleet.collect import settling
 
         if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False

@@ -184,7 +184,7 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
 
 def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
     """Start it again, its conversation resumed. False: it runs already. Raises MagentsError."""
-    from magents.fleet.look import is_alive
+    from magents.fleet.observe import is_alive
 
     prompts.check(prompt)
     with context.store.lock(agent.id):

@@ -8,8 +8,8 @@ from magents import config
 from magents.core import names
 from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.text import one_line, plain
-from magents.fleet import create, launch, look, remove
-from magents.fleet.look import View
+from magents.fleet import create, launch, observe, stop
+from magents.fleet.observe import View
 from magents.runtimes import runtime
 from magents.system import guarded
 from magents.taskmaster import collisions, file, lists, prompt, tasks
@@ -178,7 +178,7 @@ def run(
         except MagentsError as error:
             outcome.failed[job.task.id] = error
             continue
-        view = View(agent, look.one(context, agent))
+        view = View(agent, observe.one(context, agent))
         outcome.started.append((job, view))
         told(job, view)
     return outcome
@@ -221,7 +221,7 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
     assert job.hand is not None
     agent = job.hand.agent
     if request.runtime and request.runtime != agent.runtime:
-        remove.stop(context, agent)
+        stop.stop(context, agent)
         return None
     text = "Go on where you left off."
     if request.agent_text or context.runtime(agent).private or not board.text_by_agent(job.task):
@@ -244,11 +244,11 @@ def made(context: Context, board: Board, job: Job, request: Request, name: str) 
     if job.hand and job.hand.status:
         taken.discard(job.hand.agent.id)  # it makes way
     id = name or names.free(prompt.agent_id(tag, task), taken)
-    wish = create.Wish(
+    wanted = create.Request(
         branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
         env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),
     )  # fmt: skip
-    return create.create(context, wish)
+    return create.create(context, wanted)
 
 
 def words(context: Context, board: Board, task: Task, branch: str) -> str:
