@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from magents.fleet.observe import View
-    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
 
@@ -33,7 +33,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
 
     create.check_program(options)
     return Request(
