@@ -13,7 +13,7 @@ from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.fleet import create, recover
 from magents.git import project
-from magents.git.pins import pinned
+from magents.git.pins import format
 from magents.store import UNSETTLED
 from magents.system import process
 
@@ -84,8 +84,8 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
         agent = recall(context, id, folder, pin)
     if not pin:
         return agent
-    if pin not in pinned.pins(agent.project, agent.id):
-        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {pinned.prefix(agent.id)}")
+    if pin not in format.pins(agent.project, agent.id):
+        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {format.prefix(agent.id)}")
     return context.store.update(agent, pin=pin)
 
 
@@ -96,13 +96,13 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     agent's would be. A pin says nothing of the two that counts.
     """
     found = project.locate(folder)
-    refs = pinned.pins(found.path, id) if names.is_id(id) else []
+    refs = format.pins(found.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")
     chosen = pin if pin in refs else refs[0]
-    meta = pinned.meta_of(found.path, chosen)
+    meta = format.meta_of(found.path, chosen)
     settings = config.load(found.settings)
-    made = pinned.origin(found.path, chosen)
+    made = format.origin(found.path, chosen)
     mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
     if runtimes.runtime(mode).private:  # raises where this Magents does not have it
         check_branch(found.path, id, meta.branch or id)
@@ -118,10 +118,10 @@ def check_branch(project: str, id: str, branch: str) -> None:
     may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
     from magents.git.plumbing import git
     from magents.git.trust import brought
-    from magents.git.workspaces import clone
+    from magents.git.workspaces import fetch
 
     ref = f"refs/heads/{branch}"
-    if not clone.refs(project, ref):
+    if not fetch.refs(project, ref):
         return
     past = git(project, "log", "--walk-reflogs", "--format=%gs", ref, "--", ok=None).text.splitlines()
     if {f"magents: create {id}", f"magents: collect {id}"} & set(past):

@@ -10,15 +10,15 @@ from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFo
 from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
 from magents.fleet.context import CLAIMED, Context, isolated
-from magents.git.workspaces import worktree
+from magents.git.workspaces import disk
 from magents.store import removal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from magents.git.pins.pinned import Kept
-    from magents.git.pins.restore import Restored
+    from magents.git.pins.format import Kept
+    from magents.git.pins.read import Restored
     from magents.system.process import Feeding
 
 BEFORE_S = 5
@@ -122,9 +122,9 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
-            from magents.git.pins import snapshot
+            from magents.git.pins import format
 
-            return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
+            return Removed(agent, agent.pin, format.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
@@ -153,7 +153,7 @@ def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discar
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
-    from magents.git.pins.pinned import Kept
+    from magents.git.pins.format import Kept
 
     try:
         return Kept(*workspace.pin(begun))
@@ -186,7 +186,7 @@ def forget(context: Context, agent: Agent) -> None:
         context.runtime(agent).remove(agent, context.folder(agent))
         context.store.forget(agent)
         try:
-            worktree.discard(context.folder(agent))
+            disk.discard(context.folder(agent))
         except OSError as error:
             raise MagentsError(
                 f"{error.filename} is left over: {error.strerror}.", "Delete it yourself."
@@ -219,7 +219,7 @@ def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
         try:
             from magents.fleet import origin
 
-            worktree.claim(agent.workspace)
+            disk.claim(agent.workspace)
             os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
             with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="utf-8"):
                 pass
@@ -240,5 +240,5 @@ def give_up_restoring(context: Context, agent: Agent) -> None:
     if os.path.exists(os.path.join(context.folder(agent), CLAIMED)):
         context.workspace(agent).remove()
     else:
-        worktree.discard_empty(agent.workspace)
+        disk.discard_empty(agent.workspace)
     context.store.update(agent, phase="removed")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.git.changes import Change
+    from magents.git.diff import Change
     from magents.git.merge import Merged
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
 
 
 def check_workspace(agent: Agent) -> None:
