@@ -78,7 +78,7 @@ class Broken(Command):
 
 @pytest.fixture
 def broken(monkeypatch):
-    monkeypatch.setitem(harnesses._made, ("command", False), Broken())
+    monkeypatch.setitem(harnesses._made, ("command", "user", "here"), Broken())
 
 
 def test_a_defect_of_ours_is_that_agents_status(agents, fleet, broken, capsys):

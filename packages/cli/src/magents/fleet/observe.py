@@ -86,11 +86,12 @@ def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None =
 
     at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
     sightings = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
-    # Where none of the user's agents is, a runtime that is merely installed and does not run is no problem.
+    # Where none of the user's agents is, another machine or an engine that does not run is no problem.
+    needed = [name for name in names if name in used or runtimes.runtime(name).traits.program == "here"]
     problems = [
         f"{name} cannot be asked: {error.message}"
-        for name in names
-        if isinstance(error := answers[name], MagentsError) and (name in used or name == "tmux")
+        for name in needed
+        if isinstance(error := answers[name], MagentsError)
     ]
     return Seen(sightings, problems)
 
@@ -159,10 +160,16 @@ def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[sta
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=sighting.note if sighting else "",
+                note=sighting.note if sighting else gone(context, agent),
             )
         )
     return facts
+
+
+def gone(context: Context, agent: Agent) -> str:
+    """What is to be said of an agent that its runtime keeps something of, and does not see; else ''."""
+    keeps = context.runtime(agent).traits.keeps
+    return f"its {keeps} is gone" if keeps else ""
 
 
 def presence(sighting: Sighting | None, report: status.Report) -> str:
@@ -197,7 +204,7 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
         except MagentsError as error:
             return fact._replace(report=fact.report._replace(unread=error.message))
         return status.seen_on_screen(fact, seen, now)
-    stirs = context.runtime(fact.agent).private and fact.report.signal is not None
+    stirs = context.runtime(fact.agent).traits.screens == "still" and fact.report.signal is not None
     return fact._replace(look=Signal("working")) if stirs else fact
 
 

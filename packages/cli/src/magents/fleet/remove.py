@@ -120,7 +120,7 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     if not agent.pin:
         context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
         agent = context.store.update(agent, pin=keep(context, agent).ref)
-    if context.runtime(agent).private:  # a stopped one was needed until now, to pin what is in its workspace
+    if context.runtime(agent).traits.keeps:  # a stopped one was needed until now, to pin what is in its workspace
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")

@@ -41,7 +41,8 @@ def end(
         with contextlib.suppress(MagentsError), isolated(agent.id):  # its log keeps nobody from ending it
             let_it_save(context, agent)
     runtime = context.runtime(agent)
-    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
+    cloned = runtime.traits.workspace != "worktree"
+    late = collect and was == "active" and cloned and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
         shown = runtime.stop(agent, context.folder(agent), meanwhile)

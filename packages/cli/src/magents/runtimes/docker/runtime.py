@@ -17,7 +17,7 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.core.model import Problem
 from magents.core.names import of_session, session
 from magents.guest import events
-from magents.runtimes.base import Desk, Launch, Sighting, files
+from magents.runtimes.base import Desk, Launch, Sighting, Traits, files
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.container import SHARE
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
@@ -44,7 +44,7 @@ class Docker:
     """A container per agent."""
 
     name = "docker"
-    private = True
+    traits = Traits("clone", "image", "there", "still", trusted=False, keeps="container")
 
     def __init__(self) -> None:
         self._made: set[str] = set()

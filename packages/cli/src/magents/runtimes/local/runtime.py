@@ -9,7 +9,7 @@ import signal
 
 from magents.core.errors import CommandFailed, Missing
 from magents.core.model import Problem
-from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
+from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
 from magents.runtimes.terminal import MARK, Terminal, wait
 from magents.system import guarded, paths, process
 
@@ -40,7 +40,7 @@ class Tmux:
     """A session of tmux per agent."""
 
     name = "tmux"
-    private = False
+    traits = Traits("worktree", "user", "here", "live", trusted=True, keeps="")
 
     def __init__(self) -> None:
         self.terminal = Terminal()
