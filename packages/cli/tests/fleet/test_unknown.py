@@ -110,7 +110,7 @@ def test_a_runtime_that_cannot_start_leaves_nothing_or_what_can_be_mended(fleet,
         left = [agent.phase for agent in fleet.context.store.live() if agent.id == "bad"]
         assert left == (["creating"] if also else [])
         assert {view.agent.id: view.status.state for view in fleet.list().views}["good"] == "running"
-    fleet.mend(again=True)
+    fleet.recover(again=True)
     assert [agent.id for agent in fleet.context.store.live()] == ["good"]
 
 

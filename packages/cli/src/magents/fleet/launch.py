@@ -54,7 +54,7 @@ def prepare(
         keep_env(folder, env)
     keys = harnesses.record(agent.harness).keys
     launch = Launch(agent, program, folder, process.environment(None), env, keys=keys)
-    if context.runtime(agent).private:
+    if context.runtime(agent).traits.workspace != "worktree":
         launch = secluded(context, launch)
     return Ready(launch, boot(), prompt is not None)
 
@@ -63,19 +63,19 @@ def secluded(context: Context, launch: Launch) -> Launch:
     """What an agent needs besides that sees nothing of this machine but what it is shown."""
     from magents.fleet import accepted, shared
     from magents.git import project
-    from magents.git.workspaces import clone
+    from magents.git.workspaces import borrow
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
     if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import lists
+        from magents.taskmaster import mirror
 
-        lists.try_same(context, agent.project)
+        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
         accepted=accepted.provide(context, agent.project),
-        borrowed=clone.borrowed(agent.project),
+        borrowed=borrow.borrowed(agent.project),
     )
 
 
@@ -112,7 +112,7 @@ def go(context: Context, ready: Ready) -> None:
         if isinstance(error, OSError):
             raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
         raise
-    if runtime.private:
+    if runtime.traits.workspace != "worktree":
         from magents.daemon import collector
 
         collector.ensure(context)
@@ -170,12 +170,12 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
     Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
     cannot be used, which is told of.
     """
-    from magents.git.pins import pinned, restore
+    from magents.git.pins import format, read
 
     old = left.agent
     try:
-        back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
-    except pinned.Unreadable as error:
+        back = read.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
+    except format.Unreadable as error:
         context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
         return ""
     if not back:
@@ -186,7 +186,7 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
 
 def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
     """Start it again, its conversation resumed. False: it runs already. Raises MagentsError."""
-    from magents.fleet.look import is_alive
+    from magents.fleet.observe import is_alive
 
     prompts.check(prompt)
     with context.store.lock(agent.id):

@@ -85,7 +85,7 @@ TABLE = {
 }  # fmt: skip
 NAMES = tuple(name for name, record in TABLE.items() if record.program)
 """Those of Magents' own that are programs by themselves."""
-_made: dict[tuple[str, bool], Harness] = {}
+_made: dict[tuple[str, str, str], Harness] = {}
 
 
 def record(name: str) -> Record:
@@ -98,22 +98,26 @@ def plugins() -> Iterator[extensions.Plugin]:
     return extensions.plugins("harness", TABLE)
 
 
-def harness(name: str, *, private: bool = False) -> Harness:
-    """The harness of that name; `private`: as it is in a container of ours. Raises as `record` does."""
+def harness(name: str, home: str = "user", where: str = "here") -> Harness:
+    """The harness of that name; `home` and `where` as `runtimes.base.Traits` has its home and its program.
+
+    Raises as `record` does.
+    """
     record(name)
-    found = recorded(name, private=private)
+    found = recorded(name, home, where)
     if isinstance(found, Unknown):
         raise found.error()
     return found
 
 
-def recorded(name: str, *, private: bool = False) -> Harness:
+def recorded(name: str, home: str = "user", where: str = "here") -> Harness:
     """The harness that an agent's record names; `Unknown` where this machine does not have it."""
-    if (name, private) not in _made:
+    key = name, home, where
+    if key not in _made:
         try:
-            _made[name, private] = extensions.make("harness", record(name), private)
+            _made[key] = extensions.make("harness", record(name), home, where)
         except NotFound as error:
-            _made[name, private] = Unknown(name, NotFound(error.message, extensions.ABSENT))
+            _made[key] = Unknown(name, NotFound(error.message, extensions.ABSENT))
         except MagentsError as error:
-            _made[name, private] = Unknown(name, error)
-    return _made[name, private]
+            _made[key] = Unknown(name, error)
+    return _made[key]

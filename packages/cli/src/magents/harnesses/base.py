@@ -24,9 +24,11 @@ class Harness:
     saves: float = 0.0
     """Seconds within which it has written a turn down, to resume from it later, after the event that ends it."""
 
-    def __init__(self, private: bool = False) -> None:
-        self.private = private
-        """It runs in a container of ours, whose home is fresh and whose system settings are ours."""
+    def __init__(self, home: str = "user", where: str = "here") -> None:
+        self.home = home
+        """Whose home it runs with: a user's, or a fresh one, where the system's settings are ours, too."""
+        self.where = where
+        """Whether it runs on this machine, so that what it writes can be read here."""
 
     def start(self, start: Start) -> Program:
         """What to run, and the files it needs, for a first start or a resumption."""

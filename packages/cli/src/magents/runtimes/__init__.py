@@ -5,6 +5,7 @@ from __future__ import annotations
 from magents.core import extensions
 from magents.core.errors import MagentsError, NotFound
 from magents.core.tuples import NamedTuple
+from magents.runtimes.base import Traits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,11 +40,10 @@ class Unknown:
     """The runtime of an agent whose record names one that this machine does not have. Whatever it is asked for, it
     raises the error that says so."""
 
-    private = True  # who can be anywhere is not trusted
-
     def __init__(self, name: str, error: MagentsError) -> None:
         self.name = name
         self.why = error
+        self.traits = Traits("remote", "image", "there", "still", trusted=False, keeps="")
 
     def __getattr__(self, name: str) -> NoReturn:
         raise type(self.why)(self.why.message, self.why.hint)

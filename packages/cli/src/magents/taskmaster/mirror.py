@@ -132,7 +132,7 @@ def put_back(
 
 def secluded(context: Context, agent: Agent) -> bool:
     """Whether an agent has the shared list and not the project's own."""
-    return context.runtime(agent).private
+    return context.runtime(agent).traits.workspace != "worktree"
 
 
 def sharers(context: Context, project: str) -> str:
