@@ -15,6 +15,7 @@ from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
 from magents.git import project
 from magents.git.layout import has_record
+from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
 from magents.harnesses import TABLE, harness
 from magents.system import process
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
-    from magents.git.project import Asked, Branch, Project
+    from magents.git.project import Branch, Project
     from magents.system.process import Running
 
 
@@ -45,8 +46,6 @@ class Request(NamedTuple):
     env: Mapping[str, str] = {}
     runtime: str = ""
     """'' for the configured mode."""
-    asked: Asked | None = None
-    """What git was asked about `folder` and `branch` already."""
     task: str = ""
     """The task it is to work on, `tag:id`."""
 
@@ -69,15 +68,18 @@ class Plan(NamedTuple):
     """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
-def plan(context: Context, request: Request) -> Plan:
-    """Everything that can be found out, and refused, before anything is made."""
+def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan:
+    """Everything that can be found out, and refused, before anything is made.
+
+    `asked`: what git was asked about the folder and the branch a moment ago.
+    """
+    if asked is None:
+        with Asked(request.folder, request.branch) as asked:
+            return plan(context, request, asked)
     if request.id:
         names.check_id(request.id)
     prompts.check(request.prompt)
-    early = None if context.mended else request.asked
-    asked = early or project.ask(request.folder, request.branch)
-    found = project.project_of(asked)
-    branch = project.branch_of(asked)
+    found, branch = asked.result()
     if not found.commit:
         raise Conflict(
             f"{found.path} has no commit yet, so there is nothing an agent could start from.",
@@ -186,15 +188,16 @@ def workspaces(found: Project, settings: Config) -> str:
     return os.path.normpath(os.path.join(found.path, chosen))
 
 
-def create(context: Context, request: Request) -> Agent:
+def create(context: Context, request: Request, asked: Asked | None = None) -> Agent:
     """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
-    was made could not be taken back yet."""
+    was made could not be taken back yet. `asked`: see `plan`."""
     while True:
-        planned = plan(context, request)
+        planned = plan(context, request, asked)
+        asked = None  # what is found out once more is asked anew
         if planned.moves:
             context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
             remove.remove(context, planned.moves)
-            request = request._replace(asked=None, id=request.id or planned.moves.id)
+            request = request._replace(id=request.id or planned.moves.id)
             continue
         with context.store.lock(planned.agent.id) as lock:
             try:
@@ -202,7 +205,6 @@ def create(context: Context, request: Request) -> Agent:
             except Conflict:
                 if request.id or not taken_meanwhile(context, planned.agent):
                     raise
-                request = request._replace(asked=None)
                 continue  # another command has just taken the id that was free: choose the next
             for text in planned.warnings:
                 context.warn(text)
