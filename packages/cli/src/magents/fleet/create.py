@@ -12,7 +12,7 @@ from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
-from magents.fleet.context import CLAIMED, Context
+from magents.fleet.context import CLAIMED, Context, boot
 from magents.git import project
 from magents.git.layout import has_record
 from magents.git.project import Asked
@@ -242,25 +242,25 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     ) as filling:
         from magents.fleet import launch  # while git is at work
 
-        start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
-        start = start._replace(launch=start.launch._replace(keep=(lock,)))
-        runtime.prepare(start.launch)
+        ready = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env, keep=(lock,))
+        runtime.prepare(ready)
         check_out(context, agent, planned, filling, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
         include.copy(agent.project, agent.workspace, links=traits.workspace == "worktree", warn=context.warn)
-    left = launch.left_behind(context, agent)
+    old = launch.predecessor(context, agent)
+    foreign = old is not None and launch.is_foreign(context, old)
     # What a container left is laid out behind the set-up here, which would run it with the user's rights.
-    late = left is not None and left.foreign and traits.trusted
-    brought = launch.take_over(context, agent, left) if left and not late else ""
+    late = foreign and traits.trusted
+    brought = launch.take_over(context, agent, old, foreign=foreign) if old and not late else ""
     workspace.hand_over(runtime.owner())
     if planned.setup and may_set_up(context, agent, planned.setup):
         launch.set_up(context, agent, planned.setup, folder, lock)
-    if left and late:
-        brought = launch.take_over(context, agent, left)
-    launch.go(context, start)
-    agent = context.store.update(agent, phase="active", boot=start.boot)
+    if old and late:
+        brought = launch.take_over(context, agent, old, foreign=foreign)
+    launch.go(context, ready, prompted=planned.prompt is not None)
+    agent = context.store.update(agent, phase="active", boot=boot())
     context.store.note(agent, f"created on {agent.branch}{brought}")
     return agent
 

@@ -66,12 +66,12 @@ class Asked:
     Whoever asks can import what comes next until the `result()` is needed. Leaving its `with` block ends them.
     """
 
-    def __init__(self, folder: str, branch: str) -> None:
+    def __init__(self, folder: str, branch: str | None = None) -> None:
         """Without a `branch` only for the project. Raises UsageError for a name that no branch can have."""
-        if branch:
+        if branch is not None:
             check_branch(branch)
         self._folder = folder
-        self._branch = branch
+        self._branch = branch or ""
         # One call tells all; where something is missing (a commit, a working tree), it stops after the rest.
         words = ("rev-parse", *PLACES, "HEAD", "--symbolic-full-name", "HEAD", "--show-toplevel")
         self._places = Running(command(folder, *words))
@@ -97,7 +97,7 @@ class Asked:
 
 def locate(folder: str) -> Project:
     """The project that a folder lies in. Raises NotFound when it is in none."""
-    with Asked(folder, "") as asked:
+    with Asked(folder) as asked:
         return asked.result()[0]
 
 
