@@ -9,6 +9,7 @@ import time
 from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
 from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
+from magents.fleet import listeners
 from magents.fleet.context import CLAIMED, Context, isolated
 from magents.git.workspaces import worktree
 from magents.store import removal
@@ -204,6 +205,7 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, removal(agent.pin))
+    listeners.tell(context, "removed", agent)
     return agent
 
 
