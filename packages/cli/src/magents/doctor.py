@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -59,7 +59,7 @@ def fix(fleet: Fleet) -> list[str]:
     Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
     find a worktree again that was moved together with its project.
     """
-    done = list(fleet.mend(again=True))
+    done = list(fleet.recover(again=True))
     for view in fleet.list().views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue

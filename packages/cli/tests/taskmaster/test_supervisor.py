@@ -15,7 +15,7 @@ import standin
 from conftest import commit, git, leaked, until
 from magents.core.model import Agent, Status
 from magents.core.status import Report
-from magents.fleet.look import STARTS, presence
+from magents.fleet.observe import STARTS, presence
 from magents.runtimes.base import Sighting
 from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.assignments import Request

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
@@ -72,7 +72,7 @@ def run_task_create(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = Tasks(fleet).create(options.task, options.id, request_of(options))
     if options.json:
-        from magents.fleet.look import View
+        from magents.fleet.observe import View
 
         show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
     else:

@@ -95,7 +95,7 @@ class Turns:
 
     def collect(self, context: Context, agent: Agent) -> bool:
         """Collect from an agent; False when another command is at work on it. Raises MagentsError."""
-        from magents.fleet.work import settling
+        from magents.fleet.collect import settling
 
         if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False
@@ -168,7 +168,7 @@ def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
         with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).private:
+            if agent.phase in ("creating", "active") and context.runtime(agent).traits.workspace != "worktree":
                 yield agent
 
 

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
-    from magents.fleet.look import Look, View
+    from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
-    from magents.fleet.talk import Delivery, Goal, Waited
+    from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
+    from magents.fleet.wait import Goal, Waited
     from magents.git.changes import Change, Summary
     from magents.git.merge import Merged
     from magents.git.pins.restore import Restored
     from magents.git.project import Asked
+    from magents.runtimes.base import Traits
 
 
 class Fleet:
@@ -58,11 +60,11 @@ class Fleet:
 
     # --- seeing
 
-    def list(self) -> Look:
+    def list(self) -> Overview:
         """Every agent that is not removed, and what it does; also what runs without a record."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.look(self.context)
+        return observe.observe(self.context)
 
     def removed(self) -> Sequence[Agent]:
         """Agents whose workspace was removed and can be restored, newest first."""
@@ -74,9 +76,9 @@ class Fleet:
 
     def find_running(self, id: str) -> Agent:
         """As `find`, and what runs without a record: an orphan, a service of a compose file (`key` is 0)."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.find(self.context, id)
+        return observe.find(self.context, id)
 
     def find_removed(self, id: str, folder: str = ".", pin: str = "") -> Agent:
         """The removed agent with this id or unique prefix; of several with one id the newest.
@@ -84,25 +86,29 @@ class Fleet:
         One that the store does not know any more is found by its pins in the project that `folder` lies in.
         `pin`: an earlier pin of it to restore instead of its last one.
         """
-        from magents.fleet import mend
+        from magents.fleet import restore
 
-        return mend.find_removed(self.context, id, folder, pin)
+        return restore.find_removed(self.context, id, folder, pin)
 
     def status(self, agent: Agent) -> Status:
         """What an agent does now."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.one(self.context, agent)
+        return observe.one(self.context, agent)
 
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
 
+    def traits(self, agent: Agent) -> Traits:
+        """What holds for it because of where it runs. Raises NotFound for a mode that is not known."""
+        return self.context.runtime(agent).traits
+
     def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
         """What those in containers use of the memory, processors and processes they may have, by id."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.usage(self.context, agents)
+        return observe.usage(self.context, agents)
 
     # --- its life
 
@@ -114,9 +120,11 @@ class Fleet:
         """What `create` with the same words would do; makes nothing."""
         from magents.fleet import create
 
-        self.mend()
-        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
-        return create.plan(self.context, wish)
+        self.recover()
+        request = create.Request(
+            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
+        )
+        return create.plan(self.context, request)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
@@ -131,23 +139,25 @@ class Fleet:
         """
         from magents.fleet import create
 
-        self.mend()
-        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
-        return create.create(self.context, wish)
+        self.recover()
+        request = create.Request(
+            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
+        )
+        return create.create(self.context, request)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
         from magents.fleet import launch
 
-        self.mend(agent)
+        self.recover(agent)
         return launch.start(self.context, agent, prompt)
 
     def stop(self, agent: Agent) -> None:
         """End its terminal and all that runs in it; its workspace stays. Idempotent."""
-        from magents.fleet import remove
+        from magents.fleet import stop
 
-        self.mend(agent)
-        remove.stop(self.context, agent)
+        self.recover(agent)
+        stop.stop(self.context, agent)
 
     def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
         """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
@@ -156,65 +166,65 @@ class Fleet:
         """
         from magents.fleet import remove
 
-        self.mend(agent)
+        self.recover(agent)
         return remove.remove(self.context, agent, discard=discard)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
         from magents.fleet import remove
 
-        self.mend(agent)
+        self.recover(agent)
         remove.forget(self.context, agent)
 
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
         """Bring the workspace of a removed agent back, exactly; it is stopped then."""
-        from magents.fleet import remove
+        from magents.fleet import restore
 
-        self.mend(agent)
-        return remove.restore_workspace(self.context, agent)
+        self.recover(agent)
+        return restore.restore(self.context, agent)
 
-    def mend(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
+    def recover(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
         """Complete or undo what killed commands have left half-made; returns a line for each.
 
         What was tried in vain before is left alone, unless it is of this `agent`, or all is to be tried `again`.
         """
-        said = []
+        lines = []
         if os.path.isdir(self.context.checks):
             from magents.fleet import check
 
-            said += check.sweep(self.context)
+            lines += check.sweep(self.context)
         if self.context.store.unsettled():
-            from magents.fleet import mend
+            from magents.fleet import recover
 
             self.context.mended = True
-            said += mend.mend(self.context, agent, again=again)
-        return said
+            lines += recover.recover(self.context, agent, again=again)
+        return lines
 
     def adopt(self, view: View) -> Agent:
         """Make a record for an orphan, from what its runtime keeps of it."""
-        from magents.fleet import mend
+        from magents.fleet import recover
 
-        return mend.adopt(self.context, view)
+        return recover.adopt(self.context, view)
 
     # --- talking
 
     def send(self, agent: Agent, prompt: str, timeout: float = 15.0) -> Delivery:
         """Give it a prompt; returns how it was taken, raises NotDelivered when it was not."""
-        from magents.fleet import talk
+        from magents.fleet import send
 
-        return talk.send(self.context, agent, prompt, timeout)
+        return send.send(self.context, agent, prompt, timeout)
 
     def wait(self, agents: Sequence[Agent], goal: Goal = "done", timeout: float | None = None) -> Waited:
         """Wait until all are done, waiting or stopped, or one cannot get there; `timeout` in seconds."""
-        from magents.fleet import talk
+        from magents.fleet import wait
 
-        return talk.wait_for(self.context, agents, goal, timeout)
+        return wait.wait(self.context, agents, goal, timeout)
 
     def logs(self, agent: Agent, *, styled: bool = False) -> Sequence[str]:
         """The lines of its terminal's history, oldest first; with colours if `styled`."""
-        from magents.fleet import talk
+        from magents.fleet import logs
 
-        return talk.logs(self.context, agent, styled)
+        return logs.logs(self.context, agent, styled)
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
@@ -222,7 +232,8 @@ class Fleet:
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
-        return agent.runtime == "tmux" and self.context.terminal(agent).socket() == tmux.split(",")[0]
+        here = self.traits(agent).program == "here"
+        return here and self.context.terminal(agent).socket() == tmux.split(",")[0]
 
     # --- its work
 
@@ -234,15 +245,15 @@ class Fleet:
 
     def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
         """The same, written to an empty file as it comes: it need not fit in memory."""
-        from magents.fleet import work
+        from magents.fleet import diff
 
-        work.diff(self.context, agent, target, *options)
+        diff.diff(self.context, agent, target, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
-        from magents.fleet import work
+        from magents.fleet import diff
 
-        return work.files(self.context, agent)
+        return diff.files(self.context, agent)
 
     def collect(self, agent: Agent) -> str:
         """Bring the commits of an agent in a container to its branch in the project.
@@ -250,9 +261,9 @@ class Fleet:
         Returns why the branch was left alone, because the user has moved it or has it checked out; '' if it
         was not. Nothing to do for a worktree. `diff`, `merge`, `stop` and the end of each turn do it, too.
         """
-        from magents.fleet import work
+        from magents.fleet import collect
 
-        return work.collect(self.context, agent)
+        return collect.collect(self.context, agent)
 
     def merge(
         self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",
@@ -264,10 +275,10 @@ class Fleet:
         `check`: a shell command that must pass on the result before `into` moves, in a working tree of its own;
         it runs the agent's code with this user's rights. Raises CheckFailed, with its output, when it does not.
         """
-        from magents.fleet import work
+        from magents.fleet import merge
 
-        self.mend(agent)
-        return work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
+        self.recover(agent)
+        return merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
 
     def brought(self, folder: str = ".") -> Waiting:
         """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that

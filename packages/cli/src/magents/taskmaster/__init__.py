@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Tasks:
     """Task Master's tasks and the agents that work on them.
 
-    Every method raises `MagentsError` as those of `Fleet` do, and first mends what a killed command has left.
+    Every method raises `MagentsError` as those of `Fleet` do, and recovers first what a killed command has left
+    half-made.
 
     >>> tasks = Tasks(Fleet())
     >>> tasks.board("~/project").plan.ready
@@ -37,7 +38,7 @@ class Tasks:
         """
         from magents.taskmaster import board
 
-        self.fleet.mend()
+        self.fleet.recover()
         return board.board(self.context, folder, tag)
 
     def accept(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
@@ -52,7 +53,7 @@ class Tasks:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
         from magents.taskmaster import assignments
 
-        self.fleet.mend()
+        self.fleet.recover()
         return assignments.one(self.context, task, id, request or assignments.Request())
 
     def schedule(self, request: Request) -> Schedule:
@@ -78,7 +79,7 @@ class Tasks:
         """
         from magents.taskmaster import loop
 
-        self.fleet.mend()
+        self.fleet.recover()
         return loop.watch(self.context, request, looked, auto)
 
     def locks(self) -> list[tuple[str, str]]:

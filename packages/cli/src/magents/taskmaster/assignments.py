@@ -8,8 +8,8 @@ from magents import config
 from magents.core import names
 from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.text import one_line, plain
-from magents.fleet import create, launch, look, remove
-from magents.fleet.look import View
+from magents.fleet import create, launch, observe, stop
+from magents.fleet.observe import View
 from magents.runtimes import runtime
 from magents.system import guarded
 from magents.taskmaster import board as boards
@@ -132,7 +132,7 @@ def withheld_text(board: Board, task: Task, request: Request) -> str:
     if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
         return ""
     mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
-    if runtime(mode).private:
+    if not runtime(mode).traits.trusted:
         return ""
     return f"an agent wrote the text of {', '.join(by)}: magents tasks --accept {','.join(by)}"
 
@@ -179,7 +179,7 @@ def run(
         except MagentsError as error:
             outcome.failed[job.task.id] = error
             continue
-        view = View(agent, look.one(context, agent))
+        view = View(agent, observe.one(context, agent))
         outcome.started.append((job, view))
         told(job, view)
     return outcome
@@ -222,10 +222,11 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
     assert job.hand is not None
     agent = job.hand.agent
     if request.runtime and request.runtime != agent.runtime:
-        remove.stop(context, agent)
+        stop.stop(context, agent)
         return None
     text = "Go on where you left off."
-    if request.agent_text or context.runtime(agent).private or not board.text_by_agent(job.task):
+    trusted = context.runtime(agent).traits.trusted
+    if request.agent_text or not trusted or not board.text_by_agent(job.task):
         text += " Your task was this:\n\n" + words(context, board, job.task, agent.branch)
     launch.start(context, agent, text)
     return context.store.get(agent.key)
@@ -245,11 +246,11 @@ def made(context: Context, board: Board, job: Job, request: Request, name: str) 
     if job.hand and job.hand.status:
         taken.discard(job.hand.agent.id)  # it makes way
     id = name or names.free(prompt.agent_id(tag, task), taken)
-    wish = create.Wish(
+    wanted = create.Request(
         branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
         env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),
     )  # fmt: skip
-    return create.create(context, wish)
+    return create.create(context, wanted)
 
 
 def words(context: Context, board: Board, task: Task, branch: str) -> str:

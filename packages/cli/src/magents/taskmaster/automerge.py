@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
 from magents.core.text import one_line
-from magents.fleet import launch, listeners, look, remove, talk, work
+from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.fleet.context import isolated
 from magents.git import merge as merging
 from magents.taskmaster import assignments, file
@@ -112,14 +112,14 @@ def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Au
 def rest(context: Context, agent: Agent) -> None:
     """Stop an agent whose work is merged: idle ones would fill the memory that those to come need."""
     try:
-        remove.stop(context, agent)
+        stop.stop(context, agent)
     except MagentsError as error:
         context.warn(f"{agent.id} is merged, but could not be stopped: {error.message}")
 
 
 def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
     """Merge it. Raises Back for what the agent can mend, any other MagentsError for what it cannot."""
-    if kept_back := work.collect(context, agent):
+    if kept_back := collect.collect(context, agent):
         raise Conflict(f"{kept_back}.", "Bring the two together.")
     workspace = context.workspace(agent)
     if os.path.isdir(agent.workspace) and (names := workspace.uncommitted()):
@@ -138,7 +138,7 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
             "conflicts so that both changes are there, and commit."
         ) from error
     try:
-        return work.merge(context, agent, "", False, "", "", False, auto.check)
+        return merge.merge(context, agent, "", False, "", "", False, auto.check)
     except CheckFailed as error:
         raise Back(
             f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
@@ -165,8 +165,8 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
-    if look.is_alive(context, agent):
-        talk.send(context, agent, text, 30.0)
+    if observe.is_alive(context, agent):
+        send.send(context, agent, text, 30.0)
     else:  # its conversation may not be there any more
         known = assignments.words(context, board, task, agent.branch)
         launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")

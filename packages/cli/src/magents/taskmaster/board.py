@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
-from magents.fleet import look as looking
+from magents.fleet import observe
 from magents.fleet.context import isolated
 from magents.git import project as projects
 from magents.git.plumbing import git
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent, Status
     from magents.fleet.context import Context
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
     from magents.taskmaster.model import Task, TaskList
 
 ENDED = ("stopped", "lost", "failed")
@@ -95,15 +95,15 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     by_agents = mirror.marked(context, project, tasks.tag)
     newest = newest_of(context.store.of_tasks(project), tasks.tag)
     living = [agent for agent in newest.values() if agent.phase != "removed"]
-    look = looking.look(context, living) if living else looking.Look([], [])
-    views = {view.agent.key: view for view in look.views}
+    overview = observe.observe(context, living) if living else observe.Overview([], [])
+    views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
     tips = heads(project) if newest else {}
     hands = {
         id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
     }
-    return Board(project, tasks, plan(tasks), hands, look.problems, by_agents)
+    return Board(project, tasks, plan(tasks), hands, overview.problems, by_agents)
 
 
 def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.fleet import look
+from magents.fleet import observe
 from magents.git.plumbing import git
 from magents.taskmaster import paths, prompt
 from magents.taskmaster.board import ENDED, heads
@@ -73,7 +73,7 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
     ]  # fmt: skip
     known = {hand.agent.key for hand in board.hands.values()}
     others = [a for a in context.store.live() if a.project == board.project and a.key not in known]
-    views = look.look(context, others).views if others else []
+    views = observe.observe(context, others).views if others else []
     living = [view.agent for view in views if view.status.state not in ENDED]
     return found + [Side(agent, None, changed(agent, tips)) for agent in living]
 

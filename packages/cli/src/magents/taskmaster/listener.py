@@ -27,7 +27,7 @@ SERVERS = {"task-master-ai": {
 
 def starting(context: Context, agent: Agent) -> None:
     """Bring both lists together, so that the agent finds the project's tasks as they are now."""
-    if context.runtime(agent).private:
+    if context.runtime(agent).traits.workspace != "worktree":
         from magents.taskmaster import mirror
 
         mirror.try_same(context, agent.project)
@@ -54,7 +54,7 @@ def merged(context: Context, agent: Agent) -> None:
 
 def removed(context: Context, agent: Agent) -> None:
     """Take over what the agent wrote in a turn that was cut short. Nobody waits here: not while another writes."""
-    if context.runtime(agent).private:
+    if context.runtime(agent).traits.workspace != "worktree":
         from magents.taskmaster import mirror
 
         with suppress(MagentsError):  # the next command that has to do with tasks does it, and tells of it

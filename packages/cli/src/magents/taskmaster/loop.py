@@ -135,9 +135,9 @@ def looked(context: Context, request: Request, seen: dict[str, str]) -> Generato
 def mended(context: Context, told: set[str]) -> Iterator[Event]:
     """Settle what a killed command has left half-made. Its children may have been at work when this one began."""
     if context.store.unsettled():
-        from magents.fleet import mend
+        from magents.fleet import recover
 
-        for text in mend.mend(context):
+        for text in recover.recover(context):
             if text not in told:
                 yield Event("mended", text=text)
             told.add(text)

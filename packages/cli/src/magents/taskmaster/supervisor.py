@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core import status
 from magents.core.errors import MagentsError
-from magents.fleet import look, remove
+from magents.fleet import observe, stop
 from magents.fleet.context import isolated
 from magents.taskmaster import board as boards
 from magents.taskmaster import file
@@ -95,8 +95,8 @@ def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str)
         return Step("left", task, hand, reason)
     if hand.status and hand.status.turn_failed and not waited(hand, PAUSES[starts]):
         return None
-    if look.is_alive(context, hand.agent):
-        remove.stop(context, hand.agent)
+    if observe.is_alive(context, hand.agent):
+        stop.stop(context, hand.agent)
     context.store.note(hand.agent, f"{AGAIN}{reason}")
     return Step("stuck", task, hand, reason)
 
