@@ -41,8 +41,6 @@ class Context:
         """Told of what the user should know although it stops nothing."""
         self.told: set[str] = set()
         """What `warn` was told of and need not be told again."""
-        self.locked_out: dict[str, float] = {}
-        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:
