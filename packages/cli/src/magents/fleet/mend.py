@@ -8,13 +8,13 @@ import time
 
 from magents import config, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, NotFound
-from magents.core.model import Agent
+from magents.core.status import UNSETTLED
 from magents.core.text import one_line
 from magents.fleet import create, recover
 from magents.git import project
 from magents.git.pins import pinned
-from magents.store import UNSETTLED
 from magents.system import process
 
 TYPE_CHECKING = False

@@ -11,16 +11,17 @@ import signal
 import sys
 
 from magents.core.errors import MagentsError
+from magents.core.status import UNSETTLED
 from magents.fleet import create, remove
 from magents.fleet.context import Context, boot
 from magents.guest import events
-from magents.store import UNSETTLED, Store
+from magents.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 LIMIT_S = 300
 """Seconds that a recovery may take."""

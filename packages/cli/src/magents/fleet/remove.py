@@ -6,8 +6,8 @@ import contextlib
 import os
 import time
 
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
-from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
 from magents.fleet.context import CLAIMED, Context, isolated
 from magents.git.workspaces import worktree

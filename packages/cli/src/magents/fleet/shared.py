@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from magents.fleet import accepted
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 TASKS = ".taskmaster"

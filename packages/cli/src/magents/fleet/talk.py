@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from magents.core import text
 from magents.core.errors import Conflict, NotDelivered
-from magents.core.status import unasked
 from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
 from magents.fleet.look import is_alive, look, one
@@ -19,11 +18,11 @@ from magents.system import guarded
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from magents.core.model import Agent, State, Status
+    from magents.core.agent import Agent
+    from magents.core.status import Status
     from magents.harnesses.base import Harness
 
 Goal = Literal["done", "waiting", "stopped"]
-ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})
 SETTLE = 0.2
 """Seconds between a paste and Enter. Gemini CLI 0.61 takes an Enter 30 ms after it for a part of it."""
 TYPED = "typed"
@@ -48,8 +47,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
     prompts.check(prompt)
     with context.store.lock(agent.id):
         state = one(context, agent)
-        if state.state in ENDED or not alive_states(state):
-            if unasked(state):
+        if not state.runs:
+            if state.reason == "unreachable":
                 is_alive(context, agent)  # raises, with what is wrong and what to do
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)
@@ -58,13 +57,6 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
         if not harness.takes_prompt:
             return type_in(agent, harness, terminal, text.plain(prompt))
         return deliver(context, agent, harness, terminal, text.plain(prompt), timeout)
-
-
-def alive_states(state: Status) -> bool:
-    """Whether there is a program to talk to."""
-    return state.state in ("working", "waiting", "running") or (
-        state.state == "done" and not state.detail.startswith("exit code")
-    )
 
 
 def check_input(context: Context, agent: Agent, harness: Harness, terminal: Terminal) -> None:
@@ -173,14 +165,10 @@ def submit(
 def reached(state: Status, goal: Goal) -> bool | None:
     """Whether an agent is where `wait` wants it; None when it cannot get there by itself any more. Of one that
     cannot be asked for, neither is known."""
-    if unasked(state):
+    if state.reason == "unreachable":
         return False
-    if goal == "stopped":
-        return state.state in ENDED or (state.state == "done" and not alive_states(state))
-    if state.state == goal:
-        return True
-    over = state.state in ENDED or (state.state == "done" and not alive_states(state))
-    return None if over else False
+    there = state.over if goal == "stopped" else state.state == goal
+    return None if state.over and not there else there
 
 
 class Waited(NamedTuple):

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
+from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
 from magents.fleet import launch, look, remove, talk, work
 from magents.fleet.context import isolated
@@ -20,7 +21,7 @@ from magents.taskmaster.plan import order
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.taskmaster.model import Task
     from magents.taskmaster.tasks import Board
@@ -29,8 +30,6 @@ SENT = "sent back: "
 """How a line of an agent's history begins that tells of work it was asked to mend."""
 LONGEST = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
-AT_WORK = ("working", "running", "waiting")
-OVER = ("done", "stopped", "lost")
 
 
 class Auto(NamedTuple):
@@ -60,8 +59,10 @@ def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     """The finished agents that may be merged, each after what it depends on."""
     for task in order(board.tasks.every().values()):
         hand = board.hands.get(task.id)
-        over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not (hand.status and hand.status.unsaid) and not tasks.left(context, hand.agent):
+        if (
+            task.status == "review" and hand and hand.status and hand.status.state in ABSENT | {"done"}
+            and hand.status.reason != "on-screen" and not tasks.left(context, hand.agent)
+        ):  # fmt: skip
             yield task, hand.agent
 
 
@@ -88,7 +89,7 @@ def resume(context: Context, board: Board) -> None:
         if id in every
         and every[id].status == "review"
         and hand.status
-        and hand.status.state in AT_WORK
+        and hand.status.state in LIVE
         and not tasks.left(context, hand.agent)
     }
     file.move(board.project, board.tasks.tag, again)

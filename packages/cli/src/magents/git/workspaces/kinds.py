@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.git.changes import Change, Summary
     from magents.git.pins.restore import Restored
     from magents.system.process import Feeding, Running
