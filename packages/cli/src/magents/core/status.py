@@ -78,6 +78,11 @@ class Status(NamedTuple):
         return self.state in LIVE or (self.state == "done" and self.reason != "exit")
 
     @property
+    def finished(self) -> bool:
+        """Whether its turn is over for certain: it has said so itself, or its program has ended well."""
+        return self.state == "done" and self.reason != "on-screen"
+
+    @property
     def over(self) -> bool:
         """Whether its program runs no more, however that came; one that nobody could ask counts as such."""
         return self.state in ENDED or self.reason == "exit"
