@@ -63,7 +63,7 @@ class Context:
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
         runtime, folder = self.runtime(agent), self.folder(agent)
-        if not runtime.private:
+        if runtime.traits.workspace == "worktree":
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
@@ -77,7 +77,8 @@ class Context:
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
-        return harness(agent.harness, private=self.runtime(agent).private)
+        traits = self.runtime(agent).traits
+        return harness(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
         """Where it runs."""

@@ -185,8 +185,7 @@ def status(facts: Facts) -> Status:
         return of_ended(report)
     if facts.boot and agent.boot and facts.boot != agent.boot:
         return Status("lost", "the machine was restarted", reason="restarted")
-    gone = facts.note or f"its {'container' if agent.runtime == 'docker' else 'terminal'} is gone"
-    return Status("lost", gone, reason="terminal-gone")
+    return Status("lost", facts.note or "its terminal is gone", reason="terminal-gone")
 
 
 def stirred(facts: Facts) -> float:
