@@ -7,11 +7,10 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
-from magents.core.errors import MagentsError
+from magents.core.errors import MagentsError, Problem
 from magents.core.extensions import BROKEN
 from magents.core.isolated import isolated
-from magents.core.model import Problem
-from magents.core.status import unasked
+from magents.core.status import ABSENT
 from magents.git import project
 from magents.harnesses.base import Unknown as UnknownHarness
 from magents.runtimes import Unknown as UnknownRuntime
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import View
     from magents.runtimes.base import Runtime
@@ -82,16 +81,16 @@ def fix(fleet: Fleet) -> list[str]:
 
 def locks(fleet: Fleet) -> list[Finding]:
     """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import mirror
+    from magents.taskmaster import Tasks
 
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in mirror.locks(fleet.context)]
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in Tasks(fleet).locks()]
 
 
 def fix_one(fleet: Fleet, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
         return [f"{fleet.adopt(view).id}: has a record again"]
-    if view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+    if view.agent.phase == "stopped" and view.status.state not in ABSENT:
         fleet.stop(view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
@@ -234,7 +233,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
-        elif unasked(status):
+        elif status.reason == "unreachable":
             continue  # told of with its runtime, below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
@@ -243,7 +242,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
-        elif status.state in ("creating", "removing", "restoring") and status.detail:
+        elif status.reason == "interrupted":
             found.append(
                 Finding(
                     "agent",

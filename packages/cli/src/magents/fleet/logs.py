@@ -12,7 +12,7 @@ from magents.runtimes import Unknown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 
 def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:

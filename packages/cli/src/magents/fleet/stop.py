@@ -6,9 +6,9 @@ import contextlib
 import os
 import time
 
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
 from magents.core.isolated import isolated
-from magents.core.model import Agent
 from magents.fleet.context import Context
 
 BEFORE_S = 5

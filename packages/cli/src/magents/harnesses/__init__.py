@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from magents.core import extensions
-from magents.core.errors import MagentsError, NotFound
-from magents.core.model import Problem
+from magents.core.errors import MagentsError, NotFound, Problem
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
 from magents.system import process

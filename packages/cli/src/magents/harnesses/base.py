@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from magents.core.errors import MagentsError
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 
 
 class Harness:
