@@ -13,7 +13,7 @@ from magents.fleet import prompts
 from magents.fleet.context import SCREEN, Context
 from magents.fleet.look import is_alive, look, one
 from magents.guest import events
-from magents.runtimes.terminal import Terminal, wait
+from magents.guest.terminal import Terminal, wait
 from magents.system import guarded
 
 if TYPE_CHECKING:
