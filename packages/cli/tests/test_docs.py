@@ -15,7 +15,7 @@ from magents import config, harnesses
 from magents.cli import parser
 from magents.cli.render import as_json
 from magents.core.model import Agent, Status
-from magents.fleet.look import View
+from magents.fleet.observe import View
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "packages/cli/README.md"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -59,7 +59,7 @@ def fix(fleet: Fleet) -> list[str]:
     Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
     find a worktree again that was moved together with its project.
     """
-    done = list(fleet.mend(again=True))
+    done = list(fleet.recover(again=True))
     for view in fleet.list().views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue
@@ -73,9 +73,9 @@ def fix(fleet: Fleet) -> list[str]:
 
 def locks(fleet: Fleet) -> list[Finding]:
     """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import lists
+    from magents.taskmaster import mirror
 
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in lists.locks(fleet.context)]
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in mirror.locks(fleet.context)]
 
 
 def fix_one(fleet: Fleet, view: View) -> list[str]:

@@ -219,9 +219,9 @@ def test_the_project_is_gone_when_it_is_swept(fleet, project, agent, place):
     """That is told, and keeps no command from its work."""
     (place.state / "checks" / str(agent.key)).mkdir(parents=True)
     project.rename(place.top / "away")
-    assert "cannot be cleared away" in " ".join(Fleet().mend())
+    assert "cannot be cleared away" in " ".join(Fleet().recover())
     (place.top / "away").rename(project)
-    assert "cut short" in " ".join(Fleet().mend())
+    assert "cut short" in " ".join(Fleet().recover())
     assert swept(place)
 
 

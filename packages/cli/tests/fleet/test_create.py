@@ -349,7 +349,7 @@ def test_interrupted_in_the_middle(place, project, number, monkeypatch):
         assert (running.returncode, "Interrupted" in said) == (130, True)
     monkeypatch.delenv("MAGENTS_SETUP")
     until(lambda: not Fleet().context.store.busy("new"))
-    Fleet().mend()
+    Fleet().recover()
     same(before, project, place)
 
 

@@ -12,7 +12,7 @@ from magents import harnesses
 from magents.cli import main
 from magents.core.model import Agent, Event, Signal
 from magents.fleet import context as contexts
-from magents.fleet import look
+from magents.fleet import observe
 from magents.guest import events
 from magents.harnesses.command import Command
 
@@ -104,14 +104,14 @@ def test_reading_one_agent_has_a_budget(agents, fleet, broken, monkeypatch):
 
 
 def test_a_screen_that_cannot_be_read(agents, fleet, broken):
-    [fact] = look.gather(fleet.context, *parts(fleet, agents[0]))
-    seen = look.seen_closer(fleet.context, fact, {"bad": "anything"}, time.time())
-    assert look.status.status(seen).detail.startswith("its screen can't be read: ")
+    [fact] = observe.gather(fleet.context, *parts(fleet, agents[0]))
+    seen = observe.seen_closer(fleet.context, fact, {"bad": "anything"}, time.time())
+    assert observe.status.status(seen).detail.startswith("its screen can't be read: ")
 
 
 def parts(fleet, agent: Agent):
     """What `gather` takes."""
-    return look.placed(fleet.context, [agent]), look.observe([agent]), look.Logs(fleet.context)
+    return observe.placed(fleet.context, [agent]), observe.ask_runtimes([agent]), observe.Logs(fleet.context)
 
 
 def test_no_screen_passes_for_another_agents(fleet, project):

@@ -293,11 +293,11 @@ def test_a_command_at_work_is_seen_and_not_disturbed(fleet, agent):
         fleet.context.store.update(agent, phase="removing")
         status = fleet.status(fleet.find("one"))
         assert (status.state, status.detail) == ("removing", "")
-        assert Fleet().mend() == []
+        assert Fleet().recover() == []
     status = fleet.status(fleet.find("one"))
     assert status.state == "removing"
     assert "interrupted" in status.detail
-    assert Fleet().mend() == ["one: its removal was cut short, and has been completed"]
+    assert Fleet().recover() == ["one: its removal was cut short, and has been completed"]
 
 
 def test_two_removals_at_once(fleet, agent, project):

@@ -12,7 +12,7 @@ from conftest import until
 from magents import Fleet
 from magents.core.errors import Conflict, UsageError
 from magents.core.text import plain
-from magents.fleet.talk import Follower
+from magents.fleet.logs import Follower
 from magents.system import paths
 
 EVENT = os.path.join(paths.share(), "magents-event")

@@ -18,7 +18,7 @@ from magents.cli.console import safe
 from magents.core import bounded, names, status, text
 from magents.core.errors import MagentsError
 from magents.core.model import Agent, Event, Signal
-from magents.fleet import look
+from magents.fleet import observe
 from magents.git import changes
 from magents.git.pins import pinned
 from magents.git.trust import notice
@@ -108,11 +108,11 @@ def label(data: bytes) -> None:
     found = base.parse(data.decode("utf-8", "surrogateescape"))
     assert all(isinstance(k, str) and isinstance(v, str) and "\0" not in v for k, v in found.items())
     sighting = base.Sighting(found.get("id", "x"), True, 5.0, found)
-    agent = look.adopted("docker", sighting)
+    agent = observe.adopted("docker", sighting)
     assert 0 <= agent.created < events.LATEST
     assert agent.harness in harnesses.TABLE
     assert all(isinstance(word, str) for word in agent.command)
-    printable(safe(look.of_orphan(sighting).detail), "\n\t")
+    printable(safe(observe.of_orphan(sighting).detail), "\n\t")
 
 
 def containers(data: bytes) -> None:

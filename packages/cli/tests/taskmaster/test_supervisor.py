@@ -15,12 +15,12 @@ import standin
 from conftest import commit, git, leaked, until
 from magents.core.model import Agent, Status
 from magents.core.status import Report
-from magents.fleet.look import STARTS, presence
+from magents.fleet.observe import STARTS, presence
 from magents.runtimes.base import Sighting
 from magents.taskmaster import supervisor
-from magents.taskmaster.assign import Request
+from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
-from magents.taskmaster.tasks import Hand
+from magents.taskmaster.board import Hand
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
 

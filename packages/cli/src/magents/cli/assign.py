@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-    from magents.fleet.look import View
-    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.fleet.observe import View
+    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
 
@@ -33,7 +33,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
 
     create.check_program(options)
     return Request(
@@ -71,7 +71,7 @@ def run_task_create(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = fleet.task_create(options.task, options.id, request_of(options))
     if options.json:
-        from magents.fleet.look import View
+        from magents.fleet.observe import View
 
         show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
     else:

@@ -30,7 +30,7 @@ def fleet() -> Fleet:
     from magents.fleet import Fleet
 
     made = Fleet(progress=Progress(), warn=warn)
-    for line in made.mend():
+    for line in made.recover():
         warn(line)
     return made
 

@@ -148,7 +148,7 @@ def tell(fleet: Fleet, agent: Agent, options: argparse.Namespace) -> None:
     """Say what was made and what comes next."""
     if options.json:
         from magents.cli.render import as_json, show_json
-        from magents.fleet.look import View
+        from magents.fleet.observe import View
 
         show_json(as_json(View(agent, fleet.status(agent))))
         return

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet import Fleet
-    from magents.fleet.look import Look, View
+    from magents.fleet.observe import Overview, View
 
 MOST = 40
 """How many merges in memory `--long` makes at most; what it has not come to is shown as not known."""
@@ -74,7 +74,7 @@ def run_list(options: argparse.Namespace) -> int:
     return 1 if look.problems or long.problems else 0
 
 
-def lines(look: Look, long: Sequence[dict[str, Any]], columns: int | None) -> list[str]:
+def lines(look: Overview, long: Sequence[dict[str, Any]], columns: int | None) -> list[str]:
     """The table, or what to do where there is nothing to show. `long`: what `--long` adds to each view, or {}."""
     if not look.views:
         return ["No agents. Make one: magents create BRANCH --prompt 'What it should do'"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from magents.core.errors import MagentsError
-    from magents.fleet.look import View
+    from magents.fleet.observe import View
 
 COLOURS = {
     "working": "36", "waiting": "33;1", "done": "32", "running": "36", "failed": "31;1", "stopped": "2",

@@ -167,7 +167,7 @@ def label(ids: Sequence[str]) -> dict[str, str]:
 
 def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
     """Print new lines as they come. One that cannot be read any more is told of and left out: the others go on."""
-    from magents.fleet.talk import Follower
+    from magents.fleet.logs import Follower
 
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
     while followers:

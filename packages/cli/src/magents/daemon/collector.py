@@ -94,7 +94,7 @@ class Turns:
 
     def collect(self, context: Context, agent: Agent) -> bool:
         """Collect from an agent; False when another command is at work on it. Raises MagentsError."""
-        from magents.fleet.work import settling
+        from magents.fleet.collect import settling
 
         if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False
@@ -111,9 +111,9 @@ class Turns:
             self.due = time.monotonic() + self.took * REST
         self.note(context, agent, told)
         with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
-            from magents.taskmaster import lists
+            from magents.taskmaster import mirror
 
-            lists.same(context, agent.project)
+            mirror.same(context, agent.project)
         return True
 
     def note(self, context: Context, agent: Agent, told: str) -> None:

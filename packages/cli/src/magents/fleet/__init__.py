@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
-    from magents.fleet.look import Look, View
+    from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
-    from magents.fleet.talk import Delivery, Goal, Waited
+    from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
+    from magents.fleet.wait import Goal, Waited
     from magents.git.changes import Change, Summary
     from magents.git.merge import Merged
     from magents.git.pins.restore import Restored
     from magents.git.project import Asked
-    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.tasks import Board
-    from magents.taskmaster.watch import Event
+    from magents.taskmaster.board import Board
+    from magents.taskmaster.loop import Event
 
 
 class Fleet:
@@ -62,11 +63,11 @@ class Fleet:
 
     # --- seeing
 
-    def list(self) -> Look:
+    def list(self) -> Overview:
         """Every agent that is not removed, and what it does; also what runs without a record."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.look(self.context)
+        return observe.observe(self.context)
 
     def removed(self) -> Sequence[Agent]:
         """Agents whose workspace was removed and can be restored, newest first."""
@@ -78,9 +79,9 @@ class Fleet:
 
     def find_running(self, id: str) -> Agent:
         """As `find`, and what runs without a record: an orphan, a service of a compose file (`key` is 0)."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.find(self.context, id)
+        return observe.find(self.context, id)
 
     def find_removed(self, id: str, folder: str = ".", pin: str = "") -> Agent:
         """The removed agent with this id or unique prefix; of several with one id the newest.
@@ -88,15 +89,15 @@ class Fleet:
         One that the store does not know any more is found by its pins in the project that `folder` lies in.
         `pin`: an earlier pin of it to restore instead of its last one.
         """
-        from magents.fleet import mend
+        from magents.fleet import restore
 
-        return mend.find_removed(self.context, id, folder, pin)
+        return restore.find_removed(self.context, id, folder, pin)
 
     def status(self, agent: Agent) -> Status:
         """What an agent does now."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.one(self.context, agent)
+        return observe.one(self.context, agent)
 
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
@@ -104,9 +105,9 @@ class Fleet:
 
     def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
         """What those in containers use of the memory, processors and processes they may have, by id."""
-        from magents.fleet import look
+        from magents.fleet import observe
 
-        return look.usage(self.context, agents)
+        return observe.usage(self.context, agents)
 
     # --- its life
 
@@ -118,9 +119,11 @@ class Fleet:
         """What `create` with the same words would do; makes nothing."""
         from magents.fleet import create
 
-        self.mend()
-        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
-        return create.plan(self.context, wish)
+        self.recover()
+        request = create.Request(
+            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
+        )
+        return create.plan(self.context, request)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
@@ -135,23 +138,25 @@ class Fleet:
         """
         from magents.fleet import create
 
-        self.mend()
-        wish = create.Wish(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked)
-        return create.create(self.context, wish)
+        self.recover()
+        request = create.Request(
+            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
+        )
+        return create.create(self.context, request)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
         from magents.fleet import launch
 
-        self.mend(agent)
+        self.recover(agent)
         return launch.start(self.context, agent, prompt)
 
     def stop(self, agent: Agent) -> None:
         """End its terminal and all that runs in it; its workspace stays. Idempotent."""
-        from magents.fleet import remove
+        from magents.fleet import stop
 
-        self.mend(agent)
-        remove.stop(self.context, agent)
+        self.recover(agent)
+        stop.stop(self.context, agent)
 
     def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
         """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
@@ -160,65 +165,65 @@ class Fleet:
         """
         from magents.fleet import remove
 
-        self.mend(agent)
+        self.recover(agent)
         return remove.remove(self.context, agent, discard=discard)
 
     def forget(self, agent: Agent) -> None:
         """Stop it and delete its record, when its project is gone for good; nothing else is touched."""
         from magents.fleet import remove
 
-        self.mend(agent)
+        self.recover(agent)
         remove.forget(self.context, agent)
 
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
         """Bring the workspace of a removed agent back, exactly; it is stopped then."""
-        from magents.fleet import remove
+        from magents.fleet import restore
 
-        self.mend(agent)
-        return remove.restore_workspace(self.context, agent)
+        self.recover(agent)
+        return restore.restore(self.context, agent)
 
-    def mend(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
+    def recover(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
         """Complete or undo what killed commands have left half-made; returns a line for each.
 
         What was tried in vain before is left alone, unless it is of this `agent`, or all is to be tried `again`.
         """
-        said = []
+        lines = []
         if os.path.isdir(self.context.checks):
             from magents.fleet import check
 
-            said += check.sweep(self.context)
+            lines += check.sweep(self.context)
         if self.context.store.unsettled():
-            from magents.fleet import mend
+            from magents.fleet import recover
 
             self.context.mended = True
-            said += mend.mend(self.context, agent, again=again)
-        return said
+            lines += recover.recover(self.context, agent, again=again)
+        return lines
 
     def adopt(self, view: View) -> Agent:
         """Make a record for an orphan, from what its runtime keeps of it."""
-        from magents.fleet import mend
+        from magents.fleet import recover
 
-        return mend.adopt(self.context, view)
+        return recover.adopt(self.context, view)
 
     # --- talking
 
     def send(self, agent: Agent, prompt: str, timeout: float = 15.0) -> Delivery:
         """Give it a prompt; returns how it was taken, raises NotDelivered when it was not."""
-        from magents.fleet import talk
+        from magents.fleet import send
 
-        return talk.send(self.context, agent, prompt, timeout)
+        return send.send(self.context, agent, prompt, timeout)
 
     def wait(self, agents: Sequence[Agent], goal: Goal = "done", timeout: float | None = None) -> Waited:
         """Wait until all are done, waiting or stopped, or one cannot get there; `timeout` in seconds."""
-        from magents.fleet import talk
+        from magents.fleet import wait
 
-        return talk.wait_for(self.context, agents, goal, timeout)
+        return wait.wait(self.context, agents, goal, timeout)
 
     def logs(self, agent: Agent, *, styled: bool = False) -> Sequence[str]:
         """The lines of its terminal's history, oldest first; with colours if `styled`."""
-        from magents.fleet import talk
+        from magents.fleet import logs
 
-        return talk.logs(self.context, agent, styled)
+        return logs.logs(self.context, agent, styled)
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
@@ -238,15 +243,15 @@ class Fleet:
 
     def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
         """The same, written to an empty file as it comes: it need not fit in memory."""
-        from magents.fleet import work
+        from magents.fleet import diff
 
-        work.diff(self.context, agent, target, *options)
+        diff.diff(self.context, agent, target, *options)
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
-        from magents.fleet import work
+        from magents.fleet import diff
 
-        return work.files(self.context, agent)
+        return diff.files(self.context, agent)
 
     def collect(self, agent: Agent) -> str:
         """Bring the commits of an agent in a container to its branch in the project.
@@ -254,9 +259,9 @@ class Fleet:
         Returns why the branch was left alone, because the user has moved it or has it checked out; '' if it
         was not. Nothing to do for a worktree. `diff`, `merge`, `stop` and the end of each turn do it, too.
         """
-        from magents.fleet import work
+        from magents.fleet import collect
 
-        return work.collect(self.context, agent)
+        return collect.collect(self.context, agent)
 
     def merge(
         self, agent: Agent, into: str = "", *, squash: bool = False, message: str = "", commit: str = "",
@@ -268,14 +273,14 @@ class Fleet:
         `check`: a shell command that must pass on the result before `into` moves, in a working tree of its own;
         it runs the agent's code with this user's rights. Raises CheckFailed, with its output, when it does not.
         """
-        from magents.fleet import work
+        from magents.fleet import merge
 
-        self.mend(agent)
-        done = work.merge(self.context, agent, into, squash, message, commit, committed_only, check)
+        self.recover(agent)
+        done = merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
-            from magents.taskmaster import tasks
+            from magents.taskmaster import board as boards
 
-            tasks.after_merge(self.context, agent)
+            boards.after_merge(self.context, agent)
         return done
 
     def brought(self, folder: str = ".") -> Waiting:
@@ -331,41 +336,43 @@ class Fleet:
         Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
         Task Master uses now.
         """
-        from magents.taskmaster import tasks
+        from magents.taskmaster import board as boards
 
-        self.mend()
-        return tasks.board(self.context, folder, tag)
+        self.recover()
+        return boards.board(self.context, folder, tag)
 
     def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
         """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
         that an agent has changed since `board` was read, which stay as they are."""
-        from magents.taskmaster import lists
+        from magents.taskmaster import mirror
 
         marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
-        return lists.accept(self.context, board.project, board.tasks.tag, marks)
+        return mirror.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.taskmaster import assign
+        from magents.taskmaster import assignments
 
-        self.mend()
-        return assign.one(self.context, task, id, request or assign.Request())
+        self.recover()
+        return assignments.one(self.context, task, id, request or assignments.Request())
 
     def task_schedule(self, request: Request) -> Schedule:
         """What `task_agents` would do now."""
-        from magents.taskmaster import assign, tasks
+        from magents.taskmaster import assignments
+        from magents.taskmaster import board as boards
 
-        self.mend()
-        return assign.schedule(self.context, tasks.board(self.context, request.folder, request.tag), request)
+        self.recover()
+        return assignments.schedule(self.context, boards.board(self.context, request.folder, request.tag), request)
 
     def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `told` of each agent as it starts."""
-        from magents.taskmaster import assign, tasks
+        from magents.taskmaster import assignments
+        from magents.taskmaster import board as boards
 
-        self.mend()
-        board = tasks.board(self.context, request.folder, request.tag)
-        return assign.run(self.context, board, request, told or (lambda job, view: None))
+        self.recover()
+        board = boards.board(self.context, request.folder, request.tag)
+        return assignments.run(self.context, board, request, told or (lambda job, view: None))
 
     def task_watch(
         self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
@@ -375,7 +382,7 @@ class Fleet:
         `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
         once a second.
         """
-        from magents.taskmaster import watch
+        from magents.taskmaster import loop
 
-        self.mend()
-        return watch.watch(self.context, request, drawn or (lambda board: None), auto)
+        self.recover()
+        return loop.watch(self.context, request, drawn or (lambda board: None), auto)

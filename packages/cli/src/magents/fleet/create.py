@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from magents.system.process import Running
 
 
-class Wish(NamedTuple):
+class Request(NamedTuple):
     """What the user asks for."""
 
     branch: str
@@ -69,13 +69,13 @@ class Plan(NamedTuple):
     """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
-def plan(context: Context, wish: Wish) -> Plan:
+def plan(context: Context, request: Request) -> Plan:
     """Everything that can be found out, and refused, before anything is made."""
-    if wish.id:
-        names.check_id(wish.id)
-    prompts.check(wish.prompt)
-    early = None if context.mended else wish.asked
-    asked = early or project.ask(wish.folder, wish.branch)
+    if request.id:
+        names.check_id(request.id)
+    prompts.check(request.prompt)
+    early = None if context.mended else request.asked
+    asked = early or project.ask(request.folder, request.branch)
     found = project.project_of(asked)
     branch = project.branch_of(asked)
     if not found.commit:
@@ -84,32 +84,34 @@ def plan(context: Context, wish: Wish) -> Plan:
             "Make one: git commit --allow-empty -m 'Begin'",
         )
     settings = config.load(found.settings)
-    mode = wish.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
+    mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
-    chosen = check_harness(wish, settings, here=not where.private)
+    chosen = check_harness(request, settings, here=not where.private)
     where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, wish, settings) if where.private else []
-    base, commit, track = starting_point(found, wish, settings, branch)
-    moved = movable(context, found.path, wish.branch, mode)
+    warnings = keyless(harness(chosen).keys, request, settings) if where.private else []
+    base, commit, track = starting_point(found, request, settings, branch)
+    moved = movable(context, found.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
-    id = wish.id or (moved.id if moved else names.free(names.slug(wish.branch), taken))
+    id = request.id or (moved.id if moved else names.free(names.slug(request.branch), taken))
     agent = Agent(
-        0, id, found.path, wish.branch, base, commit, not branch.commit, chosen, wish.command, mode,
+        0, id, found.path, request.branch, base, commit, not branch.commit, chosen, request.command, mode,
         os.path.join(workspaces(found, settings), id), time.time(), "creating",
-        unattended(settings, mode), "", "", wish.task or (moved.task if moved else ""),
+        unattended(settings, mode), "", "", request.task or (moved.task if moved else ""),
     )  # fmt: skip
-    result = Plan(agent, found, not branch.commit, track, settings["SETUP"], wish.prompt, wish.env, warnings, moved)
+    result = Plan(
+        agent, found, not branch.commit, track, settings["SETUP"], request.prompt, request.env, warnings, moved
+    )
     if moved:
         return result
     try:
         if rival := context.store.rival(agent):
             raise rival
-        project.check_free(wish.branch, branch)
+        project.check_free(request.branch, branch)
         worktree.check_absent(agent.workspace)
     except Conflict:
-        if wish.id or not taken_meanwhile(context, agent):
+        if request.id or not taken_meanwhile(context, agent):
             raise
-        return plan(context, wish)  # another command has just taken the id that was free: choose the next
+        return plan(context, request)  # another command has just taken the id that was free: choose the next
     return result
 
 
@@ -119,15 +121,15 @@ def movable(context: Context, path: str, branch: str, mode: str) -> Agent | None
     return next((other for other in mine if other.phase == "stopped" and other.runtime != mode), None)
 
 
-def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
+def check_harness(request: Request, settings: Config, *, here: bool) -> str:
     """The harness to use. Raises NotFound for an unknown one, and Missing for one that is to run `here`, on this
     machine, and is not installed."""
-    if wish.command:
-        if here and not process.find(wish.command[0]):
-            raise Missing(f"The program `{wish.command[0]}` was not found.", "Install it, or mend your PATH.")
+    if request.command:
+        if here and not process.find(request.command[0]):
+            raise Missing(f"The program `{request.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
-    chosen = wish.harness or settings["AGENT"]
-    if chosen not in TABLE and not wish.harness:
+    chosen = request.harness or settings["AGENT"]
+    if chosen not in TABLE and not request.harness:
         raise NotFound(
             f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
             "Choose another: magents config --set AGENT=claude",
@@ -139,10 +141,10 @@ def check_harness(wish: Wish, settings: Config, *, here: bool) -> str:
     return chosen
 
 
-def keyless(keys: Sequence[str], wish: Wish, settings: Config) -> list[str]:
+def keyless(keys: Sequence[str], request: Request, settings: Config) -> list[str]:
     """A warning when none of a harness's keys comes along: it is going to ask for one, where nobody looks."""
     passed = [*keys, *settings["API_KEYS"].replace(",", " ").split()]
-    if not keys or any(wish.env.get(name) or os.environ.get(name) for name in passed):
+    if not keys or any(request.env.get(name) or os.environ.get(name) for name in passed):
         return []
     return [f"none of its keys is in the environment, so it will ask for one: {', '.join(keys)}"]
 
@@ -152,23 +154,23 @@ def unattended(settings: Config, mode: str) -> bool:
     return settings["AUTO_ACCEPT"] == "always" or (settings["AUTO_ACCEPT"] == "docker" and mode == "docker")
 
 
-def starting_point(found: Project, wish: Wish, settings: Config, branch: Branch) -> tuple[str, str, str]:
+def starting_point(found: Project, request: Request, settings: Config, branch: Branch) -> tuple[str, str, str]:
     """The base's name, the commit to begin at, and the remote branch to track.
 
     An existing branch begins where it is; a branch that only a remote has begins there and tracks it; any
     other at `--from`, else at the setting BASE, else at what is checked out where the user stands.
     """
-    asked = wish.base or settings["BASE"]
+    asked = request.base or settings["BASE"]
     base = project.base_name(found, asked) if asked else found.head
-    if base == wish.branch:
+    if base == request.branch:
         base = ""
     if branch.commit:
         return base, branch.commit, ""
-    if not wish.base and branch.remotes:
-        name = next(iter(branch.remotes)) if len(branch.remotes) == 1 else f"origin/{wish.branch}"
+    if not request.base and branch.remotes:
+        name = next(iter(branch.remotes)) if len(branch.remotes) == 1 else f"origin/{request.branch}"
         if name not in branch.remotes:
             raise Conflict(
-                f"Several remotes have a branch `{wish.branch}`: {', '.join(branch.remotes)}.",
+                f"Several remotes have a branch `{request.branch}`: {', '.join(branch.remotes)}.",
                 f"Say which: --from {next(iter(branch.remotes))}",
             )
         return base, branch.remotes[name], name
@@ -184,23 +186,23 @@ def workspaces(found: Project, settings: Config) -> str:
     return os.path.normpath(os.path.join(found.path, chosen))
 
 
-def create(context: Context, wish: Wish) -> Agent:
+def create(context: Context, request: Request) -> Agent:
     """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
     was made could not be taken back yet."""
     while True:
-        planned = plan(context, wish)
+        planned = plan(context, request)
         if planned.moves:
             context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
             remove.remove(context, planned.moves)
-            wish = wish._replace(asked=None, id=wish.id or planned.moves.id)
+            request = request._replace(asked=None, id=request.id or planned.moves.id)
             continue
         with context.store.lock(planned.agent.id) as lock:
             try:
                 agent = context.store.add(planned.agent)
             except Conflict:
-                if wish.id or not taken_meanwhile(context, planned.agent):
+                if request.id or not taken_meanwhile(context, planned.agent):
                     raise
-                wish = wish._replace(asked=None)
+                request = request._replace(asked=None)
                 continue  # another command has just taken the id that was free: choose the next
             for text in planned.warnings:
                 context.warn(text)

@@ -66,9 +66,9 @@ def secluded(context: Context, launch: Launch) -> Launch:
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
     if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import lists
+        from magents.taskmaster import mirror
 
-        lists.try_same(context, agent.project)
+        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
@@ -184,7 +184,7 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
 
 def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
     """Start it again, its conversation resumed. False: it runs already. Raises MagentsError."""
-    from magents.fleet.look import is_alive
+    from magents.fleet.observe import is_alive
 
     prompts.check(prompt)
     with context.store.lock(agent.id):

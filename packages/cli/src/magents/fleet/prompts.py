@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magents.core.errors import UsageError
 
-LONGEST_PROMPT = 100_000
+MAX_PROMPT_BYTES = 100_000
 """Bytes. Linux takes 131,072 for one argument of a program (MAX_ARG_STRLEN, execve(2))."""
 
 
@@ -16,8 +16,8 @@ def check(prompt: str | None) -> None:
         raise UsageError("The prompt is empty.")
     if "\0" in prompt:
         raise UsageError("The prompt holds a NUL character, which no program can be given.")
-    if len(prompt.encode("utf-8", "surrogateescape")) > LONGEST_PROMPT:
+    if len(prompt.encode("utf-8", "surrogateescape")) > MAX_PROMPT_BYTES:
         raise UsageError(
-            f"The prompt is longer than {LONGEST_PROMPT:,} bytes.",
+            f"The prompt is longer than {MAX_PROMPT_BYTES:,} bytes.",
             "Put it into a file of the project, and let the prompt say: read that file.",
         )

@@ -1,4 +1,4 @@
-"""Recovery: bringing an agent whose command was killed to where it is whole, in a process of its own.
+"""Recovery: completing or undoing what killed commands have left half-made, for each agent in a process of its own.
 
 What is waited for meanwhile can depend on the agent: its git can hang, its files can be many. So a recovery has a
 limit, and holds the lock of its agent, which keeps nobody else waiting. The agent's history tells that it was
@@ -7,50 +7,104 @@ tried, so that no command after it tries again by itself.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
 
-from magents.core.errors import MagentsError
-from magents.fleet import create, remove
+from magents.core.errors import MagentsError, NotFound
+from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
 from magents.store import UNSETTLED, Store
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from magents.core.model import Agent
+    from magents.fleet.observe import View
 
+GLANCE_S = 3
+"""Seconds that a command waits for a recovery that depends on what is in the agent's workspace."""
+OTHERS_S = 10
+"""The same for any other: its container, its folder, its branch are taken away."""
+ENDING_S = 10
+"""Seconds that a recovery gets to end once its time is over."""
 LIMIT_S = 300
 """Seconds that a recovery may take."""
 TRIED = "recovery: "
 """Begins a line of history that tells of a recovery under way, or of one that has failed."""
 FAILED = f"{TRIED}failed: "
-
 UNDONE = "its creation was cut short, and has been undone"
+
+
+def recover(context: Context, named: Agent | None = None, *, again: bool = False) -> list[str]:
+    """Complete or undo what killed commands have begun, each in a process of its own; a line for each.
+
+    Cheap where there is nothing to do. An agent that a living command is at work on is left alone, and so is one
+    whose recovery was tried before, unless it is the one that is `named`, or all are to be tried `again`. These two
+    are waited for; what may depend on the agent is not, but for a moment.
+    """
+    begun = time.time()
+    waiting: list[tuple[Agent, float]] = []
+    for agent in context.store.unsettled():
+        asked = again or (named is not None and named.key == agent.key)
+        if (asked or not tried(context, agent)) and not context.store.busy(agent.id):
+            process.detach([sys.executable, "-m", __name__, context.store.folder, str(agent.key)])
+            waiting.append((agent, time.monotonic() + patience(agent, asked)))
+    return [outcome(context, agent, begun, until) for agent, until in waiting]
+
+
+def tried(context: Context, agent: Agent) -> bool:
+    """Whether nothing has happened to it since its recovery was tried."""
+    past = context.store.history(agent)
+    return bool(past) and past[-1].what.startswith(TRIED)
+
+
+def patience(agent: Agent, asked: bool) -> float:
+    """For how many seconds its recovery is waited for."""
+    if asked:
+        return LIMIT_S + ENDING_S
+    return GLANCE_S if agent.phase == "removing" and not agent.pin else OTHERS_S
+
+
+def outcome(context: Context, agent: Agent, begun: float, until: float) -> str:
+    """What has become of a recovery by the time `until` of the monotonic clock."""
+    while time.monotonic() < until:
+        try:
+            now, last = context.store.get(agent.key), context.store.history(agent)[-1:]
+        except NotFound:
+            return f"{agent.id}: {UNDONE}"
+        if last and last[0].at > begun and last[0].what.startswith(FAILED):
+            return f"{agent.id}: {last[0].what.removeprefix(FAILED)}"
+        if now.phase not in UNSETTLED and not context.store.busy(agent.id):
+            return f"{agent.id}: {context.store.history(agent)[-1].what}"
+        time.sleep(0.02)
+    return f"{agent.id}: {agent.phase} was cut short, and is mended in the background"
 
 
 class Late(BaseException):
     """The time is over. Nothing on the way takes it for an error that it can deal with."""
 
 
-def recover(context: Context, agent: Agent) -> None:
+def attempt(context: Context, agent: Agent) -> None:
     """Settle an agent, for a caller that holds its lock; its history tells how that went."""
     context.store.note(agent, f"{TRIED}begun")
     signal.signal(signal.SIGALRM, late)
     signal.alarm(LIMIT_S)
     try:
-        said = settle(context, agent)
+        result = complete_or_undo(context, agent)
     except Late:
-        said = failed(agent, f"It took longer than {LIMIT_S} s.")
+        result = failed(agent, f"It took longer than {LIMIT_S} s.")
     except MagentsError as error:
-        said = failed(agent, f"{error.message} {error.hint}".strip())
+        result = failed(agent, f"{error.message} {error.hint}".strip())
     except OSError as error:
-        said = failed(agent, str(error))
+        result = failed(agent, str(error))
     signal.alarm(0)
-    if said != UNDONE:  # of that, no record is left
-        context.store.note(agent, said)
+    if result != UNDONE:  # of that, no record is left
+        context.store.note(agent, result)
 
 
 def late(*_: object) -> NoReturn:
@@ -63,7 +117,7 @@ def failed(agent: Agent, why: str) -> str:
     return f"{FAILED}{agent.phase} was cut short, and cannot be mended: {why} Try again: magents doctor --fix"
 
 
-def settle(context: Context, agent: Agent) -> str:
+def complete_or_undo(context: Context, agent: Agent) -> str:
     """Bring one agent whose command was killed to where it is whole; what was done."""
     if agent.phase == "creating":
         if has_started(context, agent):
@@ -74,7 +128,7 @@ def settle(context: Context, agent: Agent) -> str:
     if agent.phase == "removing":
         remove.finish_removal(context, agent)
         return "its removal was cut short, and has been completed"
-    remove.give_up_restoring(context, agent)
+    restore.give_up(context, agent)
     return "its restoration was cut short, and has been undone; restore it again"
 
 
@@ -91,7 +145,27 @@ def main(folder: str, key: int) -> None:
     with store.lock(agent.id, wait=1):
         agent = store.get(key)
         if agent.phase in UNSETTLED:
-            recover(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
+            attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
+
+
+def adopt(context: Context, view: View) -> Agent:
+    """Make a record for an orphan. Its own folder stays where it is known to its processes, so that is
+    where a link leads. Raises Conflict when the id or the branch has another agent."""
+    sightings = context.runtime(view.agent).observe()
+    label = next((s.label for s in sightings if s.id == view.agent.id), {})
+    folder = label.get("folder", "")
+    if not os.path.isdir(folder) or not view.agent.project:
+        raise NotFound(
+            f"{view.agent.id} cannot be adopted: its folder is gone.",
+            f"End it: tmux kill-session -t =magents-{view.agent.id}",
+        )
+    agent = context.store.add(view.agent)
+    place = context.folder(agent)
+    os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
+    if place != folder:
+        os.symlink(folder, place)  # see Store.place
+    context.store.note(agent, "adopted")
+    return agent
 
 
 if __name__ == "__main__":

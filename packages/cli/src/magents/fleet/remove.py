@@ -1,30 +1,24 @@
-"""Stopping agents, and removing and restoring their workspaces."""
+"""Removing agents: their work is kept, their workspaces go."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import time
 
-from magents.core.errors import Conflict, MagentsError, Missing, NoAnswer, NotFound, Unkept
+from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
 from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import CLAIMED, Context, isolated
+from magents.fleet.context import Context
+from magents.fleet.stop import end
 from magents.git.workspaces import worktree
 from magents.store import removal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from magents.git.pins.pinned import Kept
-    from magents.git.pins.restore import Restored
     from magents.system.process import Feeding
-
-BEFORE_S = 5
-"""Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
-AFTER_S = 20
-"""The same for one that has been stopped, where they did not come before."""
 
 
 class Removed(NamedTuple):
@@ -38,78 +32,6 @@ class Removed(NamedTuple):
     """Its folder was not there, so what was uncommitted in it could not be pinned."""
     unkept: Sequence[str] = ()
     """What could not be pinned and was given up, for people."""
-
-
-def stop(context: Context, agent: Agent) -> None:
-    """End its terminal and all that runs in it. Idempotent; the workspace stays."""
-    with context.store.lock(agent.id):
-        agent = context.store.get(agent.key)
-        if agent.phase != "removed":  # by a command that had the lock before
-            end(context, agent)
-
-
-def end(
-    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
-) -> Agent:
-    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
-    `meanwhile` may be called while its terminal is being closed.
-
-    Raises MagentsError when it could not be stopped, and it is not called so then.
-    """
-    was = agent.phase
-    if was != "stopped":
-        with (
-            contextlib.suppress(MagentsError),
-            isolated(agent.id),
-        ):  # its log keeps nobody from ending it
-            let_it_save(context, agent)
-    runtime = context.runtime(agent)
-    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
-    agent = context.store.update(agent, phase="stopped")
-    try:
-        shown = runtime.stop(agent, context.folder(agent), meanwhile)
-    except MagentsError:
-        context.store.update(agent, phase=was)
-        raise
-    context.keep_screen(agent, shown)
-    if late and not bring_home(context, agent, AFTER_S):
-        context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
-    if was != "stopped":
-        context.store.note(agent, "stopped")
-    return agent
-
-
-def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
-    """Collect its commits when it is stopped; one whose commits cannot be had is stopped all the same. False when
-    that took too long: nothing of the agent runs any more once it is stopped, so that it can be tried again.
-
-    Raises Missing when the runtime does not answer: then it cannot be stopped either.
-    """
-    try:
-        kept_back = context.workspace(agent).collect(seconds) if os.path.isdir(agent.workspace) else ""
-    except Missing:
-        raise
-    except NoAnswer:
-        return False
-    except MagentsError as error:
-        kept_back = error.message
-    if kept_back:
-        context.warn(f"{agent.id}: {kept_back}")
-    return True
-
-
-def let_it_save(context: Context, agent: Agent) -> None:
-    """Wait until its harness has written down the turn that has just ended; else it would not resume it."""
-    harness = context.harness(agent)
-    if not harness.saves:
-        return
-    from magents.guest import events, terminal
-
-    log = events.read(context.desk(agent).here)
-    last = next((event for event in reversed(log) if event.by == harness.name), None)
-    rest = last.at + harness.saves - time.time() if last else 0
-    if last and 0 < rest <= harness.saves:
-        terminal.wait(lambda: harness.saved(last), rest)
 
 
 def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
@@ -204,40 +126,3 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, removal(agent.pin))
     return agent
-
-
-def restore_workspace(context: Context, agent: Agent) -> tuple[Agent, Restored]:
-    """Bring a removed workspace back; the agent is stopped then. Raises MagentsError, nothing changed."""
-    with context.store.lock(agent.id) as lock:
-        agent = context.store.get(agent.key)
-        if agent.phase != "removed":
-            raise Conflict(f"{agent.id} is there already.", f"Go to it: magents attach {agent.id}")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(context.folder(agent), CLAIMED))
-        agent = context.store.update(agent, phase="restoring")
-        try:
-            from magents.fleet import origin
-
-            worktree.claim(agent.workspace)
-            os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
-            with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="utf-8"):
-                pass
-            context.progress(f"bringing {agent.workspace} back")
-            owner = context.runtime(agent).owner()
-            foreign = origin.is_foreign(context, agent.project, agent.pin)
-            back = context.workspace(agent).restore(agent.pin, owner, keep=(lock,), foreign=foreign)
-        except BaseException:
-            give_up_restoring(context, agent)
-            raise
-        agent = context.store.update(agent, phase="stopped")
-        context.store.note(agent, f"workspace restored from {agent.pin}")
-        return agent, back
-
-
-def give_up_restoring(context: Context, agent: Agent) -> None:
-    """Take a half-restored workspace away; its pin holds everything."""
-    if os.path.exists(os.path.join(context.folder(agent), CLAIMED)):
-        context.workspace(agent).remove()
-    else:
-        worktree.discard_empty(agent.workspace)
-    context.store.update(agent, phase="removed")

@@ -7,20 +7,20 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.fleet import look
+from magents.fleet import observe
 from magents.git.plumbing import git
 from magents.taskmaster import paths, prompt
+from magents.taskmaster.board import ENDED, heads
 from magents.taskmaster.model import PRIORITIES, rank
 from magents.taskmaster.plan import Choice, Work, choose
-from magents.taskmaster.tasks import ENDED, heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board
 
 USUAL = PRIORITIES.index("medium")
 """How urgent an agent is that works on no task of this list."""
@@ -73,7 +73,7 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
     ]  # fmt: skip
     known = {hand.agent.key for hand in board.hands.values()}
     others = [a for a in context.store.live() if a.project == board.project and a.key not in known]
-    views = look.look(context, others).views if others else []
+    views = observe.observe(context, others).views if others else []
     living = [view.agent for view in views if view.status.state not in ENDED]
     return found + [Side(agent, None, changed(agent, tips)) for agent in living]
 

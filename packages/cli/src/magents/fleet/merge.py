@@ -1,62 +1,20 @@
-"""An agent's work: reading it and merging it."""
+"""Merging an agent's branch into its base."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from magents.core.errors import CheckFailed, Conflict, NotFound, UsageError
+from magents.core.errors import CheckFailed, Conflict, UsageError
 from magents.core.text import one_line
 from magents.git import merge as merging
 from magents.git.trust import brought
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
     from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.git.changes import Change
     from magents.git.merge import Merged
     from magents.git.workspaces.kinds import Workspace
-
-
-def check_workspace(agent: Agent) -> None:
-    """Raises NotFound when the workspace is not there."""
-    if not os.path.isdir(agent.workspace):
-        raise NotFound(f"The workspace of {agent.id} is not there: {agent.workspace}.", "Bring its disk back.")
-
-
-def diff(context: Context, agent: Agent, target: BinaryIO, *options: str) -> None:
-    """Write to an empty file: the bytes of `git diff` since its base, untracked files included."""
-    check_workspace(agent)
-    context.workspace(agent).diff(target, *options)
-
-
-def files(context: Context, agent: Agent) -> list[Change]:
-    """The changed files."""
-    check_workspace(agent)
-    return context.workspace(agent).files()
-
-
-def collect(context: Context, agent: Agent) -> str:
-    """Bring its commits to the project; see `Fleet.collect`."""
-    check_workspace(agent)
-    return context.workspace(agent).collect(hold=lambda: settling(context, agent))
-
-
-@contextlib.contextmanager
-def settling(context: Context, agent: Agent) -> Iterator[Agent]:
-    """Hold an agent's lock while what was fetched from it is taken over. Raises Conflict when it is being removed.
-
-    The lock is not held while it is fetched: the agent can make that last, and others wait for the lock.
-    """
-    with context.store.lock(agent.id):
-        agent = context.store.get(agent.key)
-        if agent.phase not in ("creating", "active", "stopped"):
-            raise Conflict(f"{agent.id} is being removed, or is gone.", "Its work is kept: magents list --removed")
-        yield agent
 
 
 def merge(

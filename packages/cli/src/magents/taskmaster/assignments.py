@@ -8,11 +8,12 @@ from magents import config
 from magents.core import names
 from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.text import one_line, plain
-from magents.fleet import create, launch, look, remove
-from magents.fleet.look import View
+from magents.fleet import create, launch, observe, stop
+from magents.fleet.observe import View
 from magents.runtimes import runtime
 from magents.system import guarded
-from magents.taskmaster import collisions, file, lists, prompt, tasks
+from magents.taskmaster import board as boards
+from magents.taskmaster import collisions, file, mirror, prompt
 from magents.taskmaster.model import rank
 from magents.taskmaster.plan import reason
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
     from magents.taskmaster.plan import Clash
-    from magents.taskmaster.tasks import Board, Hand
 
 TEMPLATE = "templates/magents-prompt.md"
 """The project's own prompt, below `.taskmaster`."""
@@ -145,10 +146,10 @@ def candidates(board: Board) -> tuple[list[Task], list[Task]]:
         if id in every
         and every[id].status == "in-progress"
         and not hand.merged
-        and (hand.status is None or hand.status.state in tasks.ENDED)
+        and (hand.status is None or hand.status.state in boards.ENDED)
     ]
     begun.sort(key=rank)
-    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in tasks.ENDED}
+    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in boards.ENDED}
     return begun, [task for task in board.plan.ready if task.id not in living]
 
 
@@ -178,7 +179,7 @@ def run(
         except MagentsError as error:
             outcome.failed[job.task.id] = error
             continue
-        view = View(agent, look.one(context, agent))
+        view = View(agent, observe.one(context, agent))
         outcome.started.append((job, view))
         told(job, view)
     return outcome
@@ -186,13 +187,13 @@ def run(
 
 def one(context: Context, id: str, name: str, request: Request) -> Agent:
     """An agent for one task or subtask. Raises Conflict when it has one, or cannot be begun yet."""
-    board = tasks.board(context, request.folder, request.tag)
+    board = boards.board(context, request.folder, request.tag)
     every = board.tasks.every()
     task = every.get(id)
     if task is None:
         raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
     hand = board.hands.get(id)
-    if hand and hand.status and hand.status.state not in tasks.ENDED:
+    if hand and hand.status and hand.status.state not in boards.ENDED:
         raise Conflict(
             f"Task {id} already has an agent: {hand.agent.id}.", f"Go to it: magents attach {hand.agent.id}"
         )
@@ -211,7 +212,7 @@ def begin(context: Context, board: Board, job: Job, request: Request, name: str 
     agent = again(context, board, job, request) if job.hand and job.hand.status else None
     agent = agent or made(context, board, job, request, name)
     file.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
-    lists.try_same(context, board.project)
+    mirror.try_same(context, board.project)
     return agent
 
 
@@ -221,7 +222,7 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
     assert job.hand is not None
     agent = job.hand.agent
     if request.runtime and request.runtime != agent.runtime:
-        remove.stop(context, agent)
+        stop.stop(context, agent)
         return None
     text = "Go on where you left off."
     if request.agent_text or context.runtime(agent).private or not board.text_by_agent(job.task):
@@ -244,11 +245,11 @@ def made(context: Context, board: Board, job: Job, request: Request, name: str) 
     if job.hand and job.hand.status:
         taken.discard(job.hand.agent.id)  # it makes way
     id = name or names.free(prompt.agent_id(tag, task), taken)
-    wish = create.Wish(
+    wanted = create.Request(
         branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
         env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),
     )  # fmt: skip
-    return create.create(context, wish)
+    return create.create(context, wanted)
 
 
 def words(context: Context, board: Board, task: Task, branch: str) -> str:
@@ -256,7 +257,7 @@ def words(context: Context, board: Board, task: Task, branch: str) -> str:
     raw = guarded.read_below(board.project, f"{file.FOLDER}/{TEMPLATE}", 65536)
     template = plain(raw.decode("utf-8", "replace"))
     by_agent = bool(board.text_by_agent(task))
-    return prompt.write(task, branch, tasks.delivered(context, board, task), template, by_agent=by_agent)
+    return prompt.write(task, branch, boards.delivered(context, board, task), template, by_agent=by_agent)
 
 
 def shortage() -> str:

@@ -39,7 +39,7 @@ class View(NamedTuple):
     """Unix time of the last that was heard or seen of it; 0 when nothing was."""
 
 
-class Look(NamedTuple):
+class Overview(NamedTuple):
     """All agents at one moment."""
 
     views: list[View]
@@ -55,20 +55,20 @@ class Seen(NamedTuple):
     problems: list[str]
 
 
-def look(context: Context, agents: Sequence[Agent] | None = None) -> Look:
+def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview:
     """What these agents do; by default all living ones, and whatever runs without a record."""
     chosen = context.store.live() if agents is None else agents
     places = placed(context, chosen)
     logs = Logs(context)
-    seen = observe(chosen, lambda: logs.read(places))
+    seen = ask_runtimes(chosen, lambda: logs.read(places))
     facts = with_screens(context, gather(context, places, seen, logs))
     views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
         views += orphans(context, places, seen)
-    return Look(views, seen.problems)
+    return Overview(views, seen.problems)
 
 
-def observe(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
+def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
     """Ask each runtime once, all at the same time: those in use, and those that can hold orphans.
 
     `meanwhile` may be called while they are asked.
@@ -266,16 +266,16 @@ def find(context: Context, id: str) -> Agent:
         return context.store.find(id)
     except NotFound:
         agents = context.store.live()
-        views = orphans(context, placed(context, agents), observe(agents))
+        views = orphans(context, placed(context, agents), ask_runtimes(agents))
         return pick(id, [view.agent for view in views], "magents list")
 
 
 def one(context: Context, agent: Agent) -> Status:
     """What one agent does; `agent` may be an older record of it, or an orphan."""
     if not agent.key:
-        views = orphans(context, {}, observe([agent]))
+        views = orphans(context, {}, ask_runtimes([agent]))
         return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
-    return look(context, [context.store.get(agent.key)]).views[0].status
+    return observe(context, [context.store.get(agent.key)]).views[0].status
 
 
 def is_alive(context: Context, agent: Agent) -> bool:

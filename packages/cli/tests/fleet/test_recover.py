@@ -57,15 +57,15 @@ def test_one_that_fails_is_tried_again_only_on_demand(cut, fleet, magents, proje
     assert fleet.find("cut").phase == "removing"
     assert "cannot be mended" in " ".join(doctor.fix(fleet))
     link.write_text(text)
-    assert fleet.mend() == []
-    assert fleet.mend(again=True) == ["cut: its removal was cut short, and has been completed"]
+    assert fleet.recover() == []
+    assert fleet.recover(again=True) == ["cut: its removal was cut short, and has been completed"]
 
 
 def test_a_command_about_the_agent_tries_again(cut, fleet, magents):
     link = Path(cut.workspace, ".git")
     text = link.read_text()
     link.write_text("gitdir: /nowhere\n")
-    assert "cannot be mended" in " ".join(fleet.mend())
+    assert "cannot be mended" in " ".join(fleet.recover())
     link.write_text(text)
     magents("stop", "cut", "--remove-worktree")
     assert [agent.id for agent in fleet.removed()] == ["cut"]

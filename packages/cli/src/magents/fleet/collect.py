@@ -1,0 +1,34 @@
+"""Bringing the commits of agents in containers home."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from magents.core.errors import Conflict
+from magents.fleet.diff import check_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from magents.core.model import Agent
+    from magents.fleet.context import Context
+
+
+def collect(context: Context, agent: Agent) -> str:
+    """Bring its commits to the project; see `Fleet.collect`."""
+    check_workspace(agent)
+    return context.workspace(agent).collect(hold=lambda: settling(context, agent))
+
+
+@contextlib.contextmanager
+def settling(context: Context, agent: Agent) -> Iterator[Agent]:
+    """Hold an agent's lock while what was fetched from it is taken over. Raises Conflict when it is being removed.
+
+    The lock is not held while it is fetched: the agent can make that last, and others wait for the lock.
+    """
+    with context.store.lock(agent.id):
+        agent = context.store.get(agent.key)
+        if agent.phase not in ("creating", "active", "stopped"):
+            raise Conflict(f"{agent.id} is being removed, or is gone.", "Its work is kept: magents list --removed")
+        yield agent

@@ -1,0 +1,70 @@
+"""Reading what agents' terminals show and have shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from magents.core import text
+from magents.fleet.context import SCREEN, Context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from magents.core.model import Agent
+
+
+def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
+    """What its terminal shows and has shown, a line each; of a stopped agent, what it showed last.
+
+    Free of control sequences; `styled`: but for colours.
+    """
+    shown = current(context, agent, styled)
+    lines = [line.rstrip() for line in shown.split("\n")]
+    while lines and not text.plain(lines[-1]).strip():
+        lines.pop()
+    return [text.styled(line) if styled else text.plain(line) for line in lines]
+
+
+def current(context: Context, agent: Agent, styled: bool) -> str:
+    """The terminal's text, live or kept."""
+    folder = context.folder(agent)
+    seen = [s for s in context.runtime(agent).observe() if s.there]
+    if any(s.label.get("folder") == folder if agent.key else s.id == agent.id for s in seen):
+        return context.terminal(agent).screen(agent.id, history=10**9, styled=styled)
+    try:
+        with open(os.path.join(folder, SCREEN), encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+class Follower:
+    """The new lines of one agent's terminal, look by look.
+
+    A program that redraws its screen changes lines again and again: a line is told once it has stayed the
+    same for two looks, and not again while it is still near.
+    """
+
+    def __init__(self, shown: list[str]) -> None:
+        self._last = shown
+        self._printed = shown[-400:]
+        self._start = len(shown)
+
+    def next(self, shown: list[str]) -> Iterator[str]:
+        """The lines to tell after this look."""
+        same = 0
+        for old, new in zip(self._last, shown, strict=False):
+            if old != new:
+                break
+            same += 1
+        start = min(self._start, same) if len(shown) >= len(self._last) else 0
+        settled = shown[start:same]
+        recent = set(self._printed)
+        for line in settled:
+            if line and line not in recent:
+                self._printed.append(line)
+                yield line
+        self._printed = self._printed[-400:]
+        self._start = same
+        self._last = shown

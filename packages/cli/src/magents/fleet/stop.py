@@ -1,0 +1,89 @@
+"""Stopping agents: the program ends, the workspace stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from magents.core.errors import MagentsError, Missing, NoAnswer
+from magents.core.model import Agent
+from magents.fleet.context import Context, isolated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BEFORE_S = 5
+"""Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
+AFTER_S = 20
+"""The same for one that has been stopped, where they did not come before."""
+
+
+def stop(context: Context, agent: Agent) -> None:
+    """End its terminal and all that runs in it. Idempotent; the workspace stays."""
+    with context.store.lock(agent.id):
+        agent = context.store.get(agent.key)
+        if agent.phase != "removed":  # by a command that had the lock before
+            end(context, agent)
+
+
+def end(
+    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
+) -> Agent:
+    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
+    `meanwhile` may be called while its terminal is being closed.
+
+    Raises MagentsError when it could not be stopped, and it is not called so then.
+    """
+    was = agent.phase
+    if was != "stopped":
+        with contextlib.suppress(MagentsError), isolated(agent.id):  # its log keeps nobody from ending it
+            let_it_save(context, agent)
+    runtime = context.runtime(agent)
+    late = collect and was == "active" and runtime.private and not bring_home(context, agent, BEFORE_S)
+    agent = context.store.update(agent, phase="stopped")
+    try:
+        shown = runtime.stop(agent, context.folder(agent), meanwhile)
+    except MagentsError:
+        context.store.update(agent, phase=was)
+        raise
+    context.keep_screen(agent, shown)
+    if late and not bring_home(context, agent, AFTER_S):
+        context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
+    if was != "stopped":
+        context.store.note(agent, "stopped")
+    return agent
+
+
+def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
+    """Collect its commits when it is stopped; one whose commits cannot be had is stopped all the same. False when
+    that took too long: nothing of the agent runs any more once it is stopped, so that it can be tried again.
+
+    Raises Missing when the runtime does not answer: then it cannot be stopped either.
+    """
+    try:
+        kept_back = context.workspace(agent).collect(seconds) if os.path.isdir(agent.workspace) else ""
+    except Missing:
+        raise
+    except NoAnswer:
+        return False
+    except MagentsError as error:
+        kept_back = error.message
+    if kept_back:
+        context.warn(f"{agent.id}: {kept_back}")
+    return True
+
+
+def let_it_save(context: Context, agent: Agent) -> None:
+    """Wait until its harness has written down the turn that has just ended; else it would not resume it."""
+    harness = context.harness(agent)
+    if not harness.saves:
+        return
+    from magents.guest import events, terminal
+
+    log = events.read(context.desk(agent).here)
+    last = next((event for event in reversed(log) if event.by == harness.name), None)
+    rest = last.at + harness.saves - time.time() if last else 0
+    if last and 0 < rest <= harness.saves:
+        terminal.wait(lambda: harness.saved(last), rest)

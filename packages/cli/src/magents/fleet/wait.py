@@ -1,0 +1,68 @@
+"""Waiting until agents are done, ask something, or have stopped."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from magents.core.status import unasked
+from magents.fleet.context import Context
+from magents.fleet.observe import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from magents.core.model import Agent, State, Status
+
+Goal = Literal["done", "waiting", "stopped"]
+ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})
+
+
+def alive_states(state: Status) -> bool:
+    """Whether there is a program to talk to."""
+    return state.state in ("working", "waiting", "running") or (
+        state.state == "done" and not state.detail.startswith("exit code")
+    )
+
+
+def reached(state: Status, goal: Goal) -> bool | None:
+    """Whether an agent is where `wait` wants it; None when it cannot get there by itself any more. Of one that
+    cannot be asked for, neither is known."""
+    if unasked(state):
+        return False
+    if goal == "stopped":
+        return state.state in ENDED or (state.state == "done" and not alive_states(state))
+    if state.state == goal:
+        return True
+    over = state.state in ENDED or (state.state == "done" and not alive_states(state))
+    return None if over else False
+
+
+class Waited(NamedTuple):
+    """How a wait ended."""
+
+    reached: bool
+    timed_out: bool
+    states: dict[str, Status]
+
+
+def wait(context: Context, agents: Sequence[Agent], goal: Goal, timeout: float | None) -> Waited:
+    """Wait until all agents are there, one cannot get there any more, or `timeout` seconds are over. A runtime that
+    cannot be asked is reported, and asked again."""
+    reported: set[str] = set()
+    until = time.monotonic() + timeout if timeout is not None else float("inf")
+    while True:
+        now = [agent for agent in context.store.live() if agent.key in {a.key for a in agents}]
+        overview = observe(context, now)
+        for problem in set(overview.problems) - reported:
+            context.warn(problem)
+        reported |= set(overview.problems)
+        states = {view.agent.id: view.status for view in overview.views}
+        results = [reached(states[a.id], goal) if a.id in states else None for a in agents]
+        if goal == "stopped":
+            results = [True if result is None else result for result in results]
+        if all(results) or None in results:
+            return Waited(all(results), False, states)
+        if time.monotonic() >= until:
+            return Waited(False, True, states)
+        time.sleep(0.2)
