@@ -130,6 +130,9 @@ class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, MagentsError):
+            from magents.system import log
+
+            log.unexpected(error)
             raise blamed(self.whose, error) from error
 
 

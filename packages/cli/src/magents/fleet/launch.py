@@ -111,9 +111,9 @@ def go(context: Context, ready: Ready) -> None:
             raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
         raise
     if runtime.private:
-        from magents.daemon import collector
+        from magents.fleet import collect
 
-        collector.ensure(context)
+        collect.ensure_collector(context)
 
 
 def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:
