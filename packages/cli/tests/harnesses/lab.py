@@ -17,7 +17,7 @@ import magents
 from magents.core.model import Event, Signal, Start
 from magents.harnesses.base import Harness
 
-SHARE = Path(magents.__file__).parent / "share"
+SHARE = Path(magents.__file__).parent / "guest"
 
 
 class Lab:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from magents.core import status
     from magents.core.model import Agent, Event
     from magents.git.workspaces.kinds import Workspace
+    from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
-    from magents.runtimes.terminal import Terminal
     from magents.store import Store
 
 SCREEN = "terminal.txt"
@@ -85,7 +85,7 @@ class Context:
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
-        from magents.runtimes.terminal import Terminal
+        from magents.guest.terminal import Terminal
 
         return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 

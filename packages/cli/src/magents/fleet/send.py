@@ -14,7 +14,7 @@ from magents.fleet.context import Context
 from magents.fleet.observe import is_alive, one
 from magents.fleet.wait import ENDED, alive_states
 from magents.guest import events
-from magents.runtimes.terminal import Terminal, wait
+from magents.guest.terminal import Terminal, wait
 from magents.system import guarded
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ RECORD = os.path.join("magents", "brought.json")
 GIVEN = "magents/given"
 """In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
 HERE = False
-"""Whether we run where the agent of a clone is; `inside.py` sets it."""
+"""Whether we run where the agent of a clone is; `guest/workspace.py` sets it."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
 UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")

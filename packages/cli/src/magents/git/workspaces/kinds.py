@@ -1,7 +1,7 @@
 """The two kinds of workspace, behind one door: a worktree on this machine, a clone that is the agent's own.
 
 A worktree shares the user's repository, and git may work in it. A clone's git obeys the agent, so what is to
-be known of it is asked where the agent is: `inside.py`, reached by the words that lead there.
+be known of it is asked where the agent is: `guest/workspace.py`, reached by the words that lead there.
 
 The worktree is in `worktree.py`, so that it is not paid for the clone.
 """
@@ -23,7 +23,7 @@ from magents.git.pins import pinned, snapshot
 from magents.git.plumbing import git
 from magents.git.trust import brought
 from magents.git.workspaces import clone, worktree
-from magents.system import process
+from magents.system import paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ MARGIN_S = 2
 """Seconds after which a command that should have been ended inside is given up."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Bytes that an answer may have, but for a diff: it can name every file of a large project."""
-INSIDE = "/usr/local/lib/magents/inside"
-"""The program in the image that runs `inside.py`."""
+INSIDE = f"{paths.LIBRARY}/inside"
+"""The program in the image that runs `guest/workspace.py`."""
 
 
 class Workspace(Protocol):
@@ -289,7 +289,7 @@ class Clone(NamedTuple):
 
     def clear(self) -> None:
         """As the agent, to whom it belongs where the engine numbers users in its own way."""
-        clear = ("sh", "-c", worktree.CLEAR, "sh", clone.THERE)
+        clear = ("sh", "-c", worktree.CLEAR, "sh", paths.WORKSPACE)
         with contextlib.suppress(MagentsError), self.reach() as words:
             process.run_there(words, clear, ok=None, timeout=WORK_S)
 
@@ -304,12 +304,11 @@ class Clone(NamedTuple):
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
         from magents.git.workspaces import include
-        from magents.guest import workspace
 
         project = self.agent.project
         names = include.own_files(project, project)
         return include.chosen(project).patterns, {
-            name: workspace.digest(os.path.join(project, name)) for name in names
+            name: include.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:
@@ -345,8 +344,8 @@ class Clone(NamedTuple):
         self, words: Sequence[str], verb: str, seconds: int = WORK_S, *, target: BinaryIO | None = None,
         **arguments: Any,
     ) -> bytes:  # fmt: skip
-        """Run a verb of `inside.py` where the agent is; its answer, which goes to `target` if given. Raises
-        MagentsError."""
+        """Run a verb of `guest/workspace.py` where the agent is; its answer, which goes to `target` if given.
+        Raises MagentsError."""
         # It is ended inside, which is all that can be done where that is another machine.
         timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
         most = process.MOST if target else MAX_ANSWER_BYTES
