@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
     from magents.fleet.wait import Goal, Waited
-    from magents.git.changes import Change, Summary
+    from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
-    from magents.git.pins.restore import Restored
+    from magents.git.pins.read import Restored
     from magents.git.project import Asked
     from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
@@ -243,9 +243,9 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
-        from magents.git import changes
+        from magents.git import diff
 
-        return changes.held(lambda target: self.write_diff(agent, target, *options))
+        return diff.held(lambda target: self.write_diff(agent, target, *options))
 
     def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
         """The same, written to an empty file as it comes: it need not fit in memory."""
