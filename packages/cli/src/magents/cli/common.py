@@ -51,7 +51,7 @@ def here() -> str:
     folder, context = standing(), Fleet().context
     with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
         for agent in context.store.live():
-            if is_below(folder, agent.workspace) and context.runtime(agent).private:
+            if is_below(folder, agent.workspace) and not context.runtime(agent).traits.trusted:
                 return agent.project
     return folder
 

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
     from magents.fleet.wait import Goal, Waited
-    from magents.git.changes import Change, Summary
+    from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
-    from magents.git.pins.restore import Restored
+    from magents.git.pins.read import Restored
     from magents.git.project import Asked
+    from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
@@ -102,6 +103,10 @@ class Fleet:
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
+
+    def traits(self, agent: Agent) -> Traits:
+        """What holds for it because of where it runs. Raises NotFound for a mode that is not known."""
+        return self.context.runtime(agent).traits
 
     def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
         """What those in containers use of the memory, processors and processes they may have, by id."""
@@ -231,15 +236,16 @@ class Fleet:
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
-        return agent.runtime == "tmux" and self.context.terminal(agent).socket() == tmux.split(",")[0]
+        here = self.traits(agent).program == "here"
+        return here and self.context.terminal(agent).socket() == tmux.split(",")[0]
 
     # --- its work
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
-        from magents.git import changes
+        from magents.git import diff
 
-        return changes.held(lambda target: self.write_diff(agent, target, *options))
+        return diff.held(lambda target: self.write_diff(agent, target, *options))
 
     def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
         """The same, written to an empty file as it comes: it need not fit in memory."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from magents.core import status
     from magents.core.model import Agent, Event
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
     from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
@@ -62,13 +62,13 @@ class Context:
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
         runtime, folder = self.runtime(agent), self.folder(agent)
-        if not runtime.private:
+        if runtime.traits.workspace == "worktree":
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
-        from magents.git.workspaces import clone, kinds
+        from magents.git.workspaces import borrow, clone
 
-        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
+        return clone.Clone(agent, lambda: runtime.reach(agent, folder, borrow.borrowed(agent.project)), self.warn)
 
     def shared(self, project: str) -> str:
         """The folder that the agents of a project share, where they cannot reach the project itself."""
@@ -76,7 +76,8 @@ class Context:
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
-        return harness(agent.harness, private=self.runtime(agent).private)
+        traits = self.runtime(agent).traits
+        return harness(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
         """Where it runs."""

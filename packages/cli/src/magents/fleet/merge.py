@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from magents.core.model import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
 
 
 def merge(
@@ -85,7 +85,7 @@ def see_to_uncommitted(
         return False
     open_files = workspace.uncommitted()
     if open_files and commit:
-        if not context.runtime(agent).private:
+        if context.runtime(agent).traits.workspace == "worktree":
             from magents.fleet import trust
 
             trust.warn_of_hooks(context, agent.workspace)

@@ -29,9 +29,9 @@ AGENTS = {
 """The harnesses that can be built in, and what the file `versions` calls them."""
 
 HELD = (
-    "__init__.py", "core", "system", "harnesses", "guest", "git/__init__.py", "git/plumbing.py", "git/changes.py",
-    "git/still.py", "git/pins", "git/trust", "git/workspaces/__init__.py", "git/workspaces/include.py",
-    "git/workspaces/worktree.py",
+    "__init__.py", "core", "system", "harnesses", "guest", "git/__init__.py", "git/plumbing.py", "git/diff.py",
+    "git/inert.py", "git/layout.py", "git/pins", "git/trust", "git/workspaces/__init__.py",
+    "git/workspaces/include.py",
 )  # fmt: skip
 """The parts of the package that the image holds: what runs beside an agent, and what that imports. A change of
 anything else makes no image old."""
