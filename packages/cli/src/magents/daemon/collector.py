@@ -14,13 +14,13 @@ import time
 from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict, MagentsError
-from magents.core.isolated import isolated
 from magents.core.text import one_line
-from magents.fleet import listeners
+from magents.fleet import collect, listeners
 from magents.guest import events
 from magents.runtimes import Unknown
 from magents.store import Store
-from magents.system import guarded, process
+from magents.system import log
+from magents.system.isolated import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,28 +41,6 @@ SLOW_S = 3
 REST = 4
 """How many times as long as its last collection took an agent is left alone afterwards: it gets a small share,
 however often it says that a turn has ended."""
-
-
-def ensure(context: Context) -> None:
-    """Start the process if it does not run."""
-    handle = held(context.store)
-    if handle is not None:
-        os.close(handle)
-        process.detach([sys.executable, "-m", "magents.daemon.collector", context.store.folder])
-
-
-def lock_path(store: Store) -> str:
-    """The file whose lock the process holds."""
-    return os.path.join(store.folder, "collector.lock")
-
-
-def held(store: Store) -> int | None:
-    """Take the lock; None when it is another process's."""
-    handle = os.open(lock_path(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if guarded.grab(handle):
-        return handle
-    os.close(handle)
-    return None
 
 
 class Turns:
@@ -182,9 +160,10 @@ def turn_end(context: Context, agent: Agent) -> float:
 
 def main(folder: str) -> None:
     """The process: one for each store."""
-    store = Store(folder)
-    if held(store) is not None:
-        serve(store)
+    with log.recorded("collector"):
+        store = Store(folder)
+        if collect.alone(store) is not None:
+            serve(store)
 
 
 if __name__ == "__main__":

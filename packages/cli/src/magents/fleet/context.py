@@ -7,7 +7,7 @@ import time
 
 from magents import harnesses, runtimes
 from magents.core.errors import MagentsError
-from magents.core.isolated import isolated
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from magents.core.event import Event
     from magents.git.workspaces.base import Workspace
     from magents.guest import status
+    from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
-    from magents.runtimes.terminal import Terminal
     from magents.store import Store
 
 SCREEN = "terminal.txt"
@@ -81,7 +81,7 @@ class Context:
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
-        from magents.runtimes.terminal import Terminal
+        from magents.guest.terminal import Terminal
 
         return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from magents.core.errors import MagentsError
-from magents.core.isolated import isolated
 from magents.core.tuples import NamedTuple
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

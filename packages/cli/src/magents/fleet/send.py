@@ -12,8 +12,8 @@ from magents.fleet import prompts
 from magents.fleet.context import Context
 from magents.fleet.observe import is_alive, one
 from magents.guest import events
+from magents.guest.terminal import Terminal, wait
 from magents.harnesses.base import Unknown
-from magents.runtimes.terminal import Terminal, wait
 from magents.system import guarded
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import time
 
 from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
-from magents.core.isolated import isolated
 from magents.fleet.context import Context
+from magents.system.isolated import isolated
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
@@ -75,8 +75,7 @@ def let_it_save(context: Context, agent: Agent) -> None:
     harness = context.harness(agent)
     if not harness.saves:
         return
-    from magents.guest import events
-    from magents.runtimes import terminal
+    from magents.guest import events, terminal
 
     log = events.read(context.desk(agent).here)
     last = next((event for event in reversed(log) if event.by == harness.name), None)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from magents.core import extensions
 from magents.core.errors import MagentsError, NotFound, Problem
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
-from magents.system import process
+from magents.system import extensions, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

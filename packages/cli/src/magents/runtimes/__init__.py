@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from magents.core import extensions
 from magents.core.errors import MagentsError, NotFound
 from magents.core.tuples import NamedTuple
 from magents.runtimes.base import Traits
+from magents.system import extensions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

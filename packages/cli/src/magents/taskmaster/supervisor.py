@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config
 from magents.core.errors import MagentsError
-from magents.core.isolated import isolated
 from magents.fleet import observe, stop
+from magents.system.isolated import isolated
 from magents.taskmaster import board as boards
 from magents.taskmaster import file
 

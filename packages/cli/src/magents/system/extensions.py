@@ -10,9 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from magents.core.errors import MagentsError, NotFound
-from magents.core.isolated import guard, isolated
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
+from magents.system.isolated import guard, isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

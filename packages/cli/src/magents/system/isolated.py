@@ -37,7 +37,10 @@ class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
 
 
 def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError:
-    """An unexpected exception as an error that names whose it is."""
+    """An unexpected exception, once it is in the log, as an error that names whose it is."""
+    from magents.system import log
+
+    log.unexpected(error)
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
