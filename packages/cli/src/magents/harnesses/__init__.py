@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from magents.core.errors import MagentsError, NotFound, Problem
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
@@ -106,6 +108,15 @@ def harness(name: str, home: str = "user", where: str = "here") -> Harness:
     if isinstance(found, Unknown):
         raise found.error()
     return found
+
+
+def write_system_files() -> None:
+    """Write what our image holds for all of Magents' own; called by its Dockerfile."""
+    for name in NAMES:
+        for path, text in harness(name).system_files().items():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
 
 
 def recorded(name: str, home: str = "user", where: str = "here") -> Harness:
