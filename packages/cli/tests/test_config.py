@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from conftest import git, unprivileged
 from magents import config
-from magents.config import KNOWN, Config, assign, quote, unquote
+from magents.config import Config, assign
+from magents.config.file import quote, unquote
 from magents.core.errors import MagentsError, UsageError
 
 VALUES = st.text(st.characters(exclude_categories=[])) | st.text("a '\"#=\\\t$\r\n\x0b\u2028", max_size=12)
@@ -255,5 +256,5 @@ def test_images(image, good):
 
 
 def test_the_defaults_are_valid():
-    for key, setting in KNOWN.items():
+    for key, setting in config.known().items():
         assert config.check(key, setting.default) == setting.default

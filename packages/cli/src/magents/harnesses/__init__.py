@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from magents.core.errors import MagentsError, NotFound, Problem
+from magents.core.setting import Setting
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
 from magents.system import extensions, process
@@ -38,6 +39,8 @@ class Record(NamedTuple):
     """Whether it tells that it took a prompt, for people."""
     resumes: str = "yes"
     """Whether it goes on with its conversation, for people."""
+    settings: tuple[Setting, ...] = ()
+    """What the user may set of it."""
 
     @property
     def install(self) -> str:
@@ -85,12 +88,18 @@ TABLE = {
 }  # fmt: skip
 NAMES = tuple(name for name, record in TABLE.items() if record.program)
 """Those of Magents' own that are programs by themselves."""
+SETTINGS = tuple(setting for record in TABLE.values() for setting in record.settings)
 _made: dict[tuple[str, str, str], Harness] = {}
 
 
 def record(name: str) -> Record:
     """What is known of the harness of that name. Raises NotFound, or MagentsError for a broken plugin."""
     return extensions.record_of("harness", TABLE, name, (*NAMES, "any program: magents create BRANCH -- PROGRAM …"))
+
+
+def brought() -> Iterator[Record]:
+    """The records of harnesses that installed packages bring and that can be used."""
+    return extensions.brought("harness", TABLE)
 
 
 def plugins() -> Iterator[extensions.Plugin]:

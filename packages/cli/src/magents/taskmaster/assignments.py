@@ -11,7 +11,7 @@ from magents.core.status import BUSY, ENDED
 from magents.core.text import one_line, plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
-from magents.runtimes import runtime
+from magents import runtimes
 from magents.system import guarded
 from magents.taskmaster import board as boards
 from magents.taskmaster import collisions, file, mirror, prompt
@@ -131,8 +131,8 @@ def withheld_text(board: Board, task: Task, request: Request) -> str:
     by = board.text_by_agent(task)
     if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
         return ""
-    mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
-    if not runtime(mode).traits.trusted:
+    mode = request.runtime or runtimes.mode(config.load())
+    if not runtimes.runtime(mode).traits.trusted:
         return ""
     return f"an agent wrote the text of {', '.join(by)}: magents tasks --accept {','.join(by)}"
 
