@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from magents.core.errors import MagentsError, NotFound
+from magents.core.errors import MagentsError, NotFound, UsageError
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
@@ -73,6 +73,40 @@ def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
+
+
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that makes agents: what they run, and where."""
+    agent = parser.add_argument(
+        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
+    )
+    agent.completer = harness_names  # type: ignore[attr-defined]
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
+    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    parser.set_defaults(program=[], mode="")
+
+
+def harness_names(**_: object) -> list[str]:
+    """Completion: the harnesses."""
+    from magents.harnesses import TABLE
+
+    return [name for name in TABLE if name != "command"]
+
+
+def check_program(options: argparse.Namespace) -> None:
+    """Raises UsageError when both a harness and a program are named."""
+    if options.program and options.agent:
+        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+
+
+def seconds(text: str) -> float:
+    """A length of time as an option: seconds, or with s, m or h behind."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+    if not 0 <= number < 1e9:
+        raise ValueError(text)
+    return number
 
 
 def shell_command(text: str) -> str:

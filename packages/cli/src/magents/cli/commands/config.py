@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from magents.config import Config, Setting, Value
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents config`."""
     parser.description = (
         "See every setting with its value and where that came from, or change settings. They are lines of\n"
@@ -36,10 +36,9 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--docker", action="store_true", help="let new agents run in containers")
     what.add_argument("--no-docker", action="store_true", help="let new agents run in tmux")
     common.add_json(parser)
-    parser.set_defaults(run=run_config)
 
 
-def run_config(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Show or change settings."""
     if options.set:
         return write(dict(map(pair, options.set)), options.json)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from magents.doctor import Finding
 
 
-def add_doctor(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents doctor`."""
     parser.description = (
         "See what is missing or wrong, each with the command that mends it. Exits with 1 when something that is\n"
@@ -23,7 +23,6 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fix", action="store_true", help="repair what is safe to repair, and say what was done")
     common.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
