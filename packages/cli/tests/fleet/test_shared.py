@@ -16,7 +16,7 @@ from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.fleet import accepted
 from magents.fleet import shared as sharing
 from magents.taskmaster import file
-from magents.taskmaster.assign import Request
+from magents.taskmaster.assignments import Request
 from taskmaster.lab import put, tagged, task
 
 SLEEP = ("sh", "-c", "sleep 100")
@@ -169,16 +169,16 @@ def test_an_agent_with_the_users_rights_is_not_told_it(fleet, listed, magents):
 
 def test_a_prompt_from_an_agents_text_quotes_it(fleet, listed, monkeypatch):
     """So that it reads as data, in a project's own template too."""
-    from magents.taskmaster import assign
+    from magents.taskmaster import assignments
 
     board = fleet.tasks(str(listed))
     every = board.tasks.every()
-    text = assign.words(fleet.context, board, every["2"], "b")
+    text = assignments.words(fleet.context, board, every["2"], "b")
     assert text.startswith("What follows is the work") and "> Mine\n> Theirs" in text and "“Task 2”" in text
-    assert "another agent" not in assign.words(fleet.context, board, every["1"], "b")
+    assert "another agent" not in assignments.words(fleet.context, board, every["1"], "b")
     (listed / ".taskmaster/templates").mkdir()
     (listed / ".taskmaster/templates/magents-prompt.md").write_text("Do {title}: {details}")
-    text = assign.words(fleet.context, board, every["2"], "b")
+    text = assignments.words(fleet.context, board, every["2"], "b")
     assert text.startswith("What follows") and text.endswith("Do “Task 2”: > Mine\n> Theirs\n")
 
 
@@ -198,7 +198,7 @@ def test_watch_goes_on_with_the_others_and_ends(fleet, listed):
 KILL = """
 import os, sys
 from magents import Fleet
-from magents.taskmaster import lists
+from magents.taskmaster import mirror
 from magents.taskmaster import file
 save = file.save
 def die(root, data):
@@ -206,7 +206,7 @@ def die(root, data):
     if root == sys.argv[1]:
         os._exit(9)
 file.save = die
-lists.same(Fleet().context, sys.argv[1])
+mirror.same(Fleet().context, sys.argv[1])
 """
 
 

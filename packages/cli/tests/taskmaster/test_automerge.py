@@ -12,7 +12,7 @@ import pytest
 
 from conftest import commit, git
 from kills import later_and_later
-from magents.taskmaster.assign import Request
+from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import DIAMOND, WORK, statuses

@@ -18,9 +18,9 @@ from magents.core.status import Report
 from magents.fleet.observe import STARTS, presence
 from magents.runtimes.base import Sighting
 from magents.taskmaster import supervisor
-from magents.taskmaster.assign import Request
+from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
-from magents.taskmaster.tasks import Hand
+from magents.taskmaster.board import Hand
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import commit, git, until
 from magents import config
 from magents.core.errors import Conflict, NotFound
-from magents.taskmaster import assign, file
-from magents.taskmaster.assign import Request
+from magents.taskmaster import assignments, file
+from magents.taskmaster.assignments import Request
 from taskmaster.lab import put, set_status, tagged, task
 
 WORK = ("sh", "-c", 'printf %s "$1" >"$MAGENTS_TASK.txt" && git add . && git commit -qm "Did $MAGENTS_TASK"', "sh")
@@ -99,7 +99,7 @@ def test_the_setting_bounds_them(fleet, project, monkeypatch):
 
 def test_short_memory_is_told(fleet, project, monkeypatch):
     put(project, tagged(task(1), task(2)))
-    monkeypatch.setattr(assign, "NEEDED", 10**9)
+    monkeypatch.setattr(assignments, "NEEDED", 10**9)
     done = fleet.task_agents(request(project))
     assert done.started == []
     assert all("memory is short" in why for why in done.left.values()) and len(done.left) == 2

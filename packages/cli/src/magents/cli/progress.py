@@ -12,10 +12,10 @@ from magents.core.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.fleet import Fleet
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
     from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.tasks import Board
-    from magents.taskmaster.watch import Count, Event
+    from magents.taskmaster.board import Board
+    from magents.taskmaster.loop import Count, Event
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
@@ -44,7 +44,7 @@ class Bar:
     def draw(self, board: Board) -> None:
         """Show how far the list is."""
         if self.shown:
-            from magents.taskmaster.watch import count
+            from magents.taskmaster.loop import count
 
             self.text = line(count(board))
             self.write(self.text)

@@ -111,9 +111,9 @@ class Turns:
             self.due = time.monotonic() + self.took * REST
         self.note(context, agent, told)
         with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
-            from magents.taskmaster import lists
+            from magents.taskmaster import mirror
 
-            lists.same(context, agent.project)
+            mirror.same(context, agent.project)
         return True
 
     def note(self, context: Context, agent: Agent, told: str) -> None:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from magents.git.merge import Merged
     from magents.git.pins.restore import Restored
     from magents.git.project import Asked
-    from magents.taskmaster.assign import Job, Outcome, Request, Schedule
+    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.tasks import Board
-    from magents.taskmaster.watch import Event
+    from magents.taskmaster.board import Board
+    from magents.taskmaster.loop import Event
 
 
 class Fleet:
@@ -278,9 +278,9 @@ class Fleet:
         self.recover(agent)
         done = merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
         if agent.task:
-            from magents.taskmaster import tasks
+            from magents.taskmaster import board as boards
 
-            tasks.after_merge(self.context, agent)
+            boards.after_merge(self.context, agent)
         return done
 
     def brought(self, folder: str = ".") -> Waiting:
@@ -336,41 +336,43 @@ class Fleet:
         Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
         Task Master uses now.
         """
-        from magents.taskmaster import tasks
+        from magents.taskmaster import board as boards
 
         self.recover()
-        return tasks.board(self.context, folder, tag)
+        return boards.board(self.context, folder, tag)
 
     def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
         """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
         that an agent has changed since `board` was read, which stay as they are."""
-        from magents.taskmaster import lists
+        from magents.taskmaster import mirror
 
         marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
-        return lists.accept(self.context, board.project, board.tasks.tag, marks)
+        return mirror.accept(self.context, board.project, board.tasks.tag, marks)
 
     def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.taskmaster import assign
+        from magents.taskmaster import assignments
 
         self.recover()
-        return assign.one(self.context, task, id, request or assign.Request())
+        return assignments.one(self.context, task, id, request or assignments.Request())
 
     def task_schedule(self, request: Request) -> Schedule:
         """What `task_agents` would do now."""
-        from magents.taskmaster import assign, tasks
+        from magents.taskmaster import assignments
+        from magents.taskmaster import board as boards
 
         self.recover()
-        return assign.schedule(self.context, tasks.board(self.context, request.folder, request.tag), request)
+        return assignments.schedule(self.context, boards.board(self.context, request.folder, request.tag), request)
 
     def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `told` of each agent as it starts."""
-        from magents.taskmaster import assign, tasks
+        from magents.taskmaster import assignments
+        from magents.taskmaster import board as boards
 
         self.recover()
-        board = tasks.board(self.context, request.folder, request.tag)
-        return assign.run(self.context, board, request, told or (lambda job, view: None))
+        board = boards.board(self.context, request.folder, request.tag)
+        return assignments.run(self.context, board, request, told or (lambda job, view: None))
 
     def task_watch(
         self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
@@ -380,7 +382,7 @@ class Fleet:
         `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
         once a second.
         """
-        from magents.taskmaster import watch
+        from magents.taskmaster import loop
 
         self.recover()
-        return watch.watch(self.context, request, drawn or (lambda board: None), auto)
+        return loop.watch(self.context, request, drawn or (lambda board: None), auto)

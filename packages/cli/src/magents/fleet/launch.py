@@ -66,9 +66,9 @@ def secluded(context: Context, launch: Launch) -> Launch:
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
     if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import lists
+        from magents.taskmaster import mirror
 
-        lists.try_same(context, agent.project)
+        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,

@@ -14,7 +14,8 @@ from magents.core.text import one_line
 from magents.fleet import collect, launch, merge, observe, send, stop
 from magents.fleet.context import isolated
 from magents.git import merge as merging
-from magents.taskmaster import assign, file, tasks
+from magents.taskmaster import assignments, file
+from magents.taskmaster import board as boards
 from magents.taskmaster.plan import order
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board
 
 SENT = "sent back: "
 """How a line of an agent's history begins that tells of work it was asked to mend."""
@@ -61,7 +62,7 @@ def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     for task in order(board.tasks.every().values()):
         hand = board.hands.get(task.id)
         over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not (hand.status and hand.status.unsaid) and not tasks.left(context, hand.agent):
+        if over and hand and not (hand.status and hand.status.unsaid) and not boards.left(context, hand.agent):
             yield task, hand.agent
 
 
@@ -89,7 +90,7 @@ def resume(context: Context, board: Board) -> None:
         and every[id].status == "review"
         and hand.status
         and hand.status.state in AT_WORK
-        and not tasks.left(context, hand.agent)
+        and not boards.left(context, hand.agent)
     }
     file.move(board.project, board.tasks.tag, again)
 
@@ -104,7 +105,7 @@ def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Au
         return try_to_send(context, board, task, agent, auto, error.message)
     except MagentsError as error:  # nothing that the agent could mend
         return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
-    tasks.after_merge(context, agent)
+    boards.after_merge(context, agent)
     rest(context, agent)
     return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
 
@@ -161,14 +162,14 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, f"{tasks.LEFT}{first}")
+        context.store.note(agent, f"{boards.LEFT}{first}")
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if observe.is_alive(context, agent):
         send.send(context, agent, text, 30.0)
     else:  # its conversation may not be there any more
-        known = assign.words(context, board, task, agent.branch)
+        known = assignments.words(context, board, task, agent.branch)
         launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
     context.store.note(agent, f"{SENT}{first}")
     file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.fleet import observe
 from magents.git.plumbing import git
 from magents.taskmaster import paths, prompt
+from magents.taskmaster.board import ENDED, heads
 from magents.taskmaster.model import PRIORITIES, rank
 from magents.taskmaster.plan import Choice, Work, choose
-from magents.taskmaster.tasks import ENDED, heads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board
 
 USUAL = PRIORITIES.index("medium")
 """How urgent an agent is that works on no task of this list."""

@@ -15,14 +15,15 @@ from magents.core import status
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
 from magents.fleet.context import isolated
-from magents.taskmaster import file, tasks
+from magents.taskmaster import board as boards
+from magents.taskmaster import file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board, Hand
 
 AGAIN = "was stuck: "
 """How a line of an agent's history begins that tells of a start after it was stuck."""
@@ -89,7 +90,7 @@ def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str)
     """The step for one stuck agent, taken; None where its time has not come."""
     starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(hand.agent))
     if starts >= len(PAUSES):
-        context.store.note(hand.agent, f"{tasks.LEFT}{reason}")
+        context.store.note(hand.agent, f"{boards.LEFT}{reason}")
         file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, hand, reason)
     if hand.status and hand.status.turn_failed and not waited(hand, PAUSES[starts]):

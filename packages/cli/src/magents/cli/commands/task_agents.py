@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from magents.fleet.observe import View
-    from magents.taskmaster.assign import Job, Outcome, Schedule
+    from magents.taskmaster.assignments import Job, Outcome, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
 

@@ -12,7 +12,7 @@ from magents.cli.render import as_json, show_json
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
 
 
 def add_agents(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
 
     common.check_program(options)
     return Request(

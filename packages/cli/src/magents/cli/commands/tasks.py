@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import argparse
 
     from magents.fleet import Fleet
+    from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board, Hand
 
 COLOURS = {
     "done": "32",

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
 from magents.fleet.context import isolated
-from magents.taskmaster import assign, tasks
+from magents.taskmaster import assignments
+from magents.taskmaster import board as boards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from magents.core.model import Status
     from magents.fleet.context import Context
-    from magents.taskmaster.assign import Request
+    from magents.taskmaster.assignments import Request
     from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
-    from magents.taskmaster.tasks import Board
 
 PAUSE = 1.0
 """Seconds between two looks."""
@@ -96,12 +97,12 @@ def watch(
             if (yield from freed(context, board, request, seen)):
                 board = yield from looked(context, request, seen)
             soon = bool(auto) and to_merge(context, board, problems)
-            planned = assign.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
+            planned = assignments.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
             yield from held(planned, seen)
             withheld = yield from unaccepted(board, request, seen)
             jobs = planned.jobs
             for number, job in enumerate(jobs):
-                if short := assign.shortage():
+                if short := assignments.shortage():
                     raise MagentsError(f"{len(jobs) - number} tasks must wait: {short}.")
                 tries[job.task.id] = tries.get(job.task.id, 0) + 1
                 yield from started(context, board, job, request)
@@ -124,7 +125,7 @@ def looked(context: Context, request: Request, seen: dict[str, str]) -> Generato
 
     Raises MagentsError when what runs cannot be known: then nothing is started or merged, nor given up.
     """
-    board = tasks.board(context, request.folder, request.tag)
+    board = boards.board(context, request.folder, request.tag)
     yield from news(board, seen)
     if board.problems:
         raise MagentsError("; ".join(board.problems))
@@ -161,16 +162,16 @@ def freed(context: Context, board: Board, request: Request, seen: dict[str, str]
             yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
         seen[mark] = step.text
         if step.what == "stuck":
-            yield from started(context, board, assign.Job(step.task, step.hand), request)
+            yield from started(context, board, assignments.Job(step.task, step.hand), request)
         some = some or step.what != "problem"
     return some
 
 
-def started(context: Context, board: Board, job: assign.Job, request: Request) -> Iterator[Event]:
+def started(context: Context, board: Board, job: assignments.Job, request: Request) -> Iterator[Event]:
     """Begin a task; tells how that went."""
     try:
         with isolated(f"task {job.task.id}"):
-            agent = assign.begin(context, board, job, request)
+            agent = assignments.begin(context, board, job, request)
     except Conflict as error:  # another command was first
         yield Event("problem", job.task.id, text=error.message)
     except MagentsError as error:
@@ -195,7 +196,7 @@ def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
         seen[mark] = asks
 
 
-def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
+def held(planned: assignments.Schedule, seen: dict[str, str]) -> Iterator[Event]:
     """What would collide and therefore waits; told once for each agent that it waits for."""
     for id, clash in planned.held.items():
         mark = f"{id} held"
@@ -206,9 +207,9 @@ def held(planned: assign.Schedule, seen: dict[str, str]) -> Iterator[Event]:
 
 def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
     """What waits for a person's yes to its text, told once. Returns the ids of these tasks."""
-    some = [task for tasks in assign.candidates(board) for task in tasks]
+    some = [task for tasks in assignments.candidates(board) for task in tasks]
     some = [task for task in some if not request.only or task.id in request.only]
-    found = {task.id: why for task in some if (why := assign.withheld_text(board, task, request))}
+    found = {task.id: why for task in some if (why := assignments.withheld_text(board, task, request))}
     for id, why in found.items():
         if seen.get(f"{id} text") != why:
             yield Event("withheld", id, text=why)
@@ -247,7 +248,7 @@ def over(context: Context, board: Board, request: Request, tries: dict[str, int]
     """Whether nothing goes on by itself, and no person is waited for; what was left to one is not, nor what is
     `withheld`."""
     gone = withheld | given_up(board, tries)
-    gone |= {id for id, hand in board.hands.items() if tasks.left(context, hand.agent)}
+    gone |= {id for id, hand in board.hands.items() if boards.left(context, hand.agent)}
     return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
 
 
@@ -266,7 +267,7 @@ def active(board: Board, task: Task) -> bool:
 
 def given_up(board: Board, tries: dict[str, int]) -> set[str]:
     """Tasks whose agent could not be started, or has ended, as often as it may."""
-    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in tasks.ENDED}
+    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in boards.ENDED}
     return {id for id, number in tries.items() if number >= TRIES and (id in ended or id not in board.hands)}
 
 

@@ -12,7 +12,8 @@ from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
 from magents.runtimes import runtime
 from magents.system import guarded
-from magents.taskmaster import collisions, file, lists, prompt, tasks
+from magents.taskmaster import board as boards
+from magents.taskmaster import collisions, file, mirror, prompt
 from magents.taskmaster.model import rank
 from magents.taskmaster.plan import reason
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
+    from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
     from magents.taskmaster.plan import Clash
-    from magents.taskmaster.tasks import Board, Hand
 
 TEMPLATE = "templates/magents-prompt.md"
 """The project's own prompt, below `.taskmaster`."""
@@ -145,10 +146,10 @@ def candidates(board: Board) -> tuple[list[Task], list[Task]]:
         if id in every
         and every[id].status == "in-progress"
         and not hand.merged
-        and (hand.status is None or hand.status.state in tasks.ENDED)
+        and (hand.status is None or hand.status.state in boards.ENDED)
     ]
     begun.sort(key=rank)
-    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in tasks.ENDED}
+    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in boards.ENDED}
     return begun, [task for task in board.plan.ready if task.id not in living]
 
 
@@ -186,13 +187,13 @@ def run(
 
 def one(context: Context, id: str, name: str, request: Request) -> Agent:
     """An agent for one task or subtask. Raises Conflict when it has one, or cannot be begun yet."""
-    board = tasks.board(context, request.folder, request.tag)
+    board = boards.board(context, request.folder, request.tag)
     every = board.tasks.every()
     task = every.get(id)
     if task is None:
         raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
     hand = board.hands.get(id)
-    if hand and hand.status and hand.status.state not in tasks.ENDED:
+    if hand and hand.status and hand.status.state not in boards.ENDED:
         raise Conflict(
             f"Task {id} already has an agent: {hand.agent.id}.", f"Go to it: magents attach {hand.agent.id}"
         )
@@ -211,7 +212,7 @@ def begin(context: Context, board: Board, job: Job, request: Request, name: str 
     agent = again(context, board, job, request) if job.hand and job.hand.status else None
     agent = agent or made(context, board, job, request, name)
     file.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
-    lists.try_same(context, board.project)
+    mirror.try_same(context, board.project)
     return agent
 
 
@@ -256,7 +257,7 @@ def words(context: Context, board: Board, task: Task, branch: str) -> str:
     raw = guarded.read_below(board.project, f"{file.FOLDER}/{TEMPLATE}", 65536)
     template = plain(raw.decode("utf-8", "replace"))
     by_agent = bool(board.text_by_agent(task))
-    return prompt.write(task, branch, tasks.delivered(context, board, task), template, by_agent=by_agent)
+    return prompt.write(task, branch, boards.delivered(context, board, task), template, by_agent=by_agent)
 
 
 def shortage() -> str:

@@ -15,10 +15,10 @@ import pytest
 from conftest import commit, until
 from magents import Fleet
 from magents.taskmaster import file
-from magents.taskmaster.assign import Request
+from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
+from magents.taskmaster.loop import TRIES
 from magents.taskmaster.supervisor import PAUSES
-from magents.taskmaster.watch import TRIES
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import DIAMOND, SLEEP, WORK, statuses
 
