@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -41,24 +40,6 @@ def standing() -> str:
         return os.getcwd()
     except FileNotFoundError as error:
         raise MagentsError("The current folder does not exist any more.", "Go elsewhere: cd") from error
-
-
-def here() -> str:
-    """A folder of the project the user stands in, for git to be asked there: `standing`; the project itself where
-    that is in the clone of an agent in a container, whom git obeys there. Raises MagentsError."""
-    from magents.fleet import Fleet
-
-    folder, context = standing(), Fleet().context
-    with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
-        for agent in context.store.live():
-            if is_below(folder, agent.workspace) and context.runtime(agent).private:
-                return agent.project
-    return folder
-
-
-def is_below(folder: str, top: str) -> bool:
-    """Whether a folder, whose links are resolved, lies in another or is it."""
-    return bool(top) and f"{folder}/".startswith((f"{top}/", f"{os.path.realpath(top)}/"))
 
 
 def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool = False, **options: Any) -> None:
@@ -191,7 +172,7 @@ def live_ids(**_: object) -> list[str]:
     """Completion: ids of living agents."""
     from magents.fleet import Fleet
 
-    return [agent.id for agent in Fleet().context.store.live()]
+    return [agent.id for agent in Fleet().agents()]
 
 
 def removed_ids(**_: object) -> list[str]:
@@ -203,10 +184,10 @@ def removed_ids(**_: object) -> list[str]:
 
 def branches(**_: object) -> list[str]:
     """Completion: the branches of the project one stands in."""
-    from magents.git import project
+    from magents.fleet import Fleet
 
     try:
-        names = project.local_branches(project.locate(here()))
+        names = Fleet().branches(standing())
     except MagentsError:
         return []
     return [name for name in names if one_line(name, 1000) == name]  # a shell shows them as they are

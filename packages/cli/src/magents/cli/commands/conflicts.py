@@ -34,7 +34,7 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """Print the conflicts between branches."""
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids) if options.ids else list(fleet.context.store.live())
+    agents = common.found(fleet, options.ids) if options.ids else fleet.agents()
     found = fleet.conflicts(agents)
     for problem in found.problems:
         warn(problem)

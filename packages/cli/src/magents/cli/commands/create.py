@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     # Git is asked before the rest is imported: the two take the same time.
     asked = project.ask(common.standing(), options.branch)
     fleet = common.fleet()
-    here = common.here()
+    here = fleet.here(common.standing())
     for problem in config.load().problems:
         warn(problem)
     wish = {
@@ -122,9 +122,8 @@ def tell(fleet: Fleet, agent: Agent, options: argparse.Namespace) -> None:
     """Say what was made and what comes next."""
     if options.json:
         from magents.cli.render import as_json, show_json
-        from magents.fleet.observe import View
 
-        show_json(as_json(View(agent, fleet.status(agent))))
+        show_json(as_json(fleet.view(agent)))
         return
     runs = " ".join(agent.command) if agent.command else agent.harness
     echo(f"Created {agent.id}: {runs} on branch {agent.branch}")

@@ -14,24 +14,19 @@ from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
 from magents.core.text import plain
-from magents.git.trust import hooks, notice
 from magents.system import process
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
-    from magents import Fleet
-    from magents.core.model import Agent
 
 PIECE_BYTES = 1 << 16
 """Bytes of a line that are held at once."""
 PRINTABLE = bytes([ord("\t"), ord("\n"), *range(ord(" "), ord("~") + 1)])
 MAX_CONTROL_BYTES = 64
 """Bytes that a control sequence has which is not to be cut in two."""
-LISTED = ("--raw", "--no-abbrev")
-"""Options with which git lists what a diff changes, before the diff."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,20 +48,13 @@ def run(options: argparse.Namespace) -> int:
     agent = fleet.find(options.id)
     if options.json:
         files = fleet.changes(agent)
-        rows = [(change.path, "", "") for change in files]
-        if any(change.path.endswith("package.json") for change in files):  # what counts is in it
-            rows = listed(fleet, agent)
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
-            "files": [change._asdict() for change in files], "runs_by_itself": alone(agent, rows),
+            "files": [change._asdict() for change in files], "runs_by_itself": fleet.runs_by_itself(agent, files),
         })  # fmt: skip
         return 0
     with tempfile.TemporaryFile() as file:
-        # The list of changes comes first, as git writes it: no line of a file can pass for it.
-        fleet.write_diff(agent, file, *LISTED, "--stat" if options.stat else "--patch")
-        file.seek(0)
-        if names := alone(agent, notice.split(file)):
-            warn(notice.line(agent.id, names))
+        fleet.write_diff(agent, file, stat=options.stat)
         if options.raw:
             hand_on(file)
             return 0
@@ -76,19 +64,6 @@ def run(options: argparse.Namespace) -> int:
     if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
     return 0
-
-
-def listed(fleet: Fleet, agent: Agent) -> list[tuple[str, str, str]]:
-    """What an agent changed, as `notice.split` tells it."""
-    with tempfile.TemporaryFile() as file:
-        fleet.write_diff(agent, file, *LISTED)
-        file.seek(0)
-        return notice.split(file)
-
-
-def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
-    """The files among what an agent changed that run by themselves on the user's side."""
-    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
 
 
 class Shown:

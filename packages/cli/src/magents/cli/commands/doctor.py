@@ -12,7 +12,7 @@ from magents.core.text import one_line, plain
 if TYPE_CHECKING:
     import argparse
 
-    from magents.doctor import Finding
+    from magents.fleet.doctor import Finding
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check everything."""
-    from magents import doctor
     from magents.fleet import Fleet
 
-    fleet = Fleet()
-    done = doctor.fix(fleet) if options.fix else []
-    findings = doctor.examine(fleet, common.here())
+    done, findings = Fleet().doctor(common.standing(), fix=options.fix)
     if options.json:
         show_json({"fixed": done, "findings": [finding._asdict() for finding in findings]})
     else:

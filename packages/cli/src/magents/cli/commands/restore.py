@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Restore a workspace."""
     fleet = common.fleet()
-    agent, back = fleet.restore(fleet.find_removed(options.id, common.here(), options.pin))
+    agent, back = fleet.restore(fleet.find_removed(options.id, common.standing(), options.pin))
     if options.json:
         show_json({
             "id": agent.id, "branch": agent.branch, "workspace": agent.workspace, "pin": agent.pin,

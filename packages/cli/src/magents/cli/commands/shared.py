@@ -42,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     if unknown := [name for name in options.files if name not in FIRST]:
         raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(FIRST)}")
-    found = [one for one in fleet.shared_differences(common.here()) if one.name in (options.files or FIRST)]
+    found = [one for one in fleet.shared_differences(common.standing()) if one.name in (options.files or FIRST)]
     if options.action == "accept" and found and not agreed(options, found):
         return 1
     if options.action == "accept":
-        fleet.shared_accept(found, common.here())
+        fleet.shared_accept(found, common.standing())
     if options.json:
         show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
     elif not found:

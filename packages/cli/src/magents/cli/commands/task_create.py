@@ -31,7 +31,7 @@ def request_of(options: argparse.Namespace, **more: Any) -> Request:
 
     common.check_program(options)
     return Request(
-        common.here(),
+        common.standing(),
         options.tag,
         runtime=options.mode,
         harness=options.agent,
@@ -64,9 +64,7 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = fleet.task_create(options.task, options.id, request_of(options))
     if options.json:
-        from magents.fleet.observe import View
-
-        show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
+        show_json(as_json(fleet.view(agent)) | {"task": agent.task.rpartition(":")[2]})
     else:
         echo(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
         echo(f"  go there   magents attach {agent.id}")

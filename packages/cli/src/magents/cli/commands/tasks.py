@@ -58,7 +58,7 @@ def add_tag(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the tasks."""
     fleet = common.fleet()
-    board = fleet.tasks(common.here(), options.tag)
+    board = fleet.tasks(common.standing(), options.tag)
     for problem in board.problems:
         warn(problem)
     if options.accept:

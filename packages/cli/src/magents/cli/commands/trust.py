@@ -44,7 +44,7 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """List what waits, or accept it."""
     fleet = common.fleet()
-    here = common.here()
+    here = common.standing()
     if options.diff:
         return show_differences(fleet.brought(here), options.names)
     accepting = bool(options.names or options.all)
@@ -77,13 +77,11 @@ def lines(rows: Waiting) -> list[str]:
 def show_differences(rows: Waiting, names: list[str]) -> int:
     """Print what each file changes since the last content that was the user's own. A control sequence is shown by
     its numbers: one that is left out could take with it what the user is to say yes to."""
-    from magents.fleet import trust
-
     for row in rows.files:
         if names and row.path not in names and row.name not in names:
             continue
         echo(f"{one_line(row.name)} ({row.agent})")
-        text = trust.difference(rows.project, row).decode("utf-8", "replace")
+        text = rows.difference(row).decode("utf-8", "replace")
         for line in text.removesuffix("\n").split("\n") if text else ():
             echo(visible(line))
     for branch in rows.branches:

@@ -27,7 +27,7 @@ AGENTS = {
 }  # fmt: skip
 """The harnesses that can be built in, and what the file `versions` calls them."""
 
-OUTSIDE = {"__main__.py", "__pycache__", "cli", "daemon", "docker", "doctor.py", "fleet", "store.py", "taskmaster"}
+OUTSIDE = {"__main__.py", "__pycache__", "cli", "daemon", "docker", "fleet", "store.py", "taskmaster"}
 """Parts of the package that are used on the host only. They stay out, so that a change of them does not make
 an image old."""
 
