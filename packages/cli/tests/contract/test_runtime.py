@@ -60,13 +60,13 @@ class Bench:
 
     def there(self, launch: Launch, name: str) -> str:
         """What something of the agent's is called where it runs."""
-        private = {"workspace": "/workspace", "folder": "/agent"}
+        mounted = {"workspace": "/workspace", "folder": "/agent"}
         here = {"workspace": launch.agent.workspace, "folder": launch.folder}
-        return (private if self.runtime.private else here)[name]
+        return (mounted if self.runtime.name == "docker" else here)[name]
 
     def left(self, place: Place, launch: Launch) -> list[object]:
         """What is left of an agent: processes here, containers."""
-        if self.runtime.private:
+        if self.runtime.traits.keeps:
             return [*containers(place, launch.agent.workspace)]
         return [line for line in leaked(place) if launch.folder in line[1]]
 
@@ -107,6 +107,27 @@ def test_all_is_well_here(bench):
     assert bench.runtime.check() == []
 
 
+def test_traits_are_true(bench, place):
+    """What a runtime says that its agents can do, or cannot, holds for one that tries."""
+    traits = bench.runtime.traits
+    (place.home / "mine").write_text("mine")
+    project = bench.top / "project"
+    project.mkdir()
+    project.chmod(0o777)
+    launch = bench.start("one", f"cat ~/mine >home; touch {project}/reached; echo y >ready; while :; do date; done")
+    until(lambda: says(launch, "ready"))
+    assert (says(launch, "home") == "mine") == ((traits.home, traits.program) == ("user", "here"))
+    assert (project / "reached").exists() <= traits.trusted
+    if traits.screens == "live":
+        assert bench.runtime.screens({"one": launch.folder})["one"].strip()
+    else:
+        assert bench.runtime.screens({"one": launch.folder}) == {}
+    bench.stop(launch)
+    assert bool(bench.observe()) == bool(traits.keeps)
+    bench.runtime.remove(launch.agent, launch.folder)
+    assert bench.observe() == []
+
+
 def test_a_start_returns_with_the_program_running(bench):
     launch = bench.start("one", "pwd >where; env >env; exec sleep 300")
     assert bench.seen() == {"one": True}
@@ -133,7 +154,7 @@ def test_the_environment_is_kept_from_others(bench):
 def test_a_failing_start_leaves_nothing(bench, place):
     bench.start("other")
     launch = bench.agent("one")
-    if bench.runtime.private:
+    if bench.runtime.traits.workspace == "clone":
         failing = launch._replace(borrowed=["/nonexistent"])  # a mount that cannot be made
     else:
         failing = launch._replace(agent=launch.agent._replace(branch="x" * 20_000))  # more than tmux takes at once

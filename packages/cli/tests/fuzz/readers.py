@@ -33,7 +33,9 @@ from magents.taskmaster import admit, file, parse, plan, sync
 AGENT = Agent(
     1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "docker", "/", 50.0, "active", False, "", ""
 )
-KINDS = [harnesses.harness(name, private=private) for name in harnesses.TABLE for private in (False, True)]
+KINDS = [
+    harnesses.harness(name, *where) for name in harnesses.TABLE for where in (("user", "here"), ("image", "there"))
+]
 STATES = {"working", "waiting", "done", "running", "failed", "stopped", "lost"}
 
 

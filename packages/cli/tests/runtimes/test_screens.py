@@ -18,7 +18,7 @@ def test_of_a_huge_screen_the_end_is_read(tmp_path):
     began = time.thread_time()
     shown = Docker().screens({"one": str(tmp_path)})["one"]
     assert len(os.fsencode(shown)) == MAX_SCREEN_BYTES
-    assert harness("claude", private=True).draft(shown) == "hello"
+    assert harness("claude", "image", "there").draft(shown) == "hello"
     took = time.thread_time() - began
     os.truncate(desk / STILL, 1 << 36)  # a file full of holes takes no room
     began = time.thread_time()

@@ -184,7 +184,7 @@ def status(facts: Facts) -> Status:
         return of_ended(report)
     if facts.boot and agent.boot and facts.boot != agent.boot:
         return Status("lost", RESTARTED)
-    return Status("lost", facts.note or f"its {'container' if agent.runtime == 'docker' else 'terminal'} is gone")
+    return Status("lost", facts.note or "its terminal is gone")
 
 
 def died(found: Status) -> bool:

@@ -170,7 +170,7 @@ def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
         with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).private:
+            if agent.phase in ("creating", "active") and context.runtime(agent).traits.workspace != "worktree":
                 yield agent
 
 

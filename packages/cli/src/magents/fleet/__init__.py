@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from magents.git.merge import Merged
     from magents.git.pins.restore import Restored
     from magents.git.project import Asked
+    from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
@@ -114,6 +115,10 @@ class Fleet:
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
+
+    def traits(self, agent: Agent) -> Traits:
+        """What holds for it because of where it runs. Raises NotFound for a mode that is not known."""
+        return self.context.runtime(agent).traits
 
     def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
         """What those in containers use of the memory, processors and processes they may have, by id."""
@@ -265,7 +270,8 @@ class Fleet:
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
-        return agent.runtime == "tmux" and self.context.terminal(agent).socket() == tmux.split(",")[0]
+        here = self.traits(agent).program == "here"
+        return here and self.context.terminal(agent).socket() == tmux.split(",")[0]
 
     # --- its work
 

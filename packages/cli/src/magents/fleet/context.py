@@ -66,7 +66,10 @@ class Context:
         real = os.path.realpath(folder) + os.sep
         with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
             for agent in self.store.live():
-                if real.startswith(os.path.realpath(agent.workspace) + os.sep) and self.runtime(agent).private:
+                if (
+                    real.startswith(os.path.realpath(agent.workspace) + os.sep)
+                    and not self.runtime(agent).traits.trusted
+                ):
                     return agent.project
         return folder
 
@@ -90,7 +93,7 @@ class Context:
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
         runtime, folder = self.runtime(agent), self.folder(agent)
-        if not runtime.private:
+        if runtime.traits.workspace == "worktree":
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
@@ -104,7 +107,8 @@ class Context:
 
     def harness(self, agent: Agent) -> Harness:
         """What it runs."""
-        return harness(agent.harness, private=self.runtime(agent).private)
+        traits = self.runtime(agent).traits
+        return harness(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
         """Where it runs."""

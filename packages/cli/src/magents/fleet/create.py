@@ -86,9 +86,9 @@ def plan(context: Context, request: Request) -> Plan:
     settings = config.load(found.settings)
     mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
-    chosen = check_harness(request, settings, here=not where.private)
+    chosen = check_harness(request, settings, here=where.traits.program == "here")
     where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, request, settings) if where.private else []
+    warnings = keyless(harness(chosen).keys, request, settings) if where.traits.home == "image" else []
     base, commit, track = starting_point(found, request, settings, branch)
     moved = movable(context, found.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -151,7 +151,7 @@ def keyless(keys: Sequence[str], request: Request, settings: Config) -> list[str
 
 def unattended(settings: Config, mode: str) -> bool:
     """Whether an agent in this mode may act without asking, by the setting AUTO_ACCEPT."""
-    return settings["AUTO_ACCEPT"] == "always" or (settings["AUTO_ACCEPT"] == "docker" and mode == "docker")
+    return settings["AUTO_ACCEPT"] in ("always", mode)
 
 
 def starting_point(found: Project, request: Request, settings: Config, branch: Branch) -> tuple[str, str, str]:
@@ -229,7 +229,8 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
     workspace, runtime = context.workspace(agent), context.runtime(agent)
-    if not runtime.private and has_record(agent.project):
+    traits = runtime.traits
+    if traits.workspace == "worktree" and has_record(agent.project):
         from magents.fleet import trust
 
         trust.check_programs(agent.project, agent.base_commit)
@@ -246,10 +247,10 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
-        include.copy(agent.project, agent.workspace, links=not runtime.private, warn=context.warn)
+        include.copy(agent.project, agent.workspace, links=traits.workspace == "worktree", warn=context.warn)
     left = launch.left_behind(context, agent)
     # What a container left is laid out behind the set-up here, which would run it with the user's rights.
-    late = left is not None and left.foreign and not runtime.private
+    late = left is not None and left.foreign and traits.trusted
     brought = launch.take_over(context, agent, left) if left and not late else ""
     workspace.hand_over(runtime.owner())
     if planned.setup and may_set_up(context, agent, planned.setup):

@@ -52,7 +52,7 @@ def prepare(
     elif env:
         keep_env(folder, env)
     launch = Launch(agent, program, folder, process.environment(None), env, keys=context.harness(agent).keys)
-    if context.runtime(agent).private:
+    if context.runtime(agent).traits.workspace != "worktree":
         launch = secluded(context, launch)
     return Ready(launch, boot(), prompt is not None)
 
@@ -110,7 +110,7 @@ def go(context: Context, ready: Ready) -> None:
         if isinstance(error, OSError):
             raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
         raise
-    if runtime.private:
+    if runtime.traits.workspace != "worktree":
         from magents.daemon import collector
 
         collector.ensure(context)

@@ -85,7 +85,7 @@ def see_to_uncommitted(
         return False
     open_files = workspace.uncommitted()
     if open_files and commit:
-        if not context.runtime(agent).private:
+        if context.runtime(agent).traits.workspace == "worktree":
             from magents.fleet import trust
 
             trust.warn_of_hooks(context, agent.workspace)

@@ -19,4 +19,5 @@ def is_foreign(context: Context, project: str, pin: str) -> bool:
     if made := pinned.origin(project, pin):
         return made.foreign
     makers = context.store.makers(project, pin)
-    return not makers or any(name not in runtimes.TABLE or runtimes.runtime(name).private for name in makers)
+    known = runtimes.TABLE
+    return not makers or any(name not in known or not runtimes.runtime(name).traits.trusted for name in makers)

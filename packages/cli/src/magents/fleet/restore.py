@@ -87,7 +87,7 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     settings = config.load(here.settings)
     made = pinned.origin(here.path, chosen)
     mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
-    if runtimes.runtime(mode).private:  # raises where this Magents does not have it
+    if runtimes.runtime(mode).traits.workspace != "worktree":  # raises where this Magents does not have it
         check_branch(here.path, id, meta.branch or id)
     agent = Agent(
         0, id, here.path, meta.branch or id, here.head, meta.head, False, settings["AGENT"], (), mode,

@@ -131,7 +131,7 @@ def check_programs(project: str, commit: str) -> None:
 def may_set_up(context: Context, agent: Agent, command: str) -> bool:
     """Whether the set-up command may run in a new workspace: in a container always, on this side not on what came
     from a container and was not accepted. Says so."""
-    if context.runtime(agent).private or not has_record(agent.project):
+    if not context.runtime(agent).traits.trusted or not has_record(agent.project):
         return True
     by_hand = f"or run it by hand: cd {shlex.quote(agent.workspace)} && {command}"
     if arrival := brought.came(agent.project, agent.base_commit, agent.branch):
@@ -153,7 +153,8 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
 def look_at(context: Context, agent: Agent, made: Merged, told: Sequence[str] = ()) -> list[str]:
     """Before a merge lands: note what it brings, say what of it runs by itself unless that was `told`, and return
     it."""
-    if context.runtime(agent).private or (has_record(agent.project) and is_of_container(agent)):
+    strange = not context.runtime(agent).traits.trusted
+    if strange or (has_record(agent.project) and is_of_container(agent)):
         arrival = brought.Arrival("", made.after, (made.before,), agent.id, time.time())
         brought.arrive(agent.project, arrival)
     check_programs(agent.project, made.after)

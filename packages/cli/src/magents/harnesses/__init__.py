@@ -19,12 +19,14 @@ TABLE = {
     "aider": "Aider",
     "command": "Command",
 }
-_made: dict[tuple[str, bool], Harness] = {}
+_made: dict[tuple[str, str, str], Harness] = {}
 
 
-def harness(name: str, *, private: bool = False) -> Harness:
-    """The harness of that name; `private`: as it is in a container of ours. Raises NotFound."""
-    if (name, private) not in _made:
+def harness(name: str, home: str = "user", where: str = "here") -> Harness:
+    """The harness of that name; `home` and `where` as `runtimes.base.Traits` has its home and its program. Raises
+    NotFound."""
+    key = name, home, where
+    if key not in _made:
         if name not in TABLE:
             raise NotFound(
                 f"There is no harness `{one_line(name)}`.",
@@ -32,5 +34,5 @@ def harness(name: str, *, private: bool = False) -> Harness:
                 "or give any program: magents create BRANCH -- PROGRAM …",
             )
         kind: type[Harness] = getattr(import_module(f"magents.harnesses.{name}"), TABLE[name])
-        _made[name, private] = kind(private)
-    return _made[name, private]
+        _made[key] = kind(home, where)
+    return _made[key]

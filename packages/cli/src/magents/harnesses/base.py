@@ -30,9 +30,11 @@ class Harness:
     saves: float = 0.0
     """Seconds within which it has written a turn down, to resume from it later, after the event that ends it."""
 
-    def __init__(self, private: bool = False) -> None:
-        self.private = private
-        """It runs in a container of ours, whose home is fresh and whose system settings are ours."""
+    def __init__(self, home: str = "user", where: str = "here") -> None:
+        self.home = home
+        """Whose home it runs with: a user's, or a fresh one, where the system's settings are ours, too."""
+        self.where = where
+        """Whether it runs on this machine, so that what it writes can be read here."""
 
     def check(self) -> list[Problem]:
         """What keeps it from working here; empty if all is well."""

@@ -93,7 +93,7 @@ class Claude(Harness):
         container nobody sees that file."""
         if event.name not in DONE:
             return True
-        if self.private:
+        if self.where == "there":
             return time.time() - event.at > UNSEEN
         path = field(event.data, "transcript_path", 4096) or ""
         try:

@@ -50,9 +50,11 @@ class Gemini(Harness):
     install = "npm install -g @google/gemini-cli"
     keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
-    def __init__(self, private: bool = False) -> None:
-        super().__init__(private)
-        self.takes_prompt = frozenset({"BeforeAgent"} if private or os.geteuid() == 0 else ())
+    def __init__(self, home: str = "user", where: str = "here") -> None:
+        super().__init__(home, where)
+        self.brings_settings = (home, where) == ("user", "here") and os.geteuid() == 0
+        """Whether its file of settings is in the agent's folder."""
+        self.takes_prompt = frozenset({"BeforeAgent"} if home == "image" or self.brings_settings else ())
 
     def start(self, start: Start) -> Program:
         """`gemini`, its settings in the agent's folder if they can be."""
@@ -64,7 +66,7 @@ class Gemini(Harness):
         if start.prompt:
             argv += [f"--prompt-interactive={start.prompt}"]
         env = {"MAGENTS_EVENT": f"{start.share}/magents-event", "MAGENTS_FOLDER": start.folder}
-        if self.private or os.geteuid() != 0:
+        if not self.brings_settings:
             return Program(tuple(argv), env=env, unset=_NESTED)
         env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = f"{start.folder}/{_SETTINGS}"
         return Program(tuple(argv), env=env, unset=_NESTED, files={_SETTINGS: settings()})

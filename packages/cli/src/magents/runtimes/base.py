@@ -9,9 +9,9 @@ from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
-    from typing import Protocol
+    from typing import Literal, Protocol
 
     from magents.core.model import Agent, Problem, Program
 else:
@@ -68,12 +68,31 @@ class Sighting(NamedTuple):
     """What the runtime has to say of it: why its terminal is gone, or that it is not well."""
 
 
+class Traits(NamedTuple):
+    """What holds for every agent of a runtime. Each use asks for the one thing that it means."""
+
+    workspace: Literal["worktree", "clone", "remote"]
+    """Its copy of the project: a worktree of the user's repository, a private clone on this disk, or a clone
+    elsewhere. The commits of a clone have to be brought home, and its agent has the shared list of tasks."""
+    home: Literal["user", "image"]
+    """Where its program finds its settings and logins: in a user's home, or in a fresh one with system settings of
+    ours."""
+    program: Literal["here", "there"]
+    """Whether its program is installed on this machine, and keeps its files and its tmux here."""
+    screens: Literal["live", "still"]
+    """Whether `screens` tells what a terminal shows now, or only what one shows that has been still for a while."""
+    trusted: bool
+    """Whether it has the user's rights here. If not, all that it made is a stranger's: git does not run in its
+    workspace on this machine, and its texts, hooks and pins count when the user has accepted them."""
+    keeps: str
+    """What of a stopped agent stays until `remove`, a noun for people: `container`; '' for nothing."""
+
+
 class Runtime(Protocol):
     """A place where agents run. What a test expects of each is in `tests/contract`."""
 
     name: str
-    private: bool
-    """Whether the agent must not reach the user's repository, so that its workspace is a clone of its own."""
+    traits: Traits
 
     def require(self, harness: str, program: str) -> None:
         """Raises Missing when no agent could be started here now, for lack of the harness's program or of another.
@@ -104,11 +123,8 @@ class Runtime(Protocol):
     def start(self, launch: Launch) -> None:
         """Start an agent; returns once its program runs in its terminal. On failure nothing is left."""
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
-        """End an agent with all it has started; returns what its terminal showed. Idempotent.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def stop(self, agent: Agent, folder: str) -> str:
+        """End an agent with all it has started; returns what its terminal showed. Idempotent."""
 
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
@@ -116,11 +132,8 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
-        """Every agent of ours, in one look. Raises if it cannot look.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def observe(self) -> list[Sighting]:
+        """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,

@@ -132,7 +132,7 @@ def withheld_text(board: Board, task: Task, request: Request) -> str:
     if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
         return ""
     mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
-    if runtime(mode).private:
+    if not runtime(mode).traits.trusted:
         return ""
     return f"an agent wrote the text of {', '.join(by)}: magents tasks --accept {','.join(by)}"
 
@@ -225,7 +225,8 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
         stop.stop(context, agent)
         return None
     text = "Go on where you left off."
-    if request.agent_text or context.runtime(agent).private or not board.text_by_agent(job.task):
+    trusted = context.runtime(agent).traits.trusted
+    if request.agent_text or not trusted or not board.text_by_agent(job.task):
         text += " Your task was this:\n\n" + words(context, board, job.task, agent.branch)
     launch.start(context, agent, text)
     return context.store.get(agent.key)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     done = []
 
     def one(agent: Agent) -> None:
-        if agent.runtime != "docker":
+        if fleet.traits(agent).workspace == "worktree":
             return
         kept_back = fleet.collect(agent)
         done.append({"id": agent.id, "branch": agent.branch, "kept_back": kept_back or None})

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from magents.core.model import Agent
     from magents.git.changes import Change, Summary
     from magents.git.pins.restore import Restored
-    from magents.system.process import Feeding, Running
+    from magents.system.process import Running
 
 GLANCE_S = 10
 """Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
@@ -89,10 +89,7 @@ class Workspace(Protocol):
     def check_removable(self) -> None:
         """Raises Conflict when the user has locked it."""
 
-    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
-        """Begin what `pin` can be spared, before it may look at the workspace. Left without a pin, nothing is."""
-
-    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+    def pin(self) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
 
     def salvage(self) -> pinned.Kept:
@@ -224,11 +221,7 @@ class Clone(NamedTuple):
     def check_removable(self) -> None:
         """Nobody can lock it."""
 
-    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
-        """Nothing: it is pinned inside."""
-        return contextlib.nullcontext()
-
-    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+    def pin(self) -> tuple[str, int]:
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):

@@ -17,7 +17,7 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.core.model import Problem
 from magents.core.names import of_session, session
 from magents.guest import events
-from magents.runtimes.base import Desk, Launch, Sighting, files
+from magents.runtimes.base import Desk, Launch, Sighting, Traits, files
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.container import SHARE
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
@@ -26,7 +26,7 @@ from magents.system import guarded, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.runtimes.docker.engine import Container
@@ -44,7 +44,7 @@ class Docker:
     """A container per agent."""
 
     name = "docker"
-    private = True
+    traits = Traits("clone", "image", "there", "still", trusted=False, keeps="container")
 
     def __init__(self) -> None:
         self._made: set[str] = set()
@@ -202,7 +202,7 @@ class Docker:
                 raise explained(error) from error
             raise
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+    def stop(self, agent: Agent, folder: str) -> str:
         """Stop the container: its init ends the agent, and leaves its screen on the desk."""
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):
@@ -229,7 +229,7 @@ class Docker:
         named = "DOCKER_HOST" in os.environ or "DOCKER_CONTEXT" in os.environ
         return named or any(map(os.path.exists, (*places, elsewhere)))
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self) -> list[Sighting]:
         """All containers with our label, in one call."""
         return [self._sighting(row) for row in self._ours()]
 

@@ -9,13 +9,14 @@ import signal
 
 from magents.core.errors import CommandFailed, Missing
 from magents.core.model import Problem
-from magents.runtimes.base import Desk, Launch, Sighting, files, label, parse
+from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
 from magents.runtimes.terminal import MARK, Terminal, wait
 from magents.system import guarded, paths, process
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.runtimes.terminal import Pane
@@ -40,7 +41,7 @@ class Tmux:
     """A session of tmux per agent."""
 
     name = "tmux"
-    private = False
+    traits = Traits("worktree", "user", "here", "live", trusted=True, keeps="")
 
     def __init__(self) -> None:
         self.terminal = Terminal()
@@ -96,21 +97,16 @@ class Tmux:
             self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
         self.terminal.open(agent.id, argv, agent.workspace, folder, text)
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+    def stop(self, agent: Agent, folder: str) -> str:
         """End the session, then whatever has survived it: a server in the background, a `nohup`.
 
         A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
         the mark, too, where the agent's own shell has started it.
         """
-        mark, seen = f"{MARK}={folder}", list[int]()
-
-        def aside() -> None:
-            if meanwhile:
-                meanwhile()
-            seen.extend(process.marked(mark))
-
-        closed = self.terminal.close(agent.id, folder, aside)
-        end_marked(mark, seen, spared=closed.server)
+        mark = f"{MARK}={folder}"
+        seen = begin(process.marked, mark)  # to look at all processes takes as long as tmux does
+        closed = self.terminal.close(agent.id, folder)
+        end_marked(mark, seen.result(), spared=closed.server)
         return closed.shown
 
     def remove(self, agent: Agent, folder: str) -> str:
@@ -121,9 +117,9 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self) -> list[Sighting]:
         """All panes with our label, in one call."""
-        panes = self.terminal.panes(meanwhile)
+        panes = self.terminal.panes()
         return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
