@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
     from magents.fleet.wait import Goal, Waited
-    from magents.git.changes import Change, Summary
+    from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
-    from magents.git.pins.restore import Restored
+    from magents.git.pins.read import Restored
     from magents.git.project import Asked
     from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
@@ -278,9 +278,8 @@ class Fleet:
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
         from magents.fleet import diff
-        from magents.git import changes
 
-        return changes.held(lambda target: diff.diff(self.context, agent, target, *options))
+        return diff.read(self.context, agent, *options)
 
     def write_diff(self, agent: Agent, target: BinaryIO, *, stat: bool = False) -> None:
         """Write the same to an empty file, as a patch or in numbers of lines, and stand where it begins. It need

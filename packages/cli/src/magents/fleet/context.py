@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from magents.core import status
     from magents.core.model import Agent, Event
     from magents.git.project import Project
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
     from magents.runtimes.terminal import Terminal
@@ -97,9 +97,9 @@ class Context:
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
-        from magents.git.workspaces import clone, kinds
+        from magents.git.workspaces import borrow, clone
 
-        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
+        return clone.Clone(agent, lambda: runtime.reach(agent, folder, borrow.borrowed(agent.project)), self.warn)
 
     def shared(self, project: str) -> str:
         """The folder that the agents of a project share, where they cannot reach the project itself."""

@@ -14,8 +14,8 @@ from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context
 from magents.git import project
-from magents.git.plumbing import has_record
-from magents.git.workspaces import worktree
+from magents.git.layout import has_record
+from magents.git.workspaces import disk, worktree
 from magents.harnesses import TABLE, harness
 from magents.system import process
 
@@ -107,7 +107,7 @@ def plan(context: Context, request: Request) -> Plan:
         if rival := context.store.rival(agent):
             raise rival
         project.check_free(request.branch, branch)
-        worktree.check_absent(agent.workspace)
+        disk.check_absent(agent.workspace)
     except Conflict:
         if request.id or not taken_meanwhile(context, agent):
             raise
@@ -225,7 +225,7 @@ def taken_meanwhile(context: Context, agent: Agent) -> bool:
 
 def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     """Make everything that the record promises."""
-    worktree.claim(agent.workspace)
+    disk.claim(agent.workspace)
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
     workspace, runtime = context.workspace(agent), context.runtime(agent)
@@ -345,8 +345,8 @@ def undo(context: Context, agent: Agent) -> None:
         context.workspace(agent).remove()
         if agent.made_branch:
             worktree.drop_branch(agent.project, agent.branch, agent.base_commit)
-        worktree.discard(folder)
+        disk.discard(folder)
     else:
-        worktree.discard_empty(agent.workspace)
-        worktree.discard_empty(folder)
+        disk.discard_empty(agent.workspace)
+        disk.discard_empty(folder)
     context.store.forget(agent)

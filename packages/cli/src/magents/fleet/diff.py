@@ -7,6 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from magents.core.errors import NotFound
+from magents.git.diff import held
 from magents.git.trust import hooks, notice
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from magents.core.model import Agent
     from magents.fleet.context import Context
-    from magents.git.changes import Change
+    from magents.git.diff import Change
 
 
 def check_workspace(agent: Agent) -> None:
@@ -28,6 +29,11 @@ def diff(context: Context, agent: Agent, target: BinaryIO, *options: str) -> Non
     """Write to an empty file: the bytes of `git diff` since its base, untracked files included."""
     check_workspace(agent)
     context.workspace(agent).diff(target, *options)
+
+
+def read(context: Context, agent: Agent, *options: str) -> bytes:
+    """See `Fleet.diff`."""
+    return held(lambda target: diff(context, agent, target, *options))
 
 
 LISTED = ("--raw", "--no-abbrev")

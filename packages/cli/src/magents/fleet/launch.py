@@ -61,7 +61,7 @@ def secluded(context: Context, launch: Launch) -> Launch:
     """What an agent needs besides that sees nothing of this machine but what it is shown."""
     from magents.fleet import accepted, shared
     from magents.git import project
-    from magents.git.workspaces import clone
+    from magents.git.workspaces import borrow
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
@@ -73,7 +73,7 @@ def secluded(context: Context, launch: Launch) -> Launch:
         env=launch.env | project.author(agent.project),
         shared=place,
         accepted=accepted.provide(context, agent.project),
-        borrowed=clone.borrowed(agent.project),
+        borrowed=borrow.borrowed(agent.project),
     )
 
 
@@ -168,12 +168,12 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
     Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
     cannot be used, which is told of.
     """
-    from magents.git.pins import pinned, restore
+    from magents.git.pins import format, read
 
     old = left.agent
     try:
-        back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
-    except pinned.Unreadable as error:
+        back = read.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
+    except format.Unreadable as error:
         context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
         return ""
     if not back:

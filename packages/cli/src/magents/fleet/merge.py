@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from magents.core.model import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
 
 
 def merge(

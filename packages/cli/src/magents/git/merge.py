@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import CommandFailed, Conflict, NotFound
 from magents.core.text import one_line
 from magents.git import checkout as checkouts
+from magents.git import preflight
+from magents.git.layout import common_folder
 from magents.git.plumbing import git, working_tree
-from magents.git.workspaces.worktree import common_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def merge(
             land(project, branch, made)
             return made
         if made.checkout:
-            checkouts.check(made.checkout, made.before, made.after)
+            preflight.check(made.checkout, made.before, made.after)
         check(made.after)
         now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
         if now != made.before:
