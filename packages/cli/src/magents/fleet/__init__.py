@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
     from magents.git.pins.read import Restored
-    from magents.git.project import Asked
     from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
@@ -128,11 +127,6 @@ class Fleet:
 
     # --- where the user stands
 
-    def here(self, folder: str = ".") -> str:
-        """A folder of the project that `folder` lies in, for git to be asked in. The project itself where `folder`
-        is in the clone of an agent in a container: git would obey that agent there."""
-        return self.context.here(folder)
-
     def settings(self, folder: str = ".") -> Config:
         """The settings that hold in a folder: its project's own before the user's."""
         return self.context.settings(folder)
@@ -148,35 +142,36 @@ class Fleet:
     def plan(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Plan:  # fmt: skip
         """What `create` with the same words would do; makes nothing."""
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.plan(self.context, request)
+        with Asked(folder := self.context.here(folder), branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.plan(self.context, request, asked)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Agent:  # fmt: skip
         """A new agent on `branch` of the project that `folder` lies in; returns once its program runs.
 
         `id`: '' for one made from the branch. `harness`: '' for the configured one; or `command`, any
         program. `base`: what a new branch starts from. `env` is added to this process's environment.
-        `asked`: `workspace.project.ask(folder, branch)`, where that was begun earlier.
         """
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.create(self.context, request)
+        with Asked(folder := self.context.here(folder), branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.create(self.context, request, asked)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
@@ -229,7 +224,6 @@ class Fleet:
         if self.context.store.unsettled():
             from magents.fleet import recover
 
-            self.context.mended = True
             lines += recover.recover(self.context, agent, again=again)
         return lines
 
