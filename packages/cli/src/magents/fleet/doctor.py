@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError
-from magents.core.status import unasked
+from magents.core.status import ABSENT
 from magents.fleet import observe, recover, stop
 from magents.fleet.context import isolated
+from magents.fleet.listeners import LISTENERS
 from magents.system import paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.fleet.observe import View
 
@@ -56,7 +57,7 @@ def examine(context: Context, folder: str) -> list[Finding]:
         *keys(settings),
         *configuration(settings),
         kept,
-        *([*agents(context), *locks(context)] if kept.ok else []),  # who they are stands in the store
+        *([*agents(context), *of_listeners(context)] if kept.ok else []),  # who they are stands in the store
         *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 
@@ -75,18 +76,16 @@ def fix(context: Context) -> list[str]:
     return done
 
 
-def locks(context: Context) -> list[Finding]:
-    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import mirror
-
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in mirror.locks(context)]
+def of_listeners(context: Context) -> list[Finding]:
+    """What the rooms that join the agents' lives have found."""
+    return [finding for listener in LISTENERS for finding in listener.load().findings(context)]
 
 
 def fix_one(context: Context, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
         return [f"{recover.adopt(context, view).id}: has a record again"]
-    if view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+    if view.agent.phase == "stopped" and view.status.state not in ABSENT:
         stop.stop(context, view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
@@ -184,7 +183,7 @@ def agents(context: Context) -> list[Finding]:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
-        elif unasked(status):
+        elif status.reason == "unreachable":
             continue  # told of with its runtime, below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
@@ -193,7 +192,7 @@ def agents(context: Context) -> list[Finding]:
             elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
-        elif status.state in ("creating", "removing", "restoring") and status.detail:
+        elif status.reason == "interrupted":
             found.append(
                 Finding(
                     "agent",

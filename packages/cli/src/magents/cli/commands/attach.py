@@ -8,13 +8,14 @@ import sys
 from magents.cli import common
 from magents.cli.console import echo
 from magents.core.errors import UsageError
+from magents.core.status import ABSENT
 from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
 
 
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
     state = fleet.status(agent).state
-    if state in ("stopped", "lost") and agent.key and fleet.start(agent):
+    if state in ABSENT and agent.key and fleet.start(agent):
         echo(f"Started {agent.id} again.", sys.stderr)
     return go_to(fleet, agent, read_only=options.read_only)
 

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 
 def add(parser: argparse.ArgumentParser) -> None:

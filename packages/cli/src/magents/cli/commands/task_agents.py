@@ -10,6 +10,7 @@ from magents.cli.commands.task_create import add_agents, request_of
 from magents.cli.console import ask, echo
 from magents.cli.render import as_json, complain, count, cut, show_json, table
 from magents.core.errors import MagentsError, UsageError
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +64,7 @@ def positive(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Make agents for the ready tasks."""
-    fleet = common.fleet()
+    tasks = Tasks(common.fleet())
     only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
     request = request_of(options, most=options.max, only=tuple(only))
     if options.check and not options.auto_merge:
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("`--auto-merge` needs `--watch`.")
     if options.watch and options.dry_run:
         raise UsageError("`--watch` and `--dry-run` exclude each other.")
-    planned = fleet.task_schedule(request)
+    planned = tasks.schedule(request)
     if options.dry_run:
         tell_schedule(planned, options.json)
         return 0
@@ -81,14 +82,14 @@ def run(options: argparse.Namespace) -> int:
     if options.watch:
         from magents.cli import progress
 
-        return progress.follow(fleet, request, auto_of(options), json=options.json)
+        return progress.follow(tasks, request, auto_of(options), json=options.json)
 
     def told(job: Job, view: View) -> None:
         if not options.json:
             how = "goes on with" if job.again else "works on"
             echo(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
 
-    return tell_outcome(fleet.task_agents(request, told), options.json)
+    return tell_outcome(tasks.start(request, told), options.json)
 
 
 def auto_of(options: argparse.Namespace) -> Auto | None:

@@ -8,6 +8,7 @@ from magents.cli import common
 from magents.cli.commands.tasks import add_tag
 from magents.cli.console import echo
 from magents.cli.render import as_json, show_json
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
@@ -62,7 +63,7 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """Make an agent for a task."""
     fleet = common.fleet()
-    agent = fleet.task_create(options.task, options.id, request_of(options))
+    agent = Tasks(fleet).create(options.task, options.id, request_of(options))
     if options.json:
         show_json(as_json(fleet.view(agent)) | {"task": agent.task.rpartition(":")[2]})
     else:
