@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
@@ -12,7 +13,7 @@ from magents.core.status import ABSENT
 from magents.fleet import observe, recover, stop
 from magents.fleet.context import isolated
 from magents.fleet.listeners import LISTENERS
-from magents.system import paths, process
+from magents.system import log, paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,9 @@ OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
 ROOM = 1024 * 1024 * 1024
 """Free bytes below which a disk is called almost full."""
+RECENT_S = 7 * 24 * 3600
+"""How long an unexpected error is told of."""
+SHOWN_ERRORS = 3
 
 
 class Finding(NamedTuple):
@@ -56,6 +60,7 @@ def examine(context: Context, folder: str) -> list[Finding]:
         *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
         *keys(settings),
         *configuration(settings),
+        *errors(),
         kept,
         *([*agents(context), *of_listeners(context)] if kept.ok else []),  # who they are stands in the store
         *disks(context, folder, context.store.live() if kept.ok else []),
@@ -74,6 +79,18 @@ def fix(context: Context) -> list[str]:
         except MagentsError as error:
             done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
+
+
+def errors() -> list[Finding]:
+    """The last unexpected errors, of the days before."""
+    remedy = f"It is a defect of Magents: report it with {config.shorten(log.path())}"
+    return [
+        Finding(
+            "error", False, f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))} {said}", remedy, needed=False
+        )
+        for at, said in log.last(SHOWN_ERRORS)
+        if time.time() - at < RECENT_S
+    ]
 
 
 def of_listeners(context: Context) -> list[Finding]:
