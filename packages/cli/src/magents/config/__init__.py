@@ -1,8 +1,8 @@
 """The user's settings: `~/.magents-config`, lines of `KEY=value`.
 
 Of two lines with one key the last wins, because people append with `echo >>`. `MAGENTS_<KEY>` in the environment
-wins over the file, and between the two stands the project's own git configuration (`git config magents.setup …`) for
-the settings that may differ per project.
+wins over the file, and between the two stands the project's own git configuration (`git config magents.setup …`)
+for the settings that may differ per project.
 
 Each setting is declared by the room that it belongs to, in its `SETTINGS`; packages that bring harnesses and modes
 declare theirs in the records of these.
@@ -23,7 +23,7 @@ from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 ROOMS = ("fleet.settings", "runtimes", "harnesses", "git", "taskmaster")
 """Modules of Magents that have SETTINGS."""

@@ -1,5 +1,5 @@
-"""The text of `~/.magents-config`: lines of `KEY=value`. Comments, order and keys that Magents does not know survive
-a rewrite."""
+"""The text of `~/.magents-config`: lines of `KEY=value`. Comments, order and keys that Magents does not know
+survive a rewrite."""
 
 from __future__ import annotations
 

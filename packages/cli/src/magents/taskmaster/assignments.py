@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config
+from magents import config, runtimes
 from magents.core import names
 from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.status import BUSY, ENDED
 from magents.core.text import one_line, plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
-from magents import runtimes
 from magents.system import guarded
 from magents.taskmaster import board as boards
 from magents.taskmaster import collisions, file, mirror, prompt

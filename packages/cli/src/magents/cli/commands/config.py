@@ -9,49 +9,52 @@ from magents import config
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
-from magents.core.errors import MagentsError, UsageError
+from magents.config import file
+from magents.core.errors import NotFound, UsageError
 from magents.core.text import one_line
 from magents.system import paths
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.config import Config, Setting, Value
+    from magents.config import Config, Value
+    from magents.core.setting import Setting
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents config`."""
     parser.description = (
         "See every setting with its value and where that came from, or change settings. They are lines of\n"
         "KEY=value in ~/.magents-config; MAGENTS_<KEY> in the environment wins over the file. In one project,\n"
         "`git config magents.setup COMMAND` (agent, base, workspaces, setup) wins over the file, too."
     )
-    keys = "\n".join(f"  {s.key:<19}{s.about}" for s in config.SETTINGS)
+    keys = "\n".join(f"  {s.key:<19}{s.about}" for s in config.known().values())
     parser.epilog = f"keys:\n{keys}\n\nexamples:\n  magents config --set AGENT=codex\n  magents config --edit"
     what = parser.add_mutually_exclusive_group()
     get = what.add_argument("--get", metavar="KEY", help="print one value")
-    get.completer = lambda **_: list(config.KNOWN)  # type: ignore[attr-defined]
+    get.completer = lambda **_: list(config.known())  # type: ignore[attr-defined]
     what.add_argument("--set", metavar="KEY=VALUE", action="append", help="write a setting; may be repeated")
     what.add_argument("--edit", action="store_true", help="choose from a menu")
     what.add_argument("--docker", action="store_true", help="let new agents run in containers")
     what.add_argument("--no-docker", action="store_true", help="let new agents run in tmux")
     common.add_json(parser)
-    parser.set_defaults(run=run_config)
 
 
-def run_config(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Show or change settings."""
     if options.set:
         return write(dict(map(pair, options.set)), options.json)
     if options.docker or options.no_docker:
-        return write({"DOCKER_ENABLED": "true" if options.docker else "false"}, options.json)
-    now = config.load(project_settings())
+        changes = {"DOCKER_ENABLED": "true" if options.docker else "false"}
+        return write(changes | ({"MODE": ""} if settings()["MODE"] else {}), options.json)
+    now = settings()
     if options.edit:
         return edit(now)
     if options.get:
-        if options.get not in config.KNOWN:
+        if config.declared(options.get) is None:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
-        show_json(entry(now.values[options.get])) if options.json else echo(one_line(now[options.get], 10_000))
+        value = one_line(now[options.get], 10_000)
+        show_json(entry(now.values[options.get])) if options.json else echo(value)
         return 0
     for problem in now.problems:
         warn(problem)
@@ -67,14 +70,11 @@ def run_config(options: argparse.Namespace) -> int:
     return 1 if now.problems else 0
 
 
-def project_settings() -> dict[str, str]:
-    """What the project one stands in sets for itself; nothing outside of one."""
-    from magents.git import project
+def settings() -> Config:
+    """What holds where the user stands."""
+    from magents.fleet import Fleet
 
-    try:
-        return project.locate(common.here()).settings
-    except MagentsError:
-        return {}
+    return Fleet().settings(common.standing())
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -91,12 +91,16 @@ def entry(value: Value) -> dict[str, str]:
 
 
 def check(key: str, value: str) -> str:
-    """`config.check`, and that the harness is one there is: of harnesses, the configuration knows nothing."""
-    from magents.harnesses import TABLE
+    """`config.check`, and that there is the harness or the mode: of these, the configuration knows nothing."""
+    from magents import harnesses, runtimes
 
     checked = config.check(key, value)
-    if key == "AGENT" and checked not in TABLE:
-        raise UsageError(f"AGENT must be one of {', '.join(TABLE)}, not `{one_line(checked)}`")
+    for registry in [harnesses] if key == "AGENT" else [runtimes] if key == "MODE" and checked else []:
+        try:
+            registry.record(checked)
+        except NotFound as error:
+            known = ", ".join(registry.TABLE)
+            raise UsageError(f"{key} must be one of {known}, not `{one_line(checked)}`") from error
     return checked
 
 
@@ -105,7 +109,7 @@ def write(changes: dict[str, str], json: bool = False) -> int:
     for key, text in changes.items():
         check(key, text)
     path = config.shorten(config.save(changes))
-    now = config.load(project_settings())
+    now = settings()
     if json:
         show_json([entry(now.values[key]) for key in changes])
         return 0
@@ -136,7 +140,7 @@ def edit(now: Config) -> int:
         value = ask(chosen, now[chosen.key])
         if value is not None:
             write({chosen.key: value})
-            now = config.load(project_settings())
+            now = settings()
 
 
 def ask(setting: Setting, value: str) -> str | None:
@@ -149,7 +153,7 @@ def ask(setting: Setting, value: str) -> str | None:
 
     def valid(text: str) -> bool | str:
         try:
-            config.quote(check(setting.key, text))
+            file.quote(check(setting.key, text))
         except UsageError as error:
             return error.message
         return True
