@@ -259,7 +259,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         brought = launch.take_over(context, agent, left)
     launch.go(context, start)
     agent = context.store.update(agent, phase="active", boot=start.boot)
-    context.store.note(agent, f"created on {agent.branch}{brought}")
+    context.store.note(agent, "created", f"created on {agent.branch}{brought}")
     return agent
 
 

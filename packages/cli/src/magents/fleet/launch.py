@@ -200,5 +200,5 @@ def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
         ready = prepare(context, agent, prompt=prompt, resume=True)
         go(context, ready)
         context.store.update(agent, phase="active", boot=ready.boot)
-        context.store.note(agent, "started again")
+        context.store.note(agent, "started", "started again")
         return True

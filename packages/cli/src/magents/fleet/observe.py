@@ -16,7 +16,7 @@ from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot, isolated
 from magents.guest import status
 from magents.guest.events import LATEST
-from magents.store import pick
+from magents.store.agents import pick
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False

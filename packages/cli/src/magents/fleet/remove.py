@@ -11,7 +11,6 @@ from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context
 from magents.fleet.stop import end
 from magents.git.workspaces import worktree
-from magents.store import removal
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -121,5 +120,5 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
-    context.store.note(agent, removal(agent.pin))
+    context.store.note(agent, "removed", f"workspace removed, kept as {agent.pin}", pin=agent.pin)
     return agent
