@@ -20,10 +20,10 @@ from magents.core.agent import Agent
 from magents.core.errors import MagentsError
 from magents.core.event import Event, Signal
 from magents.fleet import observe
-from magents.git import changes
-from magents.git.pins import pinned
+from magents.git import diff as diffs
+from magents.git.pins import format
 from magents.git.trust import notice
-from magents.git.workspaces import kinds
+from magents.git.workspaces import verbs
 from magents.guest import events, status
 from magents.runtimes import base, terminal
 from magents.runtimes.docker import engine, usage
@@ -202,12 +202,12 @@ def readable(document: dict[str, Any]) -> bool:
 def answer(data: bytes) -> None:
     """What is answered where an agent runs: numbers, names, a diff in numbers, an error."""
     try:
-        said = bounded.loads(data, kinds.MAX_ANSWER_BYTES)
+        said = bounded.loads(data, verbs.MAX_ANSWER_BYTES)
     except ValueError:
         said = None
-    assert kinds.whole(said, "uncommitted") >= 0
+    assert verbs.whole(said, "uncommitted") >= 0
     json.dumps(said)
-    error = kinds.refusal("one", "diff", Result(3, b"", data.decode("utf-8", "replace")))
+    error = verbs.refusal("one", "diff", Result(3, b"", data.decode("utf-8", "replace")))
     printable(safe(f"{error.message}\n{error.hint}"), "\n\t")
     assert len(error.message) < 5000 and len(error.hint) <= 400
 
@@ -215,11 +215,11 @@ def answer(data: bytes) -> None:
 def pin(data: bytes) -> None:
     """What a pin says of itself."""
     try:
-        meta = pinned.parse("refs/magents/one/20260131T120000.000Z", data.decode("utf-8", "surrogateescape"))
+        meta = format.parse("refs/magents/one/20260131T120000.000Z", data.decode("utf-8", "surrogateescape"))
     except MagentsError as error:
         assert "refs/magents/one/" in error.message
         return
-    assert names.is_id(meta.id) and 0 <= meta.taken <= pinned.LATEST_S
+    assert names.is_id(meta.id) and 0 <= meta.taken <= format.LATEST_S
     for path in [*meta.deleted, *meta.nested, *meta.modes, *meta.folders]:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 
@@ -228,7 +228,7 @@ def diff(data: bytes) -> None:
     """What `git diff --raw` and `--numstat` say where an agent runs."""
     for path, old, new in notice.split(io.BytesIO(data)):
         assert all(isinstance(text, str) for text in (path, old, new))
-    for change in changes.numbered(data):
+    for change in diffs.numbered(data):
         assert change.added is None or change.added >= 0
 
 

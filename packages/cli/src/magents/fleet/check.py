@@ -11,8 +11,9 @@ from magents import config
 from magents.core.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
 from magents.core.text import one_line
 from magents.fleet.context import isolated
-from magents.git.plumbing import UNHOOKED, git
-from magents.git.workspaces import include, worktree
+from magents.git.inert import UNHOOKED
+from magents.git.plumbing import git
+from magents.git.workspaces import disk, include
 from magents.system import process
 
 TYPE_CHECKING = False
@@ -91,7 +92,7 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
 def clear(context: Context, project: str, place: str) -> None:
     """End what runs in a check's working tree and delete that; the folder of all, too, when it was the last."""
     end_all(f"{MARK}={place}")
-    worktree.remove(project, place)
+    disk.remove(project, place)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
 
@@ -117,8 +118,8 @@ def sweep(context: Context) -> list[str]:
     for name in names:
         if name.isdecimal():
             said += sweep_one(context, int(name), os.path.join(context.checks, name))
-    if any(name.startswith(worktree.TRASH) for name in names):
-        worktree.sweep(context.checks)
+    if any(name.startswith(disk.TRASH) for name in names):
+        disk.sweep(context.checks)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
     return said
@@ -138,7 +139,7 @@ def sweep_one(context: Context, key: int, place: str) -> list[str]:
     except NotFound:  # forgotten, and its project with it
         end_all(f"{MARK}={place}")
         with contextlib.suppress(OSError):
-            worktree.discard(place)
+            disk.discard(place)
         return []
     except MagentsError as error:
         return [f"{place} cannot be cleared away: {error.message} {error.hint}"]

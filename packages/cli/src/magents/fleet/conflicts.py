@@ -16,7 +16,7 @@ from magents.core.errors import CommandFailed, MagentsError
 from magents.core.text import one_line
 from magents.fleet.context import digest
 from magents.git.merge import Attempt, attempt, borrow, tips
-from magents.git.workspaces.worktree import discard
+from magents.git.workspaces.disk import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

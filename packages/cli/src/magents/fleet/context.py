@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from magents.core.agent import Agent
     from magents.core.event import Event
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
     from magents.guest import status
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
@@ -40,12 +40,8 @@ class Context:
         """Told, in a few words, of each step that can take longer than a moment."""
         self.warn = warn
         """Told of what the user should know although it stops nothing."""
-        self.mended = False
-        """Whether a killed command's work was mended, so that what was asked before may not hold."""
         self.told: set[str] = set()
         """What `warn` was told of and need not be told again."""
-        self.locked_out: dict[str, float] = {}
-        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:
@@ -67,9 +63,9 @@ class Context:
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
-        from magents.git.workspaces import clone, kinds
+        from magents.git.workspaces import borrow, clone
 
-        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
+        return clone.Clone(agent, lambda: runtime.reach(agent, folder, borrow.borrowed(agent.project)), self.warn)
 
     def shared(self, project: str) -> str:
         """The folder that the agents of a project share, where they cannot reach the project itself."""

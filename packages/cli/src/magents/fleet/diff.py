@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from magents.core.agent import Agent
     from magents.fleet.context import Context
-    from magents.git.changes import Change
+    from magents.git.diff import Change
 
 
 def check_workspace(agent: Agent) -> None:

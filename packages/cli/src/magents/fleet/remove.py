@@ -8,16 +8,17 @@ from importlib import import_module
 from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
 from magents.core.tuples import NamedTuple
+from magents.fleet import listeners
 from magents.fleet.context import Context
 from magents.fleet.stop import end
-from magents.git.workspaces import worktree
+from magents.git.workspaces import disk
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.git.pins.pinned import Kept
+    from magents.git.pins.format import Kept
 
 
 class Removed(NamedTuple):
@@ -42,13 +43,13 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
-            from magents.git.pins import snapshot
+            from magents.git.pins import format
 
-            return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
+            return Removed(agent, agent.pin, format.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        loading = begin(import_module, "magents.git.pins.snapshot")  # while its terminal is being closed
+        loading = begin(import_module, "magents.git.pins.write")  # while its terminal is being closed
         agent = end(context, agent, collect=False)  # the pin brings everything home
         loading.result()
         context.progress(f"keeping the work of {agent.id}")
@@ -70,7 +71,7 @@ def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
-    from magents.git.pins.pinned import Kept
+    from magents.git.pins.format import Kept
 
     try:
         return Kept(*workspace.pin())
@@ -103,7 +104,7 @@ def forget(context: Context, agent: Agent) -> None:
         context.runtime(agent).remove(agent, context.folder(agent))
         context.store.forget(agent)
         try:
-            worktree.discard(context.folder(agent))
+            disk.discard(context.folder(agent))
         except OSError as error:
             raise MagentsError(
                 f"{error.filename} is left over: {error.strerror}.", "Delete it yourself."
@@ -121,4 +122,5 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, "removed", f"workspace removed, kept as {agent.pin}", pin=agent.pin)
+    listeners.tell(context, "removed", agent)
     return agent

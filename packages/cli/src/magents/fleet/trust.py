@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, NotFound
 from magents.core.text import one_line
-from magents.git.checkout import touched
-from magents.git.plumbing import git, has_record
+from magents.git.layout import has_record
+from magents.git.plumbing import git
+from magents.git.preflight import touched
 from magents.git.trust import brought, hooks, notice
 
 if TYPE_CHECKING:

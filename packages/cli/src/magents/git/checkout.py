@@ -13,12 +13,12 @@ import fcntl
 import json
 import os
 import stat
-import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import FREE, CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line, plain
-from magents.git.pins.snapshot import git_folder
+from magents.git import preflight
+from magents.git.layout import git_folder
 from magents.git.plumbing import git, quiet
 from magents.system import guarded
 
@@ -27,33 +27,8 @@ if TYPE_CHECKING:
 
 JOURNAL = "magents-merge"
 """In the git folder of a checkout: what a merge that is being laid into it began with."""
-GITLINK = "160000"
 FULL_BYTES = 1024 * 1024
 """With less room than that a disk is full."""
-SHOWN = 5
-"""How many files an error names."""
-
-
-class Touched(NamedTuple):
-    """A file that differs between two commits."""
-
-    path: str
-    old_mode: str
-    mode: str
-    """'000000' where there is none."""
-    old: str
-    """git's id of its content; all zeros where there is none."""
-    new: str
-
-    @property
-    def added(self) -> bool:
-        """Whether it is new."""
-        return not self.old_mode.strip("0")
-
-    @property
-    def gone(self) -> bool:
-        """Whether it is deleted."""
-        return not self.mode.strip("0")
 
 
 Sign = list[int] | None
@@ -70,124 +45,6 @@ class Before(NamedTuple):
     """Those that were not there."""
 
 
-def touched(project: str, before: str, after: str) -> list[Touched]:
-    """The files that differ between two commits, in the order of their paths."""
-    raw = git(project, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after).text
-    words = raw.split("\0")[:-1]
-    rows = []
-    for about, path in zip(words[::2], words[1::2], strict=True):
-        old_mode, mode, old, new, _ = about.lstrip(":").split(" ")
-        rows.append(Touched(path, old_mode, mode, old, new))
-    return rows
-
-
-# --- beforehand
-
-
-def check(checkout: str, before: str, after: str) -> list[Touched]:
-    """What a merge touches. Raises Conflict when that cannot be laid into the checkout, as far as can be known."""
-    rows = touched(checkout, before, after)
-    for look in (check_names, check_writable, check_room):
-        look(checkout, rows)
-    check_case(checkout, rows, after)
-    return rows
-
-
-def refuse(checkout: str, why: str, names: Sequence[str], hint: str) -> Conflict:
-    """The error that names files which cannot be laid into a checkout."""
-    shown = "\n".join(f"  {one_line(name)}" for name in names[:SHOWN])
-    more = f"\n  and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return Conflict(f"{checkout} cannot be brought to the merge; nothing was merged. {why}:\n{shown}{more}", hint)
-
-
-def check_names(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict for paths that are longer than the file system takes."""
-    name_max, path_max = limit(checkout, "PC_NAME_MAX", 255), limit(checkout, "PC_PATH_MAX", 4096)
-    top = len(os.fsencode(checkout)) + 1
-
-    def long(path: str) -> bool:
-        raw = os.fsencode(path)
-        return top + len(raw) >= path_max or any(len(part) > name_max for part in raw.split(b"/"))
-
-    if names := [row.path for row in rows if not row.gone and long(row.path)]:
-        raise refuse(checkout, "Names are too long there", names, "Let the agent give them shorter names.")
-
-
-def limit(path: str, what: str, usual: int) -> int:
-    """A limit of the file system; the `usual` one where it names none."""
-    try:
-        told = os.pathconf(path, what)
-    except (OSError, ValueError):
-        return usual
-    return told if told > 0 else usual
-
-
-def check_writable(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict where files may not be made or removed."""
-    able: dict[str, bool] = {}
-
-    def may(folder: str) -> bool:
-        if folder not in able:
-            full = os.path.join(checkout, folder)
-            there = os.path.isdir(full) or not folder
-            able[folder] = os.access(full, os.W_OK | os.X_OK) if there else may(os.path.dirname(folder))
-        return able[folder]
-
-    if names := [row.path for row in rows if not may(os.path.dirname(row.path))]:
-        raise refuse(checkout, "Files cannot be written there", names, "Mend the permissions, then merge again.")
-
-
-def check_room(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict when the disk has no room for the files. Of a sparse checkout that cannot be told."""
-    if git(checkout, "config", "--type=bool", "core.sparseCheckout", ok=None).line == "true":
-        return
-    disk = os.statvfs(checkout)
-    known = sizes(checkout, {oid for row in rows for oid in wanted_objects(row)})
-    block = disk.f_frsize or 1
-
-    def blocks(oid: str, mode: str) -> int:
-        return 0 if mode == GITLINK else -(-known.get(oid, 0) // block)
-
-    need = sum(blocks(row.new, row.mode) - blocks(row.old, row.old_mode) for row in rows)
-    new = sum(row.added for row in rows) - sum(row.gone for row in rows)
-    if need > disk.f_bavail or (disk.f_files and new > disk.f_favail):
-        raise Conflict(
-            f"{checkout} cannot be brought to the merge; nothing was merged. Its disk has no room: "
-            f"{need * block} bytes are needed, {disk.f_bavail * block} are free.",
-            FREE,
-        )
-
-
-def wanted_objects(row: Touched) -> Iterator[str]:
-    """The contents whose sizes count."""
-    for oid, mode in ((row.old, row.old_mode), (row.new, row.mode)):
-        if mode != GITLINK and mode.strip("0"):
-            yield oid
-
-
-def sizes(project: str, oids: Iterable[str]) -> dict[str, int]:
-    """The sizes of objects in bytes; without those that are missing."""
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    form = "--batch-check=%(objectname) %(objectsize)"
-    rows = (row.split(" ") for row in git(project, "cat-file", form, "--buffer", stdin=asked).text.splitlines())
-    return {oid: int(size) for oid, size in rows if size.isdigit()}
-
-
-def check_case(checkout: str, rows: Sequence[Touched], after: str) -> None:
-    """Raises Conflict for new files whose names differ from others only in case, where that is one name."""
-    if git(checkout, "config", "--type=bool", "core.ignorecase", ok=None).line != "true":
-        return
-    new = {row.path for row in rows if row.added}
-    seen: dict[str, str] = {}
-    clashes = []
-    for path in git(checkout, "ls-tree", "-r", "-z", "--name-only", after).text.split("\0")[:-1]:
-        other = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-        if other != path and new & {other, path}:
-            clashes.append(f"{other} and {path}")
-    if clashes:
-        raise refuse(checkout, "Names differ only in case", clashes, "Let the agent rename them.")
-
-
 # --- laying it in
 
 
@@ -195,7 +52,7 @@ def lay(checkout: str, before: str, after: str) -> None:
     """Bring a clean checkout of a branch, and the branch, from one commit to a later one. Raises Conflict, and then
     both are as they were; the error says so where a file could not be put back. Untracked and ignored files in
     the way stop it."""
-    rows = check(checkout, before, after)
+    rows = preflight.check(checkout, before, after)
     was = Before(before, after, signs(checkout, [row.path for row in rows]), absent(checkout, rows))
     with journal(checkout, was) as handle:
         try:
@@ -223,7 +80,9 @@ def failed(checkout: str, error: CommandFailed, left: Sequence[str], room: str) 
     """The error of a merge that could not be laid in."""
     said = "\n".join(plain(error.stderr).strip().splitlines()[-20:])
     if left:
-        shown = ", ".join(one_line(name) for name in left[:SHOWN]) + (" …" if len(left) > SHOWN else "")
+        shown = ", ".join(one_line(name) for name in left[: preflight.SHOWN]) + (
+            " …" if len(left) > preflight.SHOWN else ""
+        )
         return Conflict(
             f"{checkout} could not be brought to the merge; nothing was merged, but these files could not be put "
             f"back: {shown}.\n{said}",
@@ -271,11 +130,11 @@ def sign(checkout: str, path: str) -> Sign:
     return [about.st_mode, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 
 
-def absent(checkout: str, rows: Iterable[Touched]) -> list[str]:
+def absent(checkout: str, rows: Iterable[preflight.Touched]) -> list[str]:
     """The folders that new files are in and that are not there yet, the deepest first."""
     made: set[str] = set()
     for row in rows:
-        folder = row.path if row.mode == GITLINK else os.path.dirname(row.path)
+        folder = row.path if row.mode == preflight.GITLINK else os.path.dirname(row.path)
         while row.added and folder and folder not in made and not os.path.isdir(os.path.join(checkout, folder)):
             made.add(folder)
             folder = os.path.dirname(folder)
@@ -362,15 +221,15 @@ def heal(checkout: str) -> None:
                 f"If no git is at work there: rm {lock}   The next merge puts the files back.",
             )
         if at == was.commit:
-            new = {row.path: row for row in touched(checkout, was.commit, was.after)}
+            new = {row.path: row for row in preflight.touched(checkout, was.commit, was.after)}
             take_back(checkout, was, lambda name: name in new and is_of(checkout, new[name]))
         os.unlink(path)
 
 
-def is_of(checkout: str, row: Touched) -> bool:
+def is_of(checkout: str, row: preflight.Touched) -> bool:
     """Whether a file is as a merge makes it, as far as it got: gone, or the beginning of the new content."""
     full = os.path.join(checkout, row.path)
-    if not os.path.lexists(full) or row.mode == GITLINK:
+    if not os.path.lexists(full) or row.mode == preflight.GITLINK:
         return True
     blob = git(checkout, "cat-file", "blob", row.new, ok=None).raw if not row.gone else b""
     if os.path.islink(full):

@@ -7,7 +7,10 @@ import time
 
 from magents.core.errors import CommandFailed
 from magents.core.names import STILL
-from magents.system import guarded, process
+from magents.git import inert
+from magents.git.inert import UNHOOKED
+from magents.git.layout import GIVEN, common_of, has_record
+from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,26 +19,17 @@ if TYPE_CHECKING:
 
 STUMBLES = 50
 """How often git is asked again where it stumbles."""
-RECORD = os.path.join("magents", "brought.json")
-"""Where a git folder keeps what agents in containers brought."""
-GIVEN = "magents/given"
-"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
 HERE = False
 """Whether we run where the agent of a clone is; `inside.py` sets it."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
-UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
-"""For git that works on what an agent has brought: where the user's `core.hooksPath` or `core.fsmonitor` is a
-relative path, such as `.husky`, it leads to a program of the agent's."""
 
 
 def command(where: str, *args: str) -> list[str]:
     """The words of a git command that works in the folder `where`. It runs the user's hooks, but none while there
     is one among them that an agent in a container brought and nobody accepted."""
     if STILL in os.environ:
-        from magents.git import still
-
-        return ["git", *still.options(where), "-C", where, *still.arguments(args)]
+        return ["git", *inert.options(where), "-C", where, *inert.arguments(args)]
     return ["git", "-C", where, *quiet(where), *args]
 
 
@@ -50,27 +44,6 @@ def quiet(where: str, *commits: str) -> Sequence[str]:
     from magents.git.trust import brought
 
     return UNHOOKED if brought.hooks(where, *commits) else ()
-
-
-def has_record(where: str) -> bool:
-    """Whether an agent in a container ever brought commits to this repository."""
-    common = common_of(where)
-    return bool(common) and os.path.exists(os.path.join(common, RECORD))
-
-
-def common_of(where: str) -> str:
-    """The git folder that the repository at `where`, the top of a working tree or a bare one, shares with all its
-    working trees; '' where there is none."""
-    own = os.path.join(where, ".git")
-    if os.path.isdir(own):
-        return own
-    link = os.fsdecode(guarded.read(own, 4096)).partition("gitdir:")[2].strip()
-    if not link:
-        return where if os.path.isdir(os.path.join(where, "objects")) else ""
-    linked = os.path.join(where, link)
-    if os.path.basename(os.path.dirname(linked)) == "worktrees":
-        return os.path.dirname(os.path.dirname(linked))
-    return linked
 
 
 def git(

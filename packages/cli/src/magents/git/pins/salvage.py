@@ -9,16 +9,16 @@ import time
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.git.pins import snapshot
-from magents.git.pins.pinned import Kept
-from magents.git.workspaces import worktree
+from magents.git import layout
+from magents.git.pins import write
+from magents.git.pins.format import Kept
 from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.git.pins.pinned import Meta, Origin
+    from magents.git.pins.format import Meta, Origin
 
 LARGEST_BYTES = 1 << 32
 """What a file or a repository within may have; one can be said to be larger than any disk."""
@@ -32,11 +32,11 @@ find "$1" -type f ! -perm -0400 -exec chmod u+r {} +"""
 def whole(
     project: str, workspace: str, id: str, extra: Sequence[str], maker: Origin
 ) -> tuple[str, Meta, list[str]]:
-    """`snapshot.take`, but what cannot be kept is left out and named. Raises MagentsError."""
+    """`write.take`, but what cannot be kept is left out and named. Raises MagentsError."""
     open_up(workspace)
     if project != workspace:
         mend_link(project, workspace)
-    ref, meta, unkept = snapshot.take_part(project, workspace, id, extra, unkeepable, maker=maker)
+    ref, meta, unkept = write.take_part(project, workspace, id, extra, unkeepable, maker=maker)
     return ref, meta, [line if len(line) < 300 else f"{line[:150]} … {line[-100:]}" for line in unkept[:MOST_NAMED]]
 
 
@@ -48,10 +48,10 @@ def of_worktree(project: str, workspace: str, id: str, branch: str, extra: Seque
     except (MagentsError, OSError, ValueError, RecursionError) as error:
         unkept = [f"what was not committed: {one_line(str(error), 300)}"]
     try:
-        return Kept(snapshot.take_absent(project, workspace, id, branch, maker), 0, unkept)
+        return Kept(write.take_absent(project, workspace, id, branch, maker), 0, unkept)
     except MagentsError:
         unkept.append("git's own files of the worktree")
-        return Kept(snapshot.take_absent(project, workspace, id, branch, maker, known=False), 0, unkept)
+        return Kept(write.take_absent(project, workspace, id, branch, maker, known=False), 0, unkept)
 
 
 def open_up(folder: str) -> None:
@@ -64,9 +64,9 @@ def mend_link(project: str, workspace: str) -> None:
     link = os.path.join(workspace, ".git")
     with contextlib.suppress(MagentsError, OSError):
         try:
-            snapshot.checked_folder(project, workspace)
+            layout.checked_folder(project, workspace)
         except MagentsError:
-            admin = worktree.admin(project, workspace)
+            admin = layout.admin_folder(project, workspace)
             if not admin or os.path.islink(workspace):
                 return
             if os.path.lexists(link):

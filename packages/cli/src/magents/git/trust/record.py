@@ -8,7 +8,7 @@ import os
 
 from magents.core.errors import MagentsError, remedy
 from magents.core.tuples import NamedTuple
-from magents.git.plumbing import RECORD, common_of, has_record
+from magents.git.layout import RECORD, common_of, has_record
 from magents.git.trust.hooks import ANY, below
 from magents.system import guarded
 

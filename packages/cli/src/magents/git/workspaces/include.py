@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.git.plumbing import git, has_record
+from magents.git.layout import has_record
+from magents.git.plumbing import git
 from magents.system import guarded
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import signal
 import time
 
 from magents.core.errors import MagentsError
-from magents.git.workspaces.worktree import common_folder, discard
+from magents.git.layout import common_folder
+from magents.git.workspaces.disk import discard
 from magents.system import fifos, guarded, process
 
 TYPE_CHECKING = False

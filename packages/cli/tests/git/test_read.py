@@ -15,9 +15,9 @@ from git import lab as labs
 from git.lab import Lab, look
 from git.states import STATES
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.git.pins import restore
+from magents.git.pins import read, unpack
 from magents.git.plumbing import git as ask
-from magents.git.workspaces import worktree
+from magents.git.workspaces import disk
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_the_pin_stays_and_serves_again(lab):
     before = look(lab)
     ref = lab.remove()
     lab.restore(ref)
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     git("gc", "--quiet", "--prune=now", cwd=lab.project)
     lab.restore(ref)
     assert look(lab) == before
@@ -145,19 +145,19 @@ def test_a_folder_that_is_there_is_not_touched(lab):
     with pytest.raises(MagentsError):
         lab.restore(ref)
     with pytest.raises(MagentsError):
-        restore.bring_back(lab.project, ref, lab.path)
+        read.bring_back(lab.project, ref, lab.path)
     assert os.listdir(lab.path) == ["mine"]
 
 
 def test_a_pin_that_was_deleted_is_named(lab):
     with pytest.raises(NotFound, match="refs/magents/one/none is gone"):
-        restore.bring_back(lab.project, "refs/magents/one/none", lab.path)
+        read.bring_back(lab.project, "refs/magents/one/none", lab.path)
 
 
 @pytest.mark.parametrize("ref", ["main", "agent"])
 def test_what_is_no_pin_is_named(lab, ref):
     with pytest.raises(MagentsError, match=f"{ref} is not a pin"):
-        restore.bring_back(lab.project, ref, lab.path)
+        read.bring_back(lab.project, ref, lab.path)
 
 
 def hostile(lab: Lab, script: str) -> str:
@@ -178,7 +178,7 @@ def hostile(lab: Lab, script: str) -> str:
 
 def test_nothing_is_taken_away_outside_of_the_workspace(lab):
     ref = hostile(lab, ":")
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     victim = Path(os.path.dirname(lab.path), "victim")
     victim.parent.mkdir(exist_ok=True)
     victim.write_text("mine")
@@ -198,7 +198,7 @@ def test_uncommitted_work_goes_to_a_fresh_checkout(lab):
     before = look(lab)
     ref = lab.remove()
     fresh = labs.grow(lab, path=f"{lab.path}-2")
-    assert restore.bring_over(lab.project, ref, fresh.path) == 4
+    assert read.bring_over(lab.project, ref, fresh.path) == 4
     after = look(fresh)
     for part in ("files", "status", "index", "staged"):
         assert getattr(after, part) == getattr(before, part), part
@@ -224,12 +224,12 @@ def test_what_cannot_go_over_is_left_in_its_pin(lab, state, meanwhile):
     Lab(lab.project, lab.project).do(meanwhile)
     fresh = labs.grow(lab)
     before = look(fresh)
-    assert restore.bring_over(lab.project, ref, fresh.path) == 0
+    assert read.bring_over(lab.project, ref, fresh.path) == 0
     assert look(fresh) == before
 
 
 def test_no_pin_brings_nothing_over(lab):
-    assert restore.bring_over(lab.project, "refs/magents/one/none", lab.path) == 0
+    assert read.bring_over(lab.project, "refs/magents/one/none", lab.path) == 0
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -257,6 +257,6 @@ def test_nothing_of_a_kept_folder_lands_outside(lab, tmp_path, members):
             archive.addfile(each)
     blob = ask(lab.project, "hash-object", "-w", "--stdin", stdin=packed.getvalue()).line
     with pytest.raises((MagentsError, tarfile.TarError)):
-        restore.unpack(lab.project, blob, str(tmp_path / "target"))
+        unpack.unpack(lab.project, blob, str(tmp_path / "target"))
     assert os.listdir(outside) == ["secret"]
     assert not os.path.lexists(tmp_path / "target" / "twin")

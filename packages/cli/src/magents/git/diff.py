@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CommandFailed, MagentsError
-from magents.git.pins.snapshot import git_folder
+from magents.git.layout import git_folder
 from magents.git.plumbing import LOOK, command, git
 from magents.system import process
 from magents.system.process import Running

@@ -13,8 +13,9 @@ from git import lab as labs
 from git.forge import REF, forged, trap
 from git.lab import Lab
 from magents.core.errors import MagentsError, NotFound
-from magents.git.pins import pinned, restore, snapshot
-from magents.git.workspaces import worktree
+from magents.git import layout
+from magents.git.pins import format, read, write
+from magents.git.workspaces import disk
 
 OID = "1" * 40
 DEEP = b'{"id": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
@@ -46,9 +47,9 @@ def refused(lab: Lab, ref: str, what: object = "") -> None:
     """It is an error that names the pin, wherever the pin is read; no ref is moved and nothing is made."""
     before = refs(lab)
     for use in (
-        lambda: pinned.meta_of(lab.project, ref),
-        lambda: restore.bring_back(lab.project, ref, f"{lab.path}-2"),
-        lambda: restore.bring_over(lab.project, ref, lab.path),
+        lambda: format.meta_of(lab.project, ref),
+        lambda: read.bring_back(lab.project, ref, f"{lab.path}-2"),
+        lambda: read.bring_over(lab.project, ref, lab.path),
     ):
         with pytest.raises(MagentsError) as caught:
             use()
@@ -68,10 +69,10 @@ def test_what_is_no_record_is_refused(lab):
 
 
 def test_one_that_is_too_large_is_not_even_read(lab, monkeypatch):
-    monkeypatch.setattr(pinned, "LARGEST_META_BYTES", 1000)
+    monkeypatch.setattr(format, "LARGEST_META_BYTES", 1000)
     refused(lab, forged(lab.project, stashes=["x" * 1000]).write())
     lab.do("edit a.txt; chmod 600 a.txt")
-    monkeypatch.setattr(pinned, "LARGEST_META_BYTES", 10)
+    monkeypatch.setattr(format, "LARGEST_META_BYTES", 10)
     with pytest.raises(MagentsError, match="nothing was removed"):
         lab.pin()
 
@@ -83,7 +84,7 @@ def test_the_head_has_to_be_a_commit(lab):
 
 def test_a_good_one_is_read(lab):
     ref = forged(lab.project, branch="agent", deleted=["a b/c", "\udcff"], modes={"x": 0o600}).write()
-    meta = pinned.meta_of(lab.project, ref)
+    meta = format.meta_of(lab.project, ref)
     assert (meta.branch, meta.deleted, meta.modes) == ("agent", ["a b/c", "\udcff"], {"x": 0o600})
 
 
@@ -92,13 +93,13 @@ def test_a_good_one_is_read(lab):
 
 def test_who_made_a_pin_is_written_down_beside_it(lab):
     ref = lab.pin()
-    assert pinned.origin(lab.project, ref) == pinned.Origin("worktree", "tmux")
-    assert pinned.pins(lab.project) == [ref]
+    assert format.origin(lab.project, ref) == format.Origin("worktree", "tmux")
+    assert format.pins(lab.project) == [ref]
     other = forged(lab.project).write()
-    assert pinned.origin(lab.project, other) is None
-    snapshot.record(lab.project, other, pinned.read(lab.project, other)[0], pinned.Origin("clone", "docker"))
-    assert pinned.origin(lab.project, other) == pinned.Origin("clone", "docker")
-    assert pinned.is_foreign(lab.project, other) and not pinned.is_foreign(lab.project, ref)
+    assert format.origin(lab.project, other) is None
+    write.record(lab.project, other, format.read(lab.project, other)[0], format.Origin("clone", "docker"))
+    assert format.origin(lab.project, other) == format.Origin("clone", "docker")
+    assert format.is_foreign(lab.project, other) and not format.is_foreign(lab.project, ref)
 
 
 def test_a_record_is_of_one_commit_and_keeps_nothing_alive(lab):
@@ -106,7 +107,7 @@ def test_a_record_is_of_one_commit_and_keeps_nothing_alive(lab):
     ref = lab.pin()
     pin = git("rev-parse", ref, cwd=lab.project)
     git("update-ref", ref, forged(lab.project).write(), cwd=lab.project)
-    assert pinned.origin(lab.project, ref) is None
+    assert format.origin(lab.project, ref) is None
     git("update-ref", "-d", ref, cwd=lab.project)
     git("gc", "--quiet", "--prune=now", cwd=lab.project)
     assert run("git", "cat-file", "-e", pin, cwd=lab.project, code=None).code
@@ -117,9 +118,9 @@ def test_a_record_is_of_one_commit_and_keeps_nothing_alive(lab):
 def test_a_record_of_another_form_is_none(lab, tree):
     ref = forged(lab.project).write()
     blob = git("hash-object", "-w", "/dev/null", cwd=lab.project)
-    fake = f"commit {pinned.origin_ref(ref)}\ncommitter X <x@x> 1 +0000\ndata 0\n\nM 100644 {blob} x/{tree[-4:]}\ndone\n"
+    fake = f"commit {format.origin_ref(ref)}\ncommitter X <x@x> 1 +0000\ndata 0\n\nM 100644 {blob} x/{tree[-4:]}\ndone\n"
     run("git", "fast-import", "--quiet", "--done", cwd=lab.project, stdin=fake)
-    assert pinned.origin(lab.project, ref) is None
+    assert format.origin(lab.project, ref) is None
 
 
 # What we do not trust is data
@@ -149,13 +150,13 @@ def whole(lab: Lab, tmp_path: Path, **changes: object) -> tuple[str, Path]:
 
 
 def test_of_a_pin_that_nobody_vouches_for_only_files_come_back(lab, tmp_path):
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     ref, canary = whole(lab, tmp_path)
     before = refs(lab)
     back = lab.restore(ref)
     assert back.foreign and back.remark == ""
     assert refs(lab) == before
-    admin = Path(worktree.admin(lab.project, lab.path))
+    admin = Path(layout.admin_folder(lab.project, lab.path))
     assert (admin / "commondir").read_text() == "../..\n"
     made = {str(path.relative_to(admin)) for path in admin.rglob("*") if path.is_file()}
     assert made <= {"HEAD", "ORIG_HEAD", "commondir", "gitdir", "index", "logs/HEAD", "config.worktree"}
@@ -171,16 +172,16 @@ def test_of_a_pin_that_nobody_vouches_for_only_files_come_back(lab, tmp_path):
 
 def test_one_that_we_trust_says_neither_where_git_is_nor_what_it_runs(lab, tmp_path):
     """Even a record of ours lets only those of git's files come back that a worktree has of its own."""
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     pin = forged(lab.project, branch="agent")
     canary = tmp_path / "canary"
     evil = trap(tmp_path / "evil", canary)
     for name in ("commondir", "gitdir", "config", "hooks/post-index-change"):
         pin.add(f"admin/{name}", STATE[name].format(trap=evil, canary=canary))
     ref = pin.add("admin/HEAD", "ref: refs/heads/agent\n").add("admin/ORIG_HEAD", OID).write()
-    snapshot.record(lab.project, ref, pinned.read(lab.project, ref)[0], pinned.Origin("worktree", "tmux"))
+    write.record(lab.project, ref, format.read(lab.project, ref)[0], format.Origin("worktree", "tmux"))
     assert not lab.restore(ref).foreign
-    admin = Path(worktree.admin(lab.project, lab.path))
+    admin = Path(layout.admin_folder(lab.project, lab.path))
     assert (admin / "commondir").read_text() == "../..\n"
     assert (admin / "ORIG_HEAD").read_text() == OID
     assert not (admin / "hooks").exists() and not (admin / "config").exists()
@@ -189,18 +190,18 @@ def test_one_that_we_trust_says_neither_where_git_is_nor_what_it_runs(lab, tmp_p
 
 
 def test_one_that_we_do_not_trust_gets_no_other_branch(lab):
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     ref = forged(lab.project, branch="users-own").write()
     before = refs(lab)
-    worktree.claim(lab.path)
-    back = restore.bring_back(lab.project, ref, lab.path, branch="agent")
+    disk.claim(lab.path)
+    back = read.bring_back(lab.project, ref, lab.path, branch="agent")
     assert back.remark == "the pin is of the branch users-own, not of agent"
     assert refs(lab) == before
     assert lab.git("rev-parse", "--symbolic-full-name", "HEAD") == "HEAD"
 
 
 def test_before_the_first_commit(lab):
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     ref = (
         forged(lab.project, branch="fresh", head="").add("files/new", "new\n").add("staged/0/new", "new\n").write()
     )
@@ -220,7 +221,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_cannot_be_is_told_of_by_the_pin(lab, name):
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     ref = forged(lab.project).add(NAMES[name], "x").write()
     with pytest.raises(MagentsError, match=f"^{REF} "):
         lab.restore(ref)
@@ -238,13 +239,13 @@ def test_no_hook_that_came_along_runs(lab, tmp_path, hooks):
     """)
     ref = lab.pin()
     git("config", "core.hooksPath", hooks, cwd=lab.project)
-    git("update-ref", "-d", pinned.origin_ref(ref), cwd=lab.project)
+    git("update-ref", "-d", format.origin_ref(ref), cwd=lab.project)
     for foreign in (True, False):
         if not foreign:  # one that is foreign is refused then
             git("config", "core.fsmonitor", ".husky/fsmonitor", cwd=lab.project)
-        worktree.remove(lab.project, lab.path)
-        worktree.claim(lab.path)
-        restore.bring_back(lab.project, ref, lab.path, foreign=foreign)
+        disk.remove(lab.project, lab.path)
+        disk.claim(lab.path)
+        read.bring_back(lab.project, ref, lab.path, foreign=foreign)
         assert list(tmp_path.iterdir()) == [], foreign
     lab.git("status")
     assert list(tmp_path.iterdir()) != [], "the trap works"
@@ -252,14 +253,14 @@ def test_no_hook_that_came_along_runs(lab, tmp_path, hooks):
 
 def test_a_pin_that_is_gone_brings_nothing_over(lab):
     with pytest.raises(NotFound):
-        pinned.meta_of(lab.project, REF)
-    assert restore.bring_over(lab.project, REF, lab.path) == 0
+        format.meta_of(lab.project, REF)
+    assert read.bring_over(lab.project, REF, lab.path) == 0
 
 
 def test_the_form_of_what_is_written_is_the_form_that_is_read(lab):
     lab.do(
         "git checkout -qb \"$(printf 'o\\377d')\"; edit a.txt; chmod 600 a.txt; rm -r dir; printf x >\"$(printf 'n\\377')\"; git init -q inner"
     )
-    ref, meta = snapshot.take(lab.project, lab.path, "one")
-    assert pinned.meta_of(lab.project, ref) == meta
-    assert json.loads(pinned.encoded(meta))["deleted"] == ["dir/d.txt", "dir/e.txt"]
+    ref, meta = write.take(lab.project, lab.path, "one")
+    assert format.meta_of(lab.project, ref) == meta
+    assert json.loads(format.encoded(meta))["deleted"] == ["dir/d.txt", "dir/e.txt"]

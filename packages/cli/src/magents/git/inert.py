@@ -13,6 +13,15 @@ import re
 from magents.core.names import DIRTY, STILL
 from magents.system import process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNHOOKED = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false")
+"""For git that works on what an agent has brought: where the user's `core.hooksPath` or `core.fsmonitor` is a
+relative path, such as `.husky`, it leads to a program of the agent's."""
+ASK_S = 60.0
+"""Seconds that git may take to look through what came."""
 FIXED = {
     "core.fsmonitor": "false", "core.hooksPath": "/dev/null", "core.editor": ":", "commit.gpgSign": "false",
     "tag.gpgSign": "false", "gc.auto": "0", "maintenance.auto": "false", "submodule.recurse": "false",
@@ -22,6 +31,11 @@ FIXED = {
 OF_FILTERS = re.compile(r"(filter\..*)\.(?:clean|smudge|process|required)", re.DOTALL)
 OF_HOOKS = re.compile(r"(hook\..*)\.(?:command|event|enabled)", re.DOTALL)
 OF_SUBMODULES = re.compile(r"submodule\..*\.ignore", re.DOTALL)
+
+
+def ask(where: str, *words: str, stdin: bytes | None = None, ok: Sequence[int] | None = (0,)) -> process.Result:
+    """Run git without hooks, and without looking whether they may run."""
+    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok, timeout=ASK_S)
 
 
 def is_still() -> bool:

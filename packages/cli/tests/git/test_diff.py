@@ -16,9 +16,8 @@ from git import lab as labs
 from git.lab import Lab, look
 from git.states import STATES
 from magents.core.errors import CommandFailed
-from magents.git import changes
-from magents.git.changes import Change, Summary
-from magents.git.workspaces import worktree
+from magents.git import diff, layout
+from magents.git.diff import Change, Summary
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def base_of(lab: Lab) -> str:
 
 
 def changed(lab: Lab, start: str) -> dict[str, tuple[int | None, int | None]]:
-    return {c.path: (c.added, c.deleted) for c in changes.files(lab.path, "main", start)}
+    return {c.path: (c.added, c.deleted) for c in diff.files(lab.path, "main", start)}
 
 
 def test_committed_staged_unstaged_untracked(lab):
@@ -43,25 +42,25 @@ def test_committed_staged_unstaged_untracked(lab):
     assert changed(lab, start) == {
         "a.txt": (1, 1), "b.txt": (1, 1), "c.txt": (1, 1), "new": (1, 0), "far/empty": (0, 0), "run.sh": (0, 1),
     }  # fmt: skip
-    shown = changes.diff(lab.path, "main", start)
+    shown = diff.diff(lab.path, "main", start)
     for line in (b"+a.txt, edited by the agent", b"+new, edited by the agent", b"+++ b/new", b"deleted file mode"):
         assert line in shown
     assert b"inner" not in shown
-    assert changes.summary(lab.path, "main", start) == Summary(1, 6 - 1 + 1, 6)
+    assert diff.summary(lab.path, "main", start) == Summary(1, 6 - 1 + 1, 6)
 
 
 def test_nothing(lab):
     start = base_of(lab)
-    assert changes.diff(lab.path, "main", start) == b""
-    assert changes.files(lab.path, "main", start) == []
-    assert changes.summary(lab.path, "main", start) == Summary(0, 0, 0)
+    assert diff.diff(lab.path, "main", start) == b""
+    assert diff.files(lab.path, "main", start) == []
+    assert diff.summary(lab.path, "main", start) == Summary(0, 0, 0)
 
 
 def test_binary(lab):
     start = base_of(lab)
     lab.do("printf 'a\\0b' >bin; printf 'a\\0b' >a.txt")
-    assert changes.files(lab.path, "main", start) == [Change("a.txt", None, None), Change("bin", None, None)]
-    assert changes.diff(lab.path, "main", start, "--binary").count(b"GIT binary patch") == 2
+    assert diff.files(lab.path, "main", start) == [Change("a.txt", None, None), Change("bin", None, None)]
+    assert diff.diff(lab.path, "main", start, "--binary").count(b"GIT binary patch") == 2
 
 
 def test_names(lab):
@@ -89,29 +88,29 @@ def test_what_the_base_has_got_meanwhile_does_not_count(lab):
     assert set(changed(lab, start)) == {"a.txt"}
     lab.do("git merge -q --no-edit main")
     assert set(changed(lab, start)) == {"a.txt"}
-    assert changes.summary(lab.path, "main", start).ahead == 2
+    assert diff.summary(lab.path, "main", start).ahead == 2
 
 
 def test_after_a_rebase(lab):
     start = base_of(lab)
     lab.do("edit a.txt; save mine; cd $P; edit b.txt; save theirs; cd -; git rebase -q main")
     assert set(changed(lab, start)) == {"a.txt"}
-    assert changes.summary(lab.path, "main", start).ahead == 1
+    assert diff.summary(lab.path, "main", start).ahead == 1
 
 
 def test_after_its_work_was_merged_it_is_still_shown(lab):
     start = base_of(lab)
     lab.do("edit a.txt; save mine; cd $P; git merge -q agent")
     assert set(changed(lab, start)) == {"a.txt"}
-    assert changes.summary(lab.path, "main", start).ahead == 0
+    assert diff.summary(lab.path, "main", start).ahead == 0
 
 
 @pytest.mark.parametrize("base", ["", "gone"])
 def test_without_its_base(lab, base):
     start = base_of(lab)
     lab.do("edit a.txt; save mine; edit new")
-    assert [c.path for c in changes.files(lab.path, base, start)] == ["a.txt", "new"]
-    assert changes.summary(lab.path, base, start) == Summary(1, 1, 2)
+    assert [c.path for c in diff.files(lab.path, base, start)] == ["a.txt", "new"]
+    assert diff.summary(lab.path, base, start) == Summary(1, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -128,10 +127,10 @@ def test_without_its_base(lab, base):
 )
 def test_looking_changes_nothing(lab, state):
     lab.do(STATES[state])
-    start, index = base_of(lab), Path(worktree.admin(lab.project, lab.path), "index")
+    start, index = base_of(lab), Path(layout.admin_folder(lab.project, lab.path), "index")
     before, was, about = look(lab), index.read_bytes(), index.stat()
-    assert changes.diff(lab.path, "main", start)
-    changes.summary(lab.path, "main", start)
+    assert diff.diff(lab.path, "main", start)
+    diff.summary(lab.path, "main", start)
     assert index.read_bytes() == was
     assert (index.stat().st_mtime_ns, index.stat().st_ino) == (about.st_mtime_ns, about.st_ino)
     assert look(lab) == before
@@ -140,10 +139,10 @@ def test_looking_changes_nothing(lab, state):
 def by_pathspecs(lab: Lab, start: str) -> bytes:
     """The diff, with new files in the index by `git add --intent-to-add`: what takes quadratic time."""
     index = Path(lab.path).parent / "index"
-    shutil.copyfile(Path(worktree.admin(lab.project, lab.path), "index"), index)
+    shutil.copyfile(Path(layout.admin_folder(lab.project, lab.path), "index"), index)
     env = {**os.environ, "GIT_INDEX_FILE": str(index), "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1"}
     words = ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
-    if new := changes.untracked(lab.path):
+    if new := diff.untracked(lab.path):
         listed = os.fsencode("\0".join(new))
         subprocess.run(words, cwd=lab.path, env=env, input=listed, check=True, capture_output=True)
     words = ["git", "diff", "--no-ext-diff", "--no-textconv", "--no-color", "--binary", start, "--"]
@@ -154,7 +153,7 @@ def by_pathspecs(lab: Lab, start: str) -> bytes:
 def test_every_state_is_shown_as_git_shows_it(lab, state):
     lab.do(STATES[state])
     start = base_of(lab)
-    assert changes.diff(lab.path, "", start, "--binary") == by_pathspecs(lab, start)
+    assert diff.diff(lab.path, "", start, "--binary") == by_pathspecs(lab, start)
 
 
 def test_time_is_linear_in_untracked_files(lab):
@@ -170,7 +169,7 @@ def test_time_is_linear_in_untracked_files(lab):
         start = time.perf_counter()
         subprocess.run(words, cwd=lab.path, check=True, stdout=subprocess.DEVNULL)
         middle = time.perf_counter()
-        assert len(changes.files(lab.path, "main", base_of(lab))) == len(names)
+        assert len(diff.files(lab.path, "main", base_of(lab))) == len(names)
         ratios.append((time.perf_counter() - middle) / (middle - start))
     assert min(ratios) < 30
 
@@ -178,10 +177,10 @@ def test_time_is_linear_in_untracked_files(lab):
 def test_a_locked_index_is_no_hindrance_and_stays_locked(lab):
     start = base_of(lab)
     lab.do("edit a.txt; edit new")
-    lock = Path(worktree.admin(lab.project, lab.path), "index.lock")
+    lock = Path(layout.admin_folder(lab.project, lab.path), "index.lock")
     lock.write_text("of someone else")
     assert set(changed(lab, start)) == {"a.txt", "new"}
-    assert changes.summary(lab.path, "main", start) == Summary(0, 2, 2)
+    assert diff.summary(lab.path, "main", start) == Summary(0, 2, 2)
     assert lock.read_text() == "of someone else"
 
 
@@ -192,7 +191,7 @@ def test_no_program_of_the_project_is_run(lab):
         git config diff.x.textconv 'touch ran; cat'; git config core.pager 'touch ran; cat'
         echo '*.txt diff=x' >.gitattributes; edit a.txt
     """)
-    assert b"+a.txt, edited by the agent" in changes.diff(lab.path, "main", start)
+    assert b"+a.txt, edited by the agent" in diff.diff(lab.path, "main", start)
     assert not os.path.exists(os.path.join(lab.path, "ran"))
 
 
@@ -214,8 +213,8 @@ def test_files_that_come_and_go_meanwhile(lab):
     thread.start()
     try:
         for _ in range(12):
-            assert b"+a.txt, edited by the agent" in changes.diff(lab.path, "main", start)
-            changes.summary(lab.path, "main", start)
+            assert b"+a.txt, edited by the agent" in diff.diff(lab.path, "main", start)
+            diff.summary(lab.path, "main", start)
     finally:
         over.set()
         thread.join()
@@ -223,16 +222,16 @@ def test_files_that_come_and_go_meanwhile(lab):
 
 def test_an_index_that_cannot_be_read_is_an_error(lab):
     start = base_of(lab)
-    Path(worktree.admin(lab.project, lab.path), "index").write_bytes(b"nonsense")
+    Path(layout.admin_folder(lab.project, lab.path), "index").write_bytes(b"nonsense")
     with pytest.raises(CommandFailed):
-        changes.diff(lab.path, "main", start)
+        diff.diff(lab.path, "main", start)
     with pytest.raises(CommandFailed):
-        changes.summary(lab.path, "main", start)
+        diff.summary(lab.path, "main", start)
 
 
 def test_commit_all(lab):
     lab.do("edit a.txt; edit new; rm b.txt; echo x >x.log")
-    changes.commit_all(lab.path, "-m all of 'it'")
+    diff.commit_all(lab.path, "-m all of 'it'")
     assert lab.git("status", "--porcelain") == ""
     assert lab.git("log", "-1", "--format=%s") == "-m all of 'it'"
     assert lab.git("show", "--format=", "--name-only").split() == ["a.txt", "b.txt", "new"]

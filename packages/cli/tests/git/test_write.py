@@ -15,16 +15,19 @@ from git import lab as labs
 from git.lab import Lab, files, look
 from git.states import STATES
 from magents.core.errors import MagentsError
-from magents.git.pins import restore, snapshot
-from magents.git.workspaces import worktree
+from magents.git import layout
+from magents.git.pins import format, read, write
+from magents.git.workspaces import disk
 
 TAKE = """
 import sys
 from magents.core.errors import MagentsError
-from magents.git.pins import snapshot
+from magents.git.pins import write
+from magents.git.pins import format
+from magents.git import layout
 from magents.git.workspaces import include
 try:
-    snapshot.take(sys.argv[1], sys.argv[2], "one", include.changed(sys.argv[1], sys.argv[2]))
+    write.take(sys.argv[1], sys.argv[2], "one", include.changed(sys.argv[1], sys.argv[2]))
 except MagentsError as error:
     sys.exit(f"refused: {error}")
 """
@@ -37,20 +40,20 @@ def lab(place) -> Lab:
 
 def test_what_it_says_of_itself(lab):
     lab.do("edit a.txt 1; git stash -qm kept; edit a.txt 2; rm b.txt; edit new; git init -q inner; edit inner/x")
-    ref, meta = snapshot.take(lab.project, lab.path, "one")
+    ref, meta = write.take(lab.project, lab.path, "one")
     assert (meta.id, meta.branch, meta.workspace) == ("one", "agent", lab.path)
     assert meta.head == lab.git("rev-parse", "HEAD")
     assert meta.deleted == ["b.txt"]
     assert meta.nested == ["inner"]
     assert meta.uncommitted == 4
     assert meta.stashes == ["On agent: kept"]
-    assert snapshot.meta_of(lab.project, ref) == meta
+    assert format.meta_of(lab.project, ref) == meta
 
 
 def test_pins_newest_first_and_of_this_agent_only(lab):
-    taken = [snapshot.take(lab.project, lab.path, id)[0] for id in ("one", "one", "one-2", "one")]
-    assert snapshot.pins(lab.project, "one") == [taken[3], taken[1], taken[0]]
-    assert snapshot.pins(lab.project, "one-2") == [taken[2]]
+    taken = [write.take(lab.project, lab.path, id)[0] for id in ("one", "one", "one-2", "one")]
+    assert format.pins(lab.project, "one") == [taken[3], taken[1], taken[0]]
+    assert format.pins(lab.project, "one-2") == [taken[2]]
 
 
 def test_a_pin_that_cannot_be_written(lab):
@@ -61,24 +64,24 @@ def test_a_pin_that_cannot_be_written(lab):
     packs.touch()
     before = sorted(os.listdir(packs.parent.parent))
     with pytest.raises(MagentsError, match="cannot be kept, so nothing was removed:\n") as caught:
-        snapshot.take(lab.project, lab.path, "one")
+        write.take(lab.project, lab.path, "one")
     assert str(caught.value).count("\n") == 2
     assert sorted(os.listdir(packs.parent.parent)) == before
-    assert snapshot.pins(lab.project, "one") == []
+    assert format.pins(lab.project, "one") == []
 
 
 @pytest.mark.parametrize("name", ["staged and unstaged differ", "rebase in conflict", "filters", "intent to add"])
 def test_looking_changes_nothing(lab, name):
     lab.do(STATES[name])
-    before, index = look(lab), Path(worktree.admin(lab.project, lab.path), "index").read_bytes()
+    before, index = look(lab), Path(layout.admin_folder(lab.project, lab.path), "index").read_bytes()
     lab.pin()
     assert look(lab) == before
-    assert Path(worktree.admin(lab.project, lab.path), "index").read_bytes() == index
+    assert Path(layout.admin_folder(lab.project, lab.path), "index").read_bytes() == index
 
 
 def test_a_lock_of_the_index_is_no_hindrance(lab):
     lab.do("edit a.txt")
-    Path(worktree.admin(lab.project, lab.path), "index.lock").touch()
+    Path(layout.admin_folder(lab.project, lab.path), "index.lock").touch()
     lab.restore(lab.remove())
     lab.do("git add a.txt")
 
@@ -139,15 +142,15 @@ def test_a_workspace_that_has_become_a_repository_of_its_own_is_refused(lab):
 
 
 def test_a_damaged_index_is_refused(lab):
-    Path(worktree.admin(lab.project, lab.path), "index").write_bytes(b"DIRC nonsense")
+    Path(layout.admin_folder(lab.project, lab.path), "index").write_bytes(b"DIRC nonsense")
     with pytest.raises(MagentsError, match="nothing was removed"):
-        snapshot.take(lab.project, lab.path, "one")
+        write.take(lab.project, lab.path, "one")
 
 
 @pytest.mark.parametrize("text", ["", "nonsense\n", "a b\n", "\0\xff\r\x0b\n \n\t\n"])
 def test_a_damaged_reflog_is_no_hindrance(lab, text):
     lab.do("edit a.txt; save one; edit b.txt")
-    log = Path(worktree.admin(lab.project, lab.path), "logs", "HEAD")
+    log = Path(layout.admin_folder(lab.project, lab.path), "logs", "HEAD")
     with log.open("a", encoding="latin-1") as file:
         file.write(text)
     lab.pin()
@@ -173,8 +176,8 @@ def test_of_a_folder_that_is_gone_all_that_git_knows_is_kept(lab):
     """)
     dropped, kept, index = lab.git("rev-parse", "HEAD@{2}"), lab.git("rev-parse", "HEAD"), look(lab).index
     shutil.rmtree(lab.path)
-    ref = snapshot.take_absent(lab.project, lab.path, "one", "agent")
-    worktree.remove(lab.project, lab.path)
+    ref = write.take_absent(lab.project, lab.path, "one", "agent")
+    disk.remove(lab.project, lab.path)
     git("update-ref", "-d", "refs/heads/agent", cwd=lab.project)
     git("gc", "--quiet", "--prune=now", cwd=lab.project)
     lab.restore(ref)
@@ -188,8 +191,8 @@ def test_of_a_detached_head_too(lab):
     lab.do("git checkout -q --detach; edit a.txt; save lost")
     commit = lab.git("rev-parse", "HEAD")
     shutil.rmtree(lab.path)
-    ref = snapshot.take_absent(lab.project, lab.path, "one", "agent")
-    worktree.remove(lab.project, lab.path)
+    ref = write.take_absent(lab.project, lab.path, "one", "agent")
+    disk.remove(lab.project, lab.path)
     git("gc", "--quiet", "--prune=now", cwd=lab.project)
     lab.restore(ref)
     assert lab.git("rev-parse", "HEAD") == commit
@@ -199,9 +202,9 @@ def test_of_a_detached_head_too(lab):
 def test_of_one_that_git_has_forgotten_the_branch_is_left(lab):
     lab.do("edit a.txt; save one")
     commit = lab.git("rev-parse", "HEAD")
-    worktree.remove(lab.project, lab.path)
-    ref = snapshot.take_absent(lab.project, lab.path, "one", "agent")
+    disk.remove(lab.project, lab.path)
+    ref = write.take_absent(lab.project, lab.path, "one", "agent")
     git("branch", "-qD", "agent", cwd=lab.project)
-    worktree.claim(lab.path)
-    restore.bring_back(lab.project, ref, lab.path)
+    disk.claim(lab.path)
+    read.bring_back(lab.project, ref, lab.path)
     assert lab.git("rev-parse", "HEAD", "agent").split() == [commit, commit]
