@@ -7,7 +7,7 @@ import sys
 from conftest import run
 
 HEAVY = {
-    "typing", "subprocess", "selectors", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
+    "typing", "shutil", "tempfile", "datetime", "sqlite3",
     "dataclasses", "inspect", "logging", "asyncio", "pathlib", "urllib", "socket", "argcomplete", "questionary",
 }  # fmt: skip
 BESIDE = {"datetime"}

@@ -12,7 +12,7 @@ from magents.cli.render import agent_table, as_json, show_json, terminal_width, 
 from magents.core.errors import MagentsError, UsageError
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.system import process
+from magents.system.process import foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -225,5 +225,5 @@ def go_to(fleet: Fleet, agent: Agent, *, read_only: bool = False) -> int:
     words = list(fleet.attach_command(agent, inside=inside, read_only=read_only))
     if not inside:
         sys.stdout.flush()
-        process.become(words)
-    return process.interact(words, env={"TMUX": tmux})
+        foreground.become(words)
+    return foreground.interact(words, env={"TMUX": tmux})

@@ -18,7 +18,8 @@ from magents.core.text import one_line
 from magents.fleet.context import isolated
 from magents.guest import events
 from magents.store import Store
-from magents.system import guarded, process
+from magents.system import guarded
+from magents.system.process import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ def ensure(context: Context) -> None:
     handle = held(context.store)
     if handle is not None:
         os.close(handle)
-        process.detach([sys.executable, "-m", "magents.daemon.collector", context.store.folder])
+        background.detach([sys.executable, "-m", "magents.daemon.collector", context.store.folder])
 
 
 def lock_path(store: Store) -> str:

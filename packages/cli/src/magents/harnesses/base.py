@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magents.core.model import Event, Problem, Program, Signal, Start
-from magents.system import process
+from magents.system import programs
 
 
 class Harness:
@@ -38,7 +38,7 @@ class Harness:
 
     def check(self) -> list[Problem]:
         """What keeps it from working here; empty if all is well."""
-        if process.find(self.program):
+        if programs.find(self.program):
             return []
         return [Problem(f"{self.name} is not installed", self.install, needed=False)]
 
