@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
-    from magents.core.model import Agent, Problem, Program
+    from magents.core.agent import Agent
+    from magents.core.errors import Problem
+    from magents.core.program import Program
 else:
     Protocol = object
 
@@ -52,7 +54,7 @@ class Launch(NamedTuple):
     """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """An agent that a runtime has seen, known to the store or not."""
 
     id: str
@@ -73,7 +75,7 @@ class Traits(NamedTuple):
 
     workspace: Literal["worktree", "clone", "remote"]
     """Its copy of the project: a worktree of the user's repository, a private clone on this disk, or a clone
-    elsewhere. The commits of a clone have to be brought home, and its agent has the shared list of tasks."""
+    elsewhere. The commits of a clone have to be brought home, and its agent has what those of a project share."""
     home: Literal["user", "image"]
     """Where its program finds its settings and logins: in a user's home, or in a fresh one with system settings of
     ours."""
@@ -132,7 +134,7 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
@@ -144,19 +146,6 @@ class Runtime(Protocol):
 
     def usage(self) -> dict[str, str]:
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
-
-
-def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
-    """The files that the wrapper and the harness read: path on the desk → text.
-
-    `unset` stands in the program, too: whoever starts it may hold these variables.
-    """
-    import shlex
-
-    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
-    kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
-    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())
-    return {**program.files, "program": f"{unset}{shlex.join(program.argv)}\n", "environment": exports}
 
 
 def parse(text: str) -> dict[str, str]:

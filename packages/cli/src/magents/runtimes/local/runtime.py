@@ -7,10 +7,10 @@ import json
 import os
 import signal
 
-from magents.core.errors import CommandFailed, Missing
-from magents.core.model import Problem
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
-from magents.runtimes.terminal import MARK, Terminal, wait
+from magents.core.errors import CommandFailed, Missing, Problem
+from magents.guest.terminal import MARK, Terminal, wait
+from magents.guest.wrapper import files
+from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
 from magents.system import guarded, paths, process, processes, programs
 from magents.system.overlap import begin
 
@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from magents.core.model import Agent
-    from magents.runtimes.terminal import Pane
+    from magents.core.agent import Agent
+    from magents.guest.terminal import Pane
 
 HANG_UP = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
@@ -117,10 +117,10 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """All panes with our label, in one call."""
         panes = self.terminal.panes()
-        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
+        return [Observation(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """All of them, in one call."""
@@ -141,7 +141,7 @@ def write_files(launch: Launch) -> None:
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
         "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
-        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     for name, text in files(launch.program, env).items():
