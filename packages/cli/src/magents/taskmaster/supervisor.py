@@ -16,7 +16,7 @@ from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
 from magents.fleet.context import isolated
 from magents.taskmaster import board as boards
-from magents.taskmaster import file
+from magents.taskmaster import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +91,7 @@ def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str)
     starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(hand.agent))
     if starts >= len(PAUSES):
         context.store.note(hand.agent, f"{boards.LEFT}{reason}")
-        file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
+        statuses.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, hand, reason)
     if hand.status and hand.status.turn_failed and not waited(hand, PAUSES[starts]):
         return None
