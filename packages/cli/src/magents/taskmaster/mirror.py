@@ -25,7 +25,7 @@ from magents.taskmaster.baseline import Baseline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 SHARED_WAIT_S = 1.0
