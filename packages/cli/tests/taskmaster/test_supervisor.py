@@ -16,7 +16,7 @@ from conftest import commit, git, leaked, until
 from magents.core.model import Agent, Status
 from magents.core.status import Report
 from magents.fleet.observe import STARTS, presence
-from magents.runtimes.base import Sighting
+from magents.runtimes.base import Observation
 from magents.taskmaster import supervisor
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
@@ -54,7 +54,7 @@ def test_why(case):
 
 def test_a_start_that_was_cut_short_is_none():
     """A container lives without its agent: only that the wrapper never told of its start shows it."""
-    seen, now = Sighting("one", True, NOW, {}), time.time()
+    seen, now = Observation("one", True, NOW, {}), time.time()
     assert presence(seen, Report(launched=now)) == "alive"
     assert presence(seen, Report(launched=now - STARTS - 1)) == "ended"
     assert presence(seen, Report(launched=now - STARTS - 1, run="")) == "alive"

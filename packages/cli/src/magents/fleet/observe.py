@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from magents.runtimes.base import Sighting
+    from magents.runtimes.base import Observation
 
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
@@ -50,7 +50,7 @@ class Overview(NamedTuple):
 class Seen(NamedTuple):
     """What the runtimes have seen."""
 
-    sightings: dict[str, list[Sighting]]
+    observations: dict[str, list[Observation]]
     """By the name of each runtime that could be asked."""
     problems: list[str]
 
@@ -75,7 +75,7 @@ def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None =
     """
     used = {agent.runtime for agent in agents}
     names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
-    answers: dict[str, list[Sighting] | MagentsError] = {}
+    answers: dict[str, list[Observation] | MagentsError] = {}
 
     def ask(name: str) -> None:
         try:
@@ -85,7 +85,7 @@ def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None =
             answers[name] = error
 
     at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
-    sightings = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
+    observations = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
     # Where none of the user's agents is, another machine or an engine that does not run is no problem.
     needed = [name for name in names if name in used or runtimes.runtime(name).traits.program == "here"]
     problems = [
@@ -93,7 +93,7 @@ def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None =
         for name in needed
         if isinstance(error := answers[name], MagentsError)
     ]
-    return Seen(sightings, problems)
+    return Seen(observations, problems)
 
 
 def at_once(jobs: Sequence[Callable[[], None]]) -> None:
@@ -139,28 +139,28 @@ class Logs:
 def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[status.Facts]:
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
-        (name, sighting.label.get("folder", "")): sighting
-        for name, found in seen.sightings.items()
-        for sighting in found
+        (name, observation.label.get("folder", "")): observation
+        for name, found in seen.observations.items()
+        for observation in found
     }
     machine = boot()
     facts = []
     for (name, folder), agent in places.items():
         kind = context.harness(agent)
-        sighting = by_folder.get((name, folder))
-        report = logs.report(name, folder, agent, bool(sighting and sighting.alive))
+        observation = by_folder.get((name, folder))
+        report = logs.report(name, folder, agent, bool(observation and observation.alive))
         facts.append(
             status.Facts(
                 agent,
                 report,
                 kind.reports,
                 bool(kind.takes_prompt),
-                presence(sighting, report) if agent.runtime in seen.sightings else "unknown",
-                sighting.active if sighting else 0.0,
+                presence(observation, report) if agent.runtime in seen.observations else "unknown",
+                observation.active if observation else 0.0,
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=sighting.note if sighting else gone(context, agent),
+                note=observation.note if observation else gone(context, agent),
             )
         )
     return facts
@@ -172,14 +172,14 @@ def gone(context: Context, agent: Agent) -> str:
     return f"its {keeps} is gone" if keeps else ""
 
 
-def presence(sighting: Sighting | None, report: status.Report) -> str:
+def presence(observation: Observation | None, report: status.Report) -> str:
     """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
     container only it can tell; one that never told of its start was never started."""
-    if sighting is None or not sighting.there:
+    if observation is None or not observation.there:
         return "absent"
     begun = report.launched is None or report.run is not None
     missing = not begun and time.time() - (report.launched or 0) > STARTS
-    return "alive" if sighting.alive and report.ended is None and not missing else "ended"
+    return "alive" if observation.alive and report.ended is None and not missing else "ended"
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:
@@ -211,42 +211,42 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
 def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
     """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
     return [
-        View(adopted(name, sighting), of_orphan(sighting), orphan=True)
-        for name, found in seen.sightings.items()
-        for sighting in found
-        if (name, folder := sighting.label.get("folder", "")) not in known and not context.store.foreign(folder)
+        View(adopted(name, observation), of_orphan(observation), orphan=True)
+        for name, found in seen.observations.items()
+        for observation in found
+        if (name, folder := observation.label.get("folder", "")) not in known and not context.store.foreign(folder)
     ]
 
 
-def of_orphan(sighting: Sighting) -> Status:
+def of_orphan(observation: Observation) -> Status:
     """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
     a service of a compose file."""
-    if not sighting.label:
-        return Status("running" if sighting.alive else "stopped", sighting.note or "a container of your own")
-    note = f"; {sighting.note}" if sighting.note else ""
-    if sighting.alive:
+    if not observation.label:
+        return Status("running" if observation.alive else "stopped", observation.note or "a container of your own")
+    note = f"; {observation.note}" if observation.note else ""
+    if observation.alive:
         return Status("running", f"orphan: no record of it{note}")
     return Status("stopped", f"orphan: its program has ended, and there is no record of it{note}")
 
 
-def adopted(name: str, sighting: Sighting) -> Agent:
+def adopted(name: str, observation: Observation) -> Agent:
     """The record of an orphan, as far as its label tells."""
-    told = sighting.label
+    told = observation.label
     harness = told.get("harness", "")
     return Agent(
-        0, sighting.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
+        0, observation.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
         told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
-        command_of(told), name, told.get("workspace", ""), made(sighting), "active", False, boot(), "",
+        command_of(told), name, told.get("workspace", ""), made(observation), "active", False, boot(), "",
     )  # fmt: skip
 
 
-def made(sighting: Sighting) -> float:
+def made(observation: Observation) -> float:
     """When an orphan was created, as its label tells; else when its terminal last stirred."""
     try:
-        told = float(sighting.label["created"])
+        told = float(observation.label["created"])
     except (KeyError, ValueError):
-        return sighting.active
-    return told if 0 <= told < LATEST else sighting.active
+        return observation.active
+    return told if 0 <= told < LATEST else observation.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:
@@ -290,4 +290,4 @@ def is_alive(context: Context, agent: Agent) -> bool:
     folder = context.folder(agent)
     report = context.report(agent)
     mine = [s for s in context.runtime(agent).observe() if s.label.get("folder") == folder]
-    return any(presence(sighting, report) == "alive" for sighting in mine)
+    return any(presence(observation, report) == "alive" for observation in mine)

@@ -151,8 +151,8 @@ def main(folder: str, key: int) -> None:
 def adopt(context: Context, view: View) -> Agent:
     """Make a record for an orphan. Its own folder stays where it is known to its processes, so that is
     where a link leads. Raises Conflict when the id or the branch has another agent."""
-    sightings = context.runtime(view.agent).observe()
-    label = next((s.label for s in sightings if s.id == view.agent.id), {})
+    observations = context.runtime(view.agent).observe()
+    label = next((s.label for s in observations if s.id == view.agent.id), {})
     folder = label.get("folder", "")
     if not os.path.isdir(folder) or not view.agent.project:
         raise NotFound(

@@ -52,7 +52,7 @@ class Launch(NamedTuple):
     """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """An agent that a runtime has seen, known to the store or not."""
 
     id: str
@@ -135,7 +135,7 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
         """Every agent of ours, in one look. Raises if it cannot look.
 
         `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.

@@ -17,7 +17,7 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing
 from magents.core.model import Problem
 from magents.core.names import of_session, session
 from magents.guest import events
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files
+from magents.runtimes.base import Desk, Launch, Observation, Traits, files
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.container import SHARE
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
@@ -229,9 +229,9 @@ class Docker:
         named = "DOCKER_HOST" in os.environ or "DOCKER_CONTEXT" in os.environ
         return named or any(map(os.path.exists, (*places, elsewhere)))
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
         """All containers with our label, in one call."""
-        return [self._sighting(row) for row in self._ours()]
+        return [self._observation(row) for row in self._ours()]
 
     def _ours(self) -> list[Container]:
         """The containers of this user's agents, and those that no user's name is on."""
@@ -239,7 +239,7 @@ class Docker:
         rows = containers(f"label={ANY}")
         return [row for row in rows if not row.helper and row.label.get("uid", me) == me]
 
-    def _sighting(self, seen: Container) -> Sighting:
+    def _observation(self, seen: Container) -> Observation:
         """What is seen of an agent. A container without our label is a service of somebody's compose file."""
         id = seen.label.get("id") or of_session(seen.name) or seen.name
         if seen.state in ("running", "paused"):
@@ -247,10 +247,10 @@ class Docker:
             note = "its container is unhealthy" if "(unhealthy)" in seen.status else note
             folder = seen.label.get("folder", "")
             active = self._active(folder) if folder else unix_time(seen.made)
-            return Sighting(id, True, active, seen.label, note=note)
+            return Observation(id, True, active, seen.label, note=note)
         told = seen.state == "exited" and seen.status.startswith("Exited (")
         how = seen.status.split(" ")[1] if told else seen.state
-        return Sighting(
+        return Observation(
             id, False, unix_time(seen.made), seen.label, there=False, note=f"its container has ended {how}"
         )
 

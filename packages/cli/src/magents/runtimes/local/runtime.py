@@ -9,7 +9,7 @@ import signal
 
 from magents.core.errors import CommandFailed, Missing
 from magents.core.model import Problem
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
+from magents.runtimes.base import Desk, Launch, Observation, Traits, files, label, parse
 from magents.runtimes.terminal import MARK, Terminal, wait
 from magents.system import guarded, paths, process
 
@@ -121,10 +121,10 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
         """All panes with our label, in one call."""
         panes = self.terminal.panes(meanwhile)
-        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
+        return [Observation(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """All of them, in one call."""
