@@ -172,7 +172,7 @@ def branches(**_: object) -> list[str]:
     from magents.git import project
 
     try:
-        names = project.local_branches(project.locate(here()))
+        names = project.heads(project.locate(here()).path)
     except MagentsError:
         return []
     return [name for name in names if one_line(name, 1000) == name]  # a shell shows them as they are

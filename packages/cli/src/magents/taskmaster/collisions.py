@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.fleet import observe
 from magents.git.plumbing import git
+from magents.git.project import heads
 from magents.taskmaster import paths, prompt
-from magents.taskmaster.board import ENDED, heads
+from magents.taskmaster.board import ENDED
 from magents.taskmaster.model import PRIORITIES, rank
 from magents.taskmaster.plan import Choice, Work, choose
 

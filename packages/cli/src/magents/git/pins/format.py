@@ -19,7 +19,7 @@ import time
 from magents.core import names
 from magents.core.errors import MagentsError, NotFound
 from magents.core.tuples import NamedTuple
-from magents.git.plumbing import git
+from magents.git.plumbing import git, objects, refs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def new_ref(id: str, taken: float) -> str:
 def pins(project: str, id: str = "") -> list[str]:
     """The refs of an agent's pins, newest first; without an id, of all agents' pins."""
     below = prefix(id).rstrip("/")
-    listed = git(project, "for-each-ref", "--sort=-refname", "--format=%(refname)", below).text
-    return [name for name in listed.splitlines() if re.fullmatch(f"refs/magents/[^/]+/{STAMP}", name)]
+    return [name for name in reversed(refs(project, below)) if re.fullmatch(f"refs/magents/[^/]+/{STAMP}", name)]
 
 
 def origin_ref(ref: str) -> str:
@@ -136,7 +135,7 @@ def meta_of(project: str, ref: str) -> Meta:
 
 def read(project: str, ref: str) -> tuple[str, Meta]:
     """The commit of a pin, and `meta_of` it."""
-    about, parent, data = look_up(project, f"{ref}^{{commit}}", f"{ref}^1", f"{ref}:meta.json")
+    about, parent, data = objects(project, [f"{ref}^{{commit}}", f"{ref}^1", f"{ref}:meta.json"])
     if about[1:2] != ["commit"]:
         raise NotFound(
             f"The pin {ref} is gone: somebody has deleted it.", f"What there is: git for-each-ref {prefix('')[:-1]}"
@@ -147,15 +146,9 @@ def read(project: str, ref: str) -> tuple[str, Meta]:
         raise unreadable(ref, f"its meta.json has more than {LARGEST_META_BYTES >> 20} MiB")
     meta = parse(ref, git(project, "cat-file", "blob", data[0]).text)
     # Of ours it is the first parent.
-    if meta.head not in ("", parent[0]) and look_up(project, meta.head)[0][:2] != [meta.head, "commit"]:
+    if meta.head not in ("", parent[0]) and objects(project, [meta.head])[0][:2] != [meta.head, "commit"]:
         raise unreadable(ref, "its `head` is no commit that is there")
     return about[0], meta
-
-
-def look_up(project: str, *names: str) -> list[list[str]]:
-    """What git knows of each object: its id, type and size, or `[name, "missing"]`."""
-    told = git(project, "cat-file", "--batch-check", stdin=os.fsencode("".join(f"{name}\n" for name in names)))
-    return [row.split(" ") for row in told.text.split("\n")[:-1]]
 
 
 class Unreadable(MagentsError):

@@ -10,7 +10,7 @@ from magents.core.errors import MagentsError
 from magents.core.tuples import NamedTuple
 from magents.git.layout import GIVEN
 from magents.git.pins.format import prefix
-from magents.git.plumbing import git
+from magents.git.plumbing import git, objects, refs
 from magents.system import fifos
 
 TYPE_CHECKING = False
@@ -132,15 +132,17 @@ def unusual_modes(workspace: str, paths: Sequence[str]) -> dict[str, int]:
     }
 
 
-def refs(workspace: str, admin: str) -> list[tuple[str, str]]:
+def own_refs(workspace: str, admin: str) -> list[tuple[str, str]]:
     """The refs of a clone that it was not given, pins aside: object and name."""
     try:
         given = set(fifos.read(os.path.join(admin, GIVEN)).splitlines())
     except OSError:
         given = set()
-    rows = git(workspace, "for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
-    mine = [row for row in rows if row not in given and f" {prefix('')[:-1]}" not in row]
-    return [(oid, name) for oid, _, name in (row.partition(" ") for row in mine)]
+    return [
+        (oid, name)
+        for name, oid in refs(workspace).items()
+        if f"{oid} {name}" not in given and not name.startswith(prefix("")[:-1])
+    ]
 
 
 def annotated(project: str, oids: Sequence[str]) -> dict[str, bytes]:
@@ -207,8 +209,5 @@ def mentioned(files: dict[str, bytes]) -> set[str]:
 
 def existing(project: str, oids: Sequence[str]) -> list[tuple[str, str]]:
     """Those of the objects that git still has, in full, each with its type."""
-    if not oids:
-        return []
-    listed = git(project, "cat-file", "--batch-check", stdin="\n".join(oids).encode()).text
-    rows = [row.split(" ") for row in listed.splitlines()]
+    rows = objects(project, oids) if oids else []
     return list(dict.fromkeys((row[0], row[1]) for row in rows if len(row) == 3))

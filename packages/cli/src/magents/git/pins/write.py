@@ -30,7 +30,7 @@ from magents.git.layout import admin_folder, checked_folder, common_folder, git_
 from magents.git.pins import survey
 from magents.git.pins.fastimport import Stream, begin
 from magents.git.pins.format import Meta, Origin, encoded, new_ref, origin_ref
-from magents.git.plumbing import LOOK, command, git
+from magents.git.plumbing import LOOK, command, git, refs
 from magents.system import process
 
 TYPE_CHECKING = False
@@ -131,7 +131,7 @@ def pin(
     ref = new_ref(id, meta.taken)
     kept = survey.admin_files(admin, survey.NOT_KEPT | OF_A_CLONE if own else survey.NOT_KEPT)
     moves = survey.reflog(workspace, admin, "HEAD")
-    own_refs = survey.refs(workspace, admin) if own else []
+    own_refs = survey.own_refs(workspace, admin) if own else []
     oids = {oid for oid, _ in [*stashes, *moves, *own_refs]} | survey.mentioned(kept)
     if own:
         oids |= {
@@ -191,7 +191,7 @@ def take_absent(
     named = survey.existing(project, sorted({oid for oid, _ in moves} | survey.mentioned(kept)))
     commits = [oid for oid, what in named if what == "commit"]
     if also:
-        commits += git(project, "for-each-ref", "--format=%(objectname)", *also).text.split()
+        commits += refs(project, *also).values()
     meta = Meta(id, branch, head, workspace, time.time(), [], [], 0, [])
     ref = new_ref(id, meta.taken)
     beside = (origin_ref(ref), maker.path)

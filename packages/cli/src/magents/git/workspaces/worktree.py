@@ -9,8 +9,8 @@ import time
 from magents.core.errors import CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.git.layout import PATH_BYTES, admin_folder
-from magents.git.plumbing import STUMBLES, command, git, quiet, stumbled
+from magents.git.layout import MAX_PATH_BYTES, admin_folder
+from magents.git.plumbing import RETRIES, command, git, is_passing, quiet
 from magents.git.workspaces import disk
 from magents.system import fifos
 from magents.system.process import Running
@@ -49,7 +49,7 @@ class Worktree(NamedTuple):
         )  # fmt: skip
 
     def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait, and try again where git stumbled over another worktree."""
+        """Wait, and try again where git is_passing over another worktree."""
         agent = self.agent
         finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
 
@@ -180,7 +180,7 @@ def check_unlocked(project: str, path: str) -> None:
     locked = os.path.join(admin_folder(project, path) or "/nowhere", "locked")
     with contextlib.suppress(OSError):
         raise Conflict(
-            f"{path} is locked: {one_line(fifos.read(locked, PATH_BYTES)) or 'no reason given'}.",
+            f"{path} is locked: {one_line(fifos.read(locked, MAX_PATH_BYTES)) or 'no reason given'}.",
             f"Unlock it: git -C {project} worktree unlock {path}",
         )
 
@@ -190,12 +190,12 @@ def finish(adding: Running, project: str, branch: str, commit: str, *, new: bool
 
     Git stumbles over another worktree that is just being made; then it is asked again.
     """
-    for _ in range(STUMBLES):
+    for _ in range(RETRIES):
         try:
             adding.result(timeout=3600)
             return
         except CommandFailed as error:
-            if not stumbled(error):
+            if not is_passing(error):
                 raise
         if new:
             drop_branch(project, branch, commit)
