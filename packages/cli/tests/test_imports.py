@@ -7,10 +7,10 @@ import sys
 from conftest import run
 
 HEAVY = {
-    "typing", "subprocess", "selectors", "threading", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
+    "typing", "subprocess", "selectors", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
     "dataclasses", "inspect", "logging", "asyncio", "pathlib", "urllib", "socket", "argcomplete", "questionary",
 }  # fmt: skip
-BESIDE = {"threading", "datetime"}
+BESIDE = {"datetime"}
 """What `list` has where there is an engine to ask, too."""
 
 

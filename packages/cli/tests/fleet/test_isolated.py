@@ -111,7 +111,11 @@ def test_a_screen_that_cannot_be_read(agents, fleet, broken):
 
 def parts(fleet, agent: Agent):
     """What `gather` takes."""
-    return observe.placed(fleet.context, [agent]), observe.ask_runtimes([agent]), observe.Logs(fleet.context)
+    return (
+        observe.placed(fleet.context, [agent]),
+        observe.ask_runtimes([agent]).result(),
+        observe.Logs(fleet.context),
+    )
 
 
 def test_no_screen_passes_for_another_agents(fleet, project):

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
     from magents.git.pins.read import Restored
-    from magents.git.project import Asked
     from magents.runtimes.base import Traits
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
     from magents.taskmaster.automerge import Auto
@@ -119,35 +118,36 @@ class Fleet:
     def plan(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Plan:  # fmt: skip
         """What `create` with the same words would do; makes nothing."""
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.plan(self.context, request)
+        with Asked(folder, branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.plan(self.context, request, asked)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Agent:  # fmt: skip
         """A new agent on `branch` of the project that `folder` lies in; returns once its program runs.
 
         `id`: '' for one made from the branch. `harness`: '' for the configured one; or `command`, any
         program. `base`: what a new branch starts from. `env` is added to this process's environment.
-        `asked`: `workspace.project.ask(folder, branch)`, where that was begun earlier.
         """
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.create(self.context, request)
+        with Asked(folder, branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.create(self.context, request, asked)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
@@ -200,7 +200,6 @@ class Fleet:
         if self.context.store.unsettled():
             from magents.fleet import recover
 
-            self.context.mended = True
             lines += recover.recover(self.context, agent, again=again)
         return lines
 

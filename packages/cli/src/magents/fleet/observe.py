@@ -14,12 +14,14 @@ from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot, isolated
 from magents.guest.events import LATEST
 from magents.store import pick
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from magents.runtimes.base import Observation
+    from magents.system.overlap import Handle
 
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
@@ -60,7 +62,9 @@ def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview
     chosen = context.store.live() if agents is None else agents
     places = placed(context, chosen)
     logs = Logs(context)
-    seen = ask_runtimes(chosen, lambda: logs.read(places))
+    asked = ask_runtimes(chosen)
+    logs.read(places)
+    seen = asked.result()
     facts = with_screens(context, gather(context, places, seen, logs))
     views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
     if agents is None:
@@ -68,46 +72,36 @@ def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview
     return Overview(views, seen.problems)
 
 
-def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
-    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans.
+class Asked:
+    """Runtimes that were asked what they see."""
 
-    `meanwhile` may be called while they are asked.
-    """
+    def __init__(self, answers: Mapping[str, Handle[list[Observation]]], needed: Container[str]) -> None:
+        self._answers = answers
+        self._needed = needed
+
+    def result(self) -> Seen:
+        """What they see, once each has answered."""
+        seen = Seen({}, [])
+        for name, answer in self._answers.items():
+            try:
+                with isolated(name):
+                    seen.observations[name] = answer.result()
+            except MagentsError as error:
+                # Where none of the user's agents is, another machine or an engine that does not run is no problem.
+                if name in self._needed or runtimes.runtime(name).traits.program == "here":
+                    seen.problems.append(f"{name} cannot be asked: {error.message}")
+        return seen
+
+
+def ask_runtimes(agents: Iterable[Agent]) -> Asked:
+    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
     used = {agent.runtime for agent in agents}
-    names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
-    answers: dict[str, list[Observation] | MagentsError] = {}
-
-    def ask(name: str) -> None:
-        try:
-            with isolated(name):
-                answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
-        except MagentsError as error:
-            answers[name] = error
-
-    at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
-    observations = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
-    # Where none of the user's agents is, another machine or an engine that does not run is no problem.
-    needed = [name for name in names if name in used or runtimes.runtime(name).traits.program == "here"]
-    problems = [
-        f"{name} cannot be asked: {error.message}"
-        for name in needed
-        if isinstance(error := answers[name], MagentsError)
-    ]
-    return Seen(observations, problems)
-
-
-def at_once(jobs: Sequence[Callable[[], None]]) -> None:
-    """Do all of them; each but the first in a thread of its own."""
-    threads = []
-    if len(jobs) > 1:
-        from threading import Thread
-
-        threads = [Thread(target=job) for job in jobs[1:]]
-    for thread in threads:
-        thread.start()
-    jobs[0]()
-    for thread in threads:
-        thread.join()
+    answers = {}
+    for name in runtimes.TABLE:
+        runtime = runtimes.runtime(name)
+        if name in used or runtime.plausible():
+            answers[name] = begin(runtime.observe)
+    return Asked(answers, used)
 
 
 def placed(context: Context, agents: Iterable[Agent]) -> Places:
@@ -273,14 +267,14 @@ def find(context: Context, id: str) -> Agent:
         return context.store.find(id)
     except NotFound:
         agents = context.store.live()
-        views = orphans(context, placed(context, agents), ask_runtimes(agents))
+        views = orphans(context, placed(context, agents), ask_runtimes(agents).result())
         return pick(id, [view.agent for view in views], "magents list")
 
 
 def one(context: Context, agent: Agent) -> Status:
     """What one agent does; `agent` may be an older record of it, or an orphan."""
     if not agent.key:
-        views = orphans(context, {}, ask_runtimes([agent]))
+        views = orphans(context, {}, ask_runtimes([agent]).result())
         return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
     return observe(context, [context.store.get(agent.key)]).views[0].status
 

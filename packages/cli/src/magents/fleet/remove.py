@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from importlib import import_module
 
 from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
 from magents.core.model import Agent
@@ -12,13 +12,13 @@ from magents.fleet.context import Context
 from magents.fleet.stop import end
 from magents.git.workspaces import disk
 from magents.store import removal
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from magents.git.pins.format import Kept
-    from magents.system.process import Feeding
 
 
 class Removed(NamedTuple):
@@ -49,27 +49,24 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        with contextlib.ExitStack() as stack:
-            begun: list[Feeding | None] = []
-            agent = end(
-                context, agent, collect=False,  # the pin brings everything home
-                meanwhile=lambda: begun.append(stack.enter_context(workspace.begin_pin())),
-            )  # fmt: skip
-            context.progress(f"keeping the work of {agent.id}")
-            agent = context.store.update(agent, phase="removing", pin="")
-            absent = not os.path.isdir(agent.workspace)
-            try:
-                kept = keep(context, agent, *begun, discard=discard)
-                agent = context.store.update(agent, pin=kept.ref)
-            except BaseException:
-                context.store.update(agent, phase="stopped")
-                raise
+        loading = begin(import_module, "magents.git.pins.write")  # while its terminal is being closed
+        agent = end(context, agent, collect=False)  # the pin brings everything home
+        loading.result()
+        context.progress(f"keeping the work of {agent.id}")
+        agent = context.store.update(agent, phase="removing", pin="")
+        absent = not os.path.isdir(agent.workspace)
+        try:
+            kept = keep(context, agent, discard=discard)
+            agent = context.store.update(agent, pin=kept.ref)
+        except BaseException:
+            context.store.update(agent, phase="stopped")
+            raise
         if kept.unkept:
             workspace.clear()
         return Removed(finish_removal(context, agent), kept.ref, kept.uncommitted, absent, kept.unkept)
 
 
-def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discard: bool = False) -> Kept:
+def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
     """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
     workspace = context.workspace(agent)
     if discard:
@@ -77,7 +74,7 @@ def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discar
     from magents.git.pins.format import Kept
 
     try:
-        return Kept(*workspace.pin(begun))
+        return Kept(*workspace.pin())
     except Missing:
         raise
     except MagentsError as error:

@@ -10,10 +10,6 @@ from magents.core.errors import MagentsError, Missing, NoAnswer
 from magents.core.model import Agent
 from magents.fleet.context import Context, isolated
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
 AFTER_S = 20
@@ -28,11 +24,8 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(
-    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
-) -> Agent:
+def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
-    `meanwhile` may be called while its terminal is being closed.
 
     Raises MagentsError when it could not be stopped, and it is not called so then.
     """
@@ -45,7 +38,7 @@ def end(
     late = collect and was == "active" and cloned and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
-        shown = runtime.stop(agent, context.folder(agent), meanwhile)
+        shown = runtime.stop(agent, context.folder(agent))
     except MagentsError:
         context.store.update(agent, phase=was)
         raise

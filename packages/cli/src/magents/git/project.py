@@ -9,7 +9,7 @@ from magents.core.names import check_branch
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.git.plumbing import BRANCHES, command, git, is_passing, is_set, read_branches, refs, run, working_tree
-from magents.system.process import Running
+from magents.system.process import Result, Running
 
 
 class Project(NamedTuple):
@@ -60,49 +60,50 @@ class Branch(NamedTuple):
 FOLDERS = ("--path-format=absolute", "--git-common-dir", "--git-dir", "--is-bare-repository")
 
 
-class Asked(NamedTuple):
-    """Questions to git that are under way. The caller can import its next modules meanwhile."""
+class Asked:
+    """Questions to git that are under way: which project a folder belongs to, and what it knows of a branch.
 
-    folder: str
-    folders: Running
-    settings: Running
-    branch: str
-    refs: Running
-
-
-def ask(folder: str, branch: str) -> Asked:
-    """Begin to ask which project a folder belongs to, and what that project knows of a branch.
-
-    Raises UsageError for a name that no branch can have.
+    The caller can import its next modules before it calls `result()`. Leaving the `with` block ends the questions.
     """
-    check_branch(branch)
-    # One call answers all. Without a commit or a working tree, it stops there and prints what came before.
-    words = ("rev-parse", *FOLDERS, "HEAD", "--symbolic-full-name", "HEAD", "--show-toplevel")
-    return Asked(
-        folder,
-        Running(command(folder, *words)),
-        Running(command(folder, "config", "-z", "--get-regexp", r"^(magents\.|checkout\.workers$)")),
-        branch,
-        Running(command(folder, *BRANCHES, f"refs/heads/{branch}", f"refs/remotes/*/{branch}")),
-    )
+
+    def __init__(self, folder: str, branch: str | None = None) -> None:
+        """Without a `branch`, it asks for the project only. Raises UsageError for an impossible name."""
+        if branch is not None:
+            check_branch(branch)
+        self._folder = folder
+        self._branch = branch or ""
+        # One call answers all. Without a commit or a working tree, it stops there and prints what came before.
+        words = ("rev-parse", *FOLDERS, "HEAD", "--symbolic-full-name", "HEAD", "--show-toplevel")
+        self._folders = Running(command(folder, *words))
+        settings = ("config", "-z", "--get-regexp", r"^(magents\.|checkout\.workers$)")
+        self._settings = Running(command(folder, *settings))
+        patterns = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
+        self._branches = Running(command(folder, *BRANCHES, *patterns)) if branch else None
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in (self._folders, self._settings, self._branches):
+            if running:
+                running.__exit__()
+
+    def result(self) -> tuple[Project, Branch]:
+        """Git's answers. Raises NotFound when the folder belongs to no project."""
+        project = project_of(self._folder, self._folders.result(ok=None), self._settings.result(ok=None).text)
+        return project, branch_of(self._branch, self._branches) if self._branches else Branch("", "", {})
 
 
 def locate(folder: str) -> Project:
     """The project that a folder belongs to. Raises NotFound when there is none."""
-    asked = ask(folder, "main")
-    try:
-        return project_of(asked)
-    finally:
-        asked.refs.result(ok=None)
+    with Asked(folder) as asked:
+        return asked.result()[0]
 
 
-def project_of(asked: Asked) -> Project:
-    """The project, once git has answered. Raises NotFound when the folder belongs to none."""
-    folder = asked.folder
-    answer = asked.folders.result(ok=None)
+def project_of(folder: str, answer: Result, configured: str) -> Project:
+    """The project, from git's answers. Raises NotFound when the folder belongs to none."""
     words = answer.text.split("\n")[:-1]
-    settings = read_settings(asked.settings.result(ok=None).text)
-    asked.refs.result(ok=None)
+    settings = read_settings(configured)
     if len(words) < 3:
         raise NotFound(
             f"{folder} is not in a git repository: {answer.stderr.strip().removeprefix('fatal: ')}",
@@ -138,16 +139,16 @@ def read_settings(text: str) -> dict[str, str]:
     return {name.removeprefix("magents."): value for name, _, value in pairs}
 
 
-def branch_of(asked: Asked) -> Branch:
+def branch_of(branch: str, asked: Running) -> Branch:
     """What the repository knows of the branch, once git has answered."""
     try:
-        listed = asked.refs.result()
+        listed = asked.result()
     except CommandFailed as error:
         if not is_passing(error):
             raise
-        listed = run(asked.refs.argv)
+        listed = run(asked.argv)
     known = read_branches(listed.text)
-    own = known.get(f"refs/heads/{asked.branch}")
+    own = known.get(f"refs/heads/{branch}")
     remotes = {
         name.removeprefix("refs/remotes/"): row.commit
         for name, row in known.items()

@@ -9,7 +9,7 @@ from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
@@ -123,11 +123,8 @@ class Runtime(Protocol):
     def start(self, launch: Launch) -> None:
         """Start an agent; returns once its program runs in its terminal. On failure nothing is left."""
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
-        """End an agent with all it has started; returns what its terminal showed. Idempotent.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def stop(self, agent: Agent, folder: str) -> str:
+        """End an agent with all it has started; returns what its terminal showed. Idempotent."""
 
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
@@ -135,11 +132,8 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
-        """Every agent of ours, in one look. Raises if it cannot look.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def observe(self) -> list[Observation]:
+        """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,

@@ -74,21 +74,13 @@ class Terminal:
     def __init__(self, words: Sequence[str] = ()) -> None:
         self.words = tuple(words)
 
-    def run(
-        self,
-        *args: str,
-        stdin: bytes | None = None,
-        ok: Sequence[int] = (0,),
-        meanwhile: Callable[[], None] | None = None,
-    ) -> process.Result:
-        """Run a tmux command, and call `meanwhile` while that runs.
+    def run(self, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> process.Result:
+        """Run a tmux command.
 
         `-u` because without a UTF-8 locale tmux prints `_` for what it cannot.
         """
-        with process.Running([*self.words, "tmux", "-u", *args], stdin=stdin) as running:
-            if meanwhile:
-                meanwhile()
-            return running.result(ok=ok, timeout=ANSWER_S, max_output_bytes=MAX_SCREEN_BYTES)
+        words = [*self.words, "tmux", "-u", *args]
+        return process.run(words, stdin=stdin, ok=ok, timeout=ANSWER_S, max_output_bytes=MAX_SCREEN_BYTES)
 
     def open(
         self, id: str, argv: Sequence[str], workspace: str, folder: str, label: str, more: Sequence[str] = ()
@@ -128,10 +120,8 @@ class Terminal:
         """Run a program anew in the agent's window, whose last one has ended."""
         self.run("respawn-pane", "-k", "-t", f"={session(id)}:agent", "-c", literal(folder), *argv)
 
-    def close(self, id: str, folder: str, meanwhile: Callable[[], None] | None = None) -> Closed:
+    def close(self, id: str, folder: str) -> Closed:
         """End the session of the agent whose own folder this is; nothing to do where there is none.
-
-        `meanwhile` is called once, while tmux is at it.
 
         One call asks whether the session is that agent's, keeps what it shows, ends it, and names the
         server: a session of the same name that is somebody else's is left alone.
@@ -140,12 +130,11 @@ class Terminal:
         ours = f"#{{==:#{{@magents_folder}},{in_format(folder)}}}"
         show = f"capture-pane -p -e -J -S - -t {target}agent"
         for _ in range(50):
-            aside, meanwhile = meanwhile, None
             try:
                 said = self.run(
                     "display-message", "-p", "#{pid}", ";",
                     "if-shell", "-F", "-t", target, ours, show, ";",
-                    "if-shell", "-F", "-t", target, ours, f"kill-session -t {target}", meanwhile=aside,
+                    "if-shell", "-F", "-t", target, ours, f"kill-session -t {target}",
                 )  # fmt: skip
             except CommandFailed as error:
                 if "can't find" in error.stderr:  # its window has been closed; the rest was done
@@ -160,15 +149,11 @@ class Terminal:
                 return Closed(shown, number(pid))
         return Closed("", 0)
 
-    def panes(self, meanwhile: Callable[[], None] | None = None) -> list[Pane]:
-        """Every agent's terminal, in one look. Empty where no server runs; raises if it cannot be asked.
-
-        `meanwhile` is called once, while tmux is at it.
-        """
+    def panes(self) -> list[Pane]:
+        """Every agent's terminal, in one look. Empty where no server runs; raises if it cannot be asked."""
         for _ in range(50):
-            aside, meanwhile = meanwhile, None
             try:
-                return list(self._panes(aside).values())
+                return list(self._panes().values())
             except CommandFailed as error:
                 if not silent(error):
                     raise
@@ -177,11 +162,11 @@ class Terminal:
                 time.sleep(0.02)
         raise MagentsError("tmux does not answer: its server seems to be ending.", "Try again.")
 
-    def _panes(self, meanwhile: Callable[[], None] | None) -> dict[str, Pane]:
+    def _panes(self) -> dict[str, Pane]:
         """One pane for each session, by the agent's id: its agent's, or one that says that this has been closed."""
         panes = ("list-panes", "-a", "-F", FORM, "-f")
         sessions = ("list-sessions", "-F", "#{session_name}", "-f", "#{@magents}")
-        rows = self.run(*panes, "#{@magents_agent}", ";", *sessions, meanwhile=meanwhile).text.splitlines()
+        rows = self.run(*panes, "#{@magents_agent}", ";", *sessions).text.splitlines()
         found = by_id(rows)
         if all(id in found for row in rows if (id := of_session(row)) and "\t" not in row):
             return found

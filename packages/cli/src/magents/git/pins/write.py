@@ -46,26 +46,25 @@ NAMED_MODES = {"tree": "040000", "blob": "100644"}
 
 
 def take(
-    project: str, workspace: str, id: str, extra: Sequence[str] = (), begun: Feeding | None = None,
-    maker: Origin = OURS,
-) -> tuple[str, Meta]:  # fmt: skip
+    project: str, workspace: str, id: str, extra: Sequence[str] = (), maker: Origin = OURS
+) -> tuple[str, Meta]:
     """Pin everything in a workspace; returns the ref and what it holds.
 
-    `extra` are ignored files to keep as well. `begun`: `fastimport.begin`, where that was done earlier. `maker` is
-    written down beside the pin, but for a clone's (there `project` is the workspace): whoever fetches that does it.
+    `extra` are ignored files to keep as well. `maker` is written down beside the pin, but for a clone's (there
+    `project` is the workspace): whoever fetches that does it.
     Raises MagentsError, with nothing pinned, when anything cannot be read: then the workspace must not be removed.
     """
-    ref, meta, _ = take_part(project, workspace, id, extra, None, begun, maker)
+    ref, meta, _ = take_part(project, workspace, id, extra, None, maker)
     return ref, meta
 
 
 def take_part(
     project: str, workspace: str, id: str, extra: Sequence[str], spare: Callable[[str], str] | None,
-    begun: Feeding | None = None, maker: Origin = OURS,
+    maker: Origin = OURS,
 ) -> tuple[str, Meta, list[str]]:  # fmt: skip
     """`take`, and what was left out. `spare` tells why a path cannot be kept, '' where it can; None: there must be
     no such path."""
-    with begun or begin(project) as writing:
+    with begin(project) as writing:
         try:
             return pin(writing, project, workspace, id, extra, spare, maker)
         except CommandFailed as error:

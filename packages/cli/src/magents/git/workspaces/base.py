@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from magents.git.diff import Change, Summary
     from magents.git.pins import format
     from magents.git.pins.read import Restored
     from magents.git.workspaces import fetch
-    from magents.system.process import Feeding, Running
+    from magents.system.process import Running
 
 
 class Workspace(Protocol):
@@ -57,10 +56,7 @@ class Workspace(Protocol):
     def check_removable(self) -> None:
         """Raises Conflict when the user has locked it."""
 
-    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
-        """Begin what `pin` can be spared, before it may look at the workspace. Left without a pin, nothing is."""
-
-    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+    def pin(self) -> tuple[str, int]:
         """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
 
     def salvage(self) -> format.Kept:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from magents.core.model import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.read import Restored
-    from magents.system.process import Feeding, Running
+    from magents.system.process import Running
 
 GLANCE_S = 10
 """Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
@@ -151,11 +151,7 @@ class Clone(NamedTuple):
     def check_removable(self) -> None:
         """Nobody can lock it."""
 
-    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
-        """Nothing: it is pinned inside."""
-        return contextlib.nullcontext()
-
-    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+    def pin(self) -> tuple[str, int]:
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):

@@ -18,14 +18,12 @@ from magents.system.process import Running
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
     from magents.core.model import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept, Origin
     from magents.git.pins.read import Restored
-    from magents.system.process import Feeding
 
 
 class Worktree(NamedTuple):
@@ -99,13 +97,7 @@ class Worktree(NamedTuple):
         """`git worktree lock` keeps it."""
         check_unlocked(self.agent.project, self.agent.workspace)
 
-    def begin_pin(self) -> AbstractContextManager[Feeding | None]:
-        """The git that is going to write it comes up."""
-        from magents.git.pins import fastimport, write  # noqa: F401 - `pin` has it then
-
-        return fastimport.begin(self.agent.project)
-
-    def pin(self, begun: Feeding | None = None) -> tuple[str, int]:
+    def pin(self) -> tuple[str, int]:
         """Everything in it, or what git still knows of one that is gone."""
         from magents.git.pins import write
 
@@ -113,7 +105,7 @@ class Worktree(NamedTuple):
         if not os.path.isdir(agent.workspace):
             return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         extra = self._included()
-        ref, meta = write.take(agent.project, agent.workspace, agent.id, extra, begun, self.maker)
+        ref, meta = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
         return ref, meta.uncommitted
 
     def _included(self) -> list[str]:

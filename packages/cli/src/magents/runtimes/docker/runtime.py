@@ -26,7 +26,7 @@ from magents.system import guarded, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.runtimes.docker.engine import Container
@@ -202,7 +202,7 @@ class Docker:
                 raise explained(error) from error
             raise
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+    def stop(self, agent: Agent, folder: str) -> str:
         """Stop the container: its init ends the agent, and leaves its screen on the desk."""
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):
@@ -229,7 +229,7 @@ class Docker:
         named = "DOCKER_HOST" in os.environ or "DOCKER_CONTEXT" in os.environ
         return named or any(map(os.path.exists, (*places, elsewhere)))
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
+    def observe(self) -> list[Observation]:
         """All containers with our label, in one call."""
         return [self._observation(row) for row in self._ours()]
 

@@ -12,10 +12,11 @@ from magents.core.model import Problem
 from magents.runtimes.base import Desk, Launch, Observation, Traits, files, label, parse
 from magents.runtimes.terminal import MARK, Terminal, wait
 from magents.system import guarded, paths, process
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from magents.core.model import Agent
     from magents.runtimes.terminal import Pane
@@ -96,21 +97,16 @@ class Tmux:
             self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
         self.terminal.open(agent.id, argv, agent.workspace, folder, text)
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+    def stop(self, agent: Agent, folder: str) -> str:
         """End the session, then whatever has survived it: a server in the background, a `nohup`.
 
         A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
         the mark, too, where the agent's own shell has started it.
         """
-        mark, seen = f"{MARK}={folder}", list[int]()
-
-        def aside() -> None:
-            if meanwhile:
-                meanwhile()
-            seen.extend(process.marked(mark))
-
-        closed = self.terminal.close(agent.id, folder, aside)
-        end_marked(mark, seen, spared=closed.server)
+        mark = f"{MARK}={folder}"
+        seen = begin(process.marked, mark)  # to look at all processes takes as long as tmux does
+        closed = self.terminal.close(agent.id, folder)
+        end_marked(mark, seen.result(), spared=closed.server)
         return closed.shown
 
     def remove(self, agent: Agent, folder: str) -> str:
@@ -121,9 +117,9 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Observation]:
+    def observe(self) -> list[Observation]:
         """All panes with our label, in one call."""
-        panes = self.terminal.panes(meanwhile)
+        panes = self.terminal.panes()
         return [Observation(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
