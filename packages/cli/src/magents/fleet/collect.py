@@ -11,7 +11,7 @@ from magents.fleet.diff import check_workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 

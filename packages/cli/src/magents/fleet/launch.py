@@ -7,11 +7,11 @@ import json
 import os
 
 from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
-from magents.core.model import Start
-from magents.core.status import PROMPTED
-from magents.fleet import prompts
+from magents.core.program import Start
+from magents.fleet import listeners, prompts
 from magents.fleet.context import Context, boot
 from magents.guest import events
+from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 ENV = "env.json"
 """The agent's `--env`, kept for its next start; readable by the user alone."""
@@ -58,10 +58,6 @@ def secluded(context: Context, launch: Launch) -> Launch:
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
-    if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import mirror
-
-        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
@@ -93,6 +89,7 @@ def go(context: Context, launch: Launch, *, prompted: bool) -> None:
     nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
     runtime = context.runtime(launch.agent)
     desk, owner = runtime.desk(launch.folder).here, runtime.owner()
+    listeners.tell(context, "starting", launch.agent)
     events.trim(desk, owner)
     events.write(desk, "launch", PROMPTED if prompted else "", owner)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from magents.core.errors import MagentsError, NotFound
+from magents.core.errors import MagentsError
 from magents.system import fifos, guarded
 
 RECORD = os.path.join("magents", "brought.json")
@@ -39,10 +39,10 @@ def common_of(where: str) -> str:
 
 
 def common_folder(project: str) -> str:
-    """As `common_of`. Raises NotFound where there is no repository."""
+    """As `common_of`. Raises MagentsError where there is no repository."""
     common = common_of(project)
     if not common:
-        raise NotFound(f"{project} is no git repository any more.", "Bring it back, or its disk.")
+        raise MagentsError(f"{project} is no git repository any more.", "Bring it back, or its disk.")
     return common
 
 

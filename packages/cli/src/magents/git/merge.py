@@ -13,7 +13,7 @@ from magents.git.layout import common_folder
 from magents.git.plumbing import branches, git, is_ancestor, is_set, working_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAX_TITLES = 1000
 """How many commits the message of a squash names."""
@@ -40,6 +40,7 @@ class Merged(NamedTuple):
 def merge(
     project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
     look: Callable[[Merged], None] | None = None, check: Callable[[str], None] | None = None,
+    live: Sequence[str] = (),
 ) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
@@ -50,15 +51,18 @@ def merge(
     `look` is called with what is about to be done. `check` is called with the commit that `into` is about to
     become, and raises to refuse it. `into` becomes a commit that passed: if `into` moves meanwhile, the merge is
     made and checked again.
+
+    `live` are folders at the project's top that change all the time. Their uncommitted changes are not in the way;
+    if the merge changes them too, git refuses by itself.
     """
     for _ in range(MAX_ROUNDS):
-        made = prepare(project, branch, into, squash, message)
+        made = prepare(project, branch, into, squash, message, live)
         if made.before == made.after:
             return made
         if look:
             look(made)
         if check is None:
-            land(project, branch, made)
+            land(project, branch, made, live)
             return made
         if made.checkout:
             preflight.check(made.checkout, made.before, made.after)
@@ -68,7 +72,7 @@ def merge(
             continue
         made = made._replace(checkout=checkout)
         try:
-            land(project, branch, made)
+            land(project, branch, made, live)
         except Conflict:
             if tip(project, into)[0] == made.before:
                 raise
@@ -77,14 +81,14 @@ def merge(
     raise Conflict(f"{into} was moved by someone else during each of {MAX_ROUNDS} checks.", "Merge again.")
 
 
-def prepare(project: str, branch: str, into: str, squash: bool, message: str) -> Merged:
+def prepare(project: str, branch: str, into: str, squash: bool, message: str, live: Sequence[str]) -> Merged:
     """Make the commit of a merge, or find the commit to move forward to. Touches no branch and no working tree."""
     before, checkout = tip(project, into)
     work, _ = tip(project, branch)
     if is_ancestor(project, work, before):
         return Merged(into, before, before, checkout)
     if checkout:
-        check_clean(checkout, into)
+        check_clean(checkout, into, live)
     if is_ancestor(project, before, work) and not squash:
         return Merged(into, before, work, checkout)
     tree = merged_tree(project, before, work, branch, into)
@@ -95,20 +99,20 @@ def prepare(project: str, branch: str, into: str, squash: bool, message: str) ->
     return Merged(into, before, after, checkout)
 
 
-def land(project: str, branch: str, made: Merged) -> None:
+def land(project: str, branch: str, made: Merged, live: Sequence[str]) -> None:
     """Move the target, and the working tree that has it checked out, to a prepared merge. Raises Conflict."""
     if made.checkout:
-        check_clean(made.checkout, made.into)
+        check_clean(made.checkout, made.into, live)
         checkouts.lay(made.checkout, made.before, made.after)
     else:
         move(project, made.into, made.before, made.after, f"magents: merge {branch}")
 
 
-def check_target(project: str, into: str) -> None:
+def check_target(project: str, into: str, live: Sequence[str] = ()) -> None:
     """Raises NotFound or Conflict when nothing can be merged into that branch now."""
     _, checkout = tip(project, into)
     if checkout:
-        check_clean(checkout, into)
+        check_clean(checkout, into, live)
 
 
 def tip(project: str, branch: str) -> tuple[str, str]:
@@ -120,13 +124,12 @@ def tip(project: str, branch: str) -> tuple[str, str]:
     return known.commit, working_tree(known.place)
 
 
-def check_clean(checkout: str, branch: str) -> None:
-    """Raises Conflict when a working tree has uncommitted changes in tracked files. A killed merge is undone
-    first."""
+def check_clean(checkout: str, branch: str, live: Sequence[str]) -> None:
+    """Raises Conflict when a working tree has uncommitted changes in tracked files, `live` folders aside. A killed
+    merge is undone first."""
     checkouts.heal(checkout)
-    # The list of tasks changes while agents work. If the merge changes it too, git refuses by itself.
-    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
-    dirty = git(checkout, *words).text.split("\0")[:-1]
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/")
+    dirty = git(checkout, *words, *(f":(top,exclude){folder}" for folder in live)).text.split("\0")[:-1]
     if dirty:
         names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
         raise Conflict(
