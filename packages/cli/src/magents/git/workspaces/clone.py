@@ -191,7 +191,7 @@ class Clone(NamedTuple):
 
     def salvage(self) -> format.Kept:
         """Salvaged inside; else what the project has of it, from its last collection."""
-        from magents.git.pins.salvage import MOST_NAMED
+        from magents.git.pins.salvage import MAX_NAMED
 
         if not os.path.isdir(self.agent.workspace):
             return format.Kept(*self.pin())
@@ -206,7 +206,7 @@ class Clone(NamedTuple):
             why = f"what was not committed or not collected: {one_line(error.message, 300)}"
             return format.Kept(self._known(), 0, [why])
         told = said.get("unkept") if isinstance(said, dict) else None
-        unkept = [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        unkept = [one_line(str(text), 300) for text in told[:MAX_NAMED]] if isinstance(told, list) else []
         return format.Kept(ref, verbs.whole(said, "uncommitted"), unkept)
 
     def clear(self) -> None:

@@ -105,7 +105,7 @@ class Worktree(NamedTuple):
         if not os.path.isdir(agent.workspace):
             return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         extra = self._included()
-        ref, meta = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
+        ref, meta, _ = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
         return ref, meta.uncommitted
 
     def _included(self) -> list[str]:
