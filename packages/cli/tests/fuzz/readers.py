@@ -24,8 +24,8 @@ from magents.git import diff as diffs
 from magents.git.pins import format
 from magents.git.trust import notice
 from magents.git.workspaces import verbs
-from magents.guest import events, status
-from magents.runtimes import base, terminal
+from magents.guest import events, status, terminal
+from magents.runtimes import base
 from magents.runtimes.docker import engine, usage
 from magents.runtimes.docker.runtime import Docker
 from magents.system.process import Result

@@ -148,19 +148,6 @@ class Runtime(Protocol):
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
 
 
-def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
-    """The files that the wrapper and the harness read: path on the desk → text.
-
-    `unset` stands in the program, too: whoever starts it may hold these variables.
-    """
-    import shlex
-
-    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
-    kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
-    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())
-    return {**program.files, "program": f"{unset}{shlex.join(program.argv)}\n", "environment": exports}
-
-
 def parse(text: str) -> dict[str, str]:
     """A label as it was written; empty if it is none. No path has a NUL, and what looks for one fails."""
     try:

@@ -16,12 +16,12 @@ from magents import config
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
 from magents.core.names import of_session, session
 from magents.guest import events
-from magents.runtimes.base import Desk, Launch, Observation, Traits, files
+from magents.guest.terminal import Terminal
+from magents.guest.wrapper import files
+from magents.runtimes.base import Desk, Launch, Observation, Traits
 from magents.runtimes.docker import container, still
-from magents.runtimes.docker.container import SHARE
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
-from magents.runtimes.terminal import Terminal
-from magents.system import guarded, process
+from magents.system import guarded, paths, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Docker:
 
     def desk(self, folder: str) -> Desk:
         """A folder of its own in the agent's: what else is there, the agent does not get to see."""
-        return Desk(os.path.join(folder, "agent"), "/agent", SHARE)
+        return Desk(os.path.join(folder, "agent"), paths.AGENT, paths.LIBRARY)
 
     def prepare(self, launch: Launch) -> None:
         """See to it that the container runs: start the one that is there, or make it."""
@@ -179,7 +179,7 @@ class Docker:
         desk = self.desk(launch.folder)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(desk.here, still.STILL))
-        argv = [f"{SHARE}/agent-run", desk.there]
+        argv = [f"{paths.LIBRARY}/agent-run", desk.there]
         terminal = Terminal(self.inside(agent.id))
         try:
             for name, text in files(launch.program, {}).items():
@@ -187,10 +187,10 @@ class Docker:
             if agent.phase != "creating":
                 mine = next((pane for pane in terminal.panes() if pane.id == agent.id), None)
                 if mine and mine.pane:
-                    terminal.reopen(agent.id, argv, "/workspace")
+                    terminal.reopen(agent.id, argv, paths.WORKSPACE)
                     return
                 terminal.close(agent.id, desk.there)
-            terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, still.hooks(agent.id))
+            terminal.open(agent.id, argv, paths.WORKSPACE, desk.there, agent.id, still.hooks(agent.id))
         except BaseException as error:
             with contextlib.suppress(MagentsError):
                 if agent.phase == "creating":
@@ -293,7 +293,7 @@ class Docker:
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        mounts = container.mounts({"/workspace": agent.workspace}, borrowed)
+        mounts = container.mounts({paths.WORKSPACE: agent.workspace}, borrowed)
         with helper(tag, mounts, container.walls(config.load())) as words:
             yield words
 
