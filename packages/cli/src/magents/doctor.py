@@ -90,9 +90,9 @@ def errors() -> list[Finding]:
 
 def locks(fleet: Fleet) -> list[Finding]:
     """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import mirror
+    from magents.taskmaster import Tasks
 
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in mirror.locks(fleet.context)]
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in Tasks(fleet).locks()]
 
 
 def fix_one(fleet: Fleet, view: View) -> list[str]:

@@ -17,7 +17,7 @@ from magents.core.model import Agent, Status
 from magents.core.status import Report
 from magents.fleet.observe import STARTS, presence
 from magents.runtimes.base import Observation
-from magents.taskmaster import supervisor
+from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
 from magents.taskmaster.board import Hand
@@ -66,13 +66,13 @@ def test_a_person_who_takes_over_is_not_overruled(fleet, project):
     """What was left stays at review, also while its agent works again."""
     put(project, tagged(task(1)))
     dies = "test -e ../go && sleep 100; exit 3"
-    watch = fleet.task_watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
     assert [event.event for event in watch][-2:] == ["status", "end"]
     agent = fleet.find("task-1")
     Path(agent.workspace, "../go").touch()
     fleet.start(agent)
     assert fleet.status(agent).state == "running"
-    watch = fleet.task_watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
     assert [event.event for event in watch] == ["end"]
     assert statuses(project) == ["review"] and fleet.status(agent).state == "running"
 
@@ -107,7 +107,7 @@ def test_a_model_that_gives_no_answer(fleet, project, model):
     commit(project, "Plan")
     model["up"] = False
     happened = []
-    for event in fleet.task_watch(Request(str(project)), None, Auto()):
+    for event in Tasks(fleet).watch(Request(str(project)), None, Auto()):
         happened += [event] if event.event != "status" else []
         model["up"] = "stuck" in [event.event for event in happened]
     assert [event.event for event in happened] == ["started", "stuck", "again", "merged", "end"]
@@ -132,13 +132,13 @@ def test_a_failed_turn_is_none_that_is_done(fleet, project, model, tmux):
 def test_a_turn_that_a_person_interrupts_is_none_that_is_done(fleet, project, model, tmux):
     put(project, tagged(task(1, description=f"{DO}; sleep 100")))
     commit(project, "Plan")
-    ((_, view),) = fleet.task_agents(Request(str(project))).started
+    ((_, view),) = Tasks(fleet).start(Request(str(project))).started
     until(lambda: git("log", "--format=%s", "-1", view.agent.branch, cwd=project) == "Work", 60)
     time.sleep(2)
     tmux("send-keys", "-t", f"=magents-{view.agent.id}:agent", "Escape")
     until(lambda: fleet.status(view.agent).unsaid, 30, shown=lambda: str(fleet.status(view.agent)))
     assert fleet.status(view.agent).state == "done"
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     assert statuses(project) == ["in-progress"]
 
 
@@ -147,7 +147,7 @@ def test_one_that_gives_no_sign_any_more(fleet, project, place, model, monkeypat
     monkeypatch.setenv("MAGENTS_SILENCE_TIMEOUT", "8")
     put(project, tagged(task(1, description="do: test -e ../once || { touch ../once; sleep 100; }; " + DO[4:])))
     commit(project, "Plan")
-    watch = fleet.task_watch(Request(str(project)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project)), None, Auto())
     assert next(watch).event == "started"
     until(Path(place.top, "project-agents", "once").exists, 60)
     frozen = [pid for pid, words in leaked(place) if words.startswith("claude ")]

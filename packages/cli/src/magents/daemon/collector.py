@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
-from magents.fleet import collect
+from magents.fleet import collect, listeners
 from magents.fleet.context import isolated
 from magents.guest import events
 from magents.store import Store
@@ -89,10 +89,7 @@ class Turns:
             self.took = time.monotonic() - begun
             self.due = time.monotonic() + self.took * REST
         self.note(context, agent, told)
-        with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
-            from magents.taskmaster import mirror
-
-            mirror.same(context, agent.project)
+        listeners.tell(context, "turn_ended", agent)
         return True
 
     def note(self, context: Context, agent: Agent, told: str) -> None:

@@ -39,12 +39,8 @@ class Context:
         """Told, in a few words, of each step that can take longer than a moment."""
         self.warn = warn
         """Told of what the user should know although it stops nothing."""
-        self.mended = False
-        """Whether a killed command's work was mended, so that what was asked before may not hold."""
         self.told: set[str] = set()
         """What `warn` was told of and need not be told again."""
-        self.locked_out: dict[str, float] = {}
-        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:

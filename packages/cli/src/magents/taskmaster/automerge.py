@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
 from magents.core.text import one_line
-from magents.fleet import collect, launch, merge, observe, send, stop
+from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.fleet.context import isolated
 from magents.git import merge as merging
 from magents.taskmaster import assignments, file
@@ -99,13 +99,12 @@ def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     """Merge one agent; or send its work back; or leave it to a person."""
     try:
         with isolated(agent.id):
-            merging.check_target(agent.project, agent.base)
+            merging.check_target(agent.project, agent.base, listeners.folders())
             done = attempt(context, agent, auto)
     except Back as error:
         return try_to_send(context, board, task, agent, auto, error.message)
     except MagentsError as error:  # nothing that the agent could mend
         return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
-    boards.after_merge(context, agent)
     rest(context, agent)
     return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
 

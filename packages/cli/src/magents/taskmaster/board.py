@@ -180,15 +180,6 @@ def left(context: Context, agent: Agent) -> bool:
     return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
 
 
-def after_merge(context: Context, agent: Agent) -> None:
-    """Set the task of an agent that was merged to done. What goes wrong is told; the merge stays."""
-    try:
-        mirror.try_same(context, agent.project)
-        settled(context, agent.project, prompt.unref(agent.task)[0])
-    except MagentsError as error:
-        context.warn(f"the task of {agent.id} is not set to done: {error.message}")
-
-
 def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:
     """What each task that this one depends on has brought: its title, and the commits of its agent, as quotes."""
     every = board.tasks.every()

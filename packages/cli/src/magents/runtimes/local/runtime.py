@@ -142,7 +142,7 @@ def write_files(launch: Launch) -> None:
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
         "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
-        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     for name, text in files(launch.program, env).items():
