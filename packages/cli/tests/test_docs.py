@@ -14,7 +14,8 @@ import pytest
 from magents import config, harnesses
 from magents.cli import parser
 from magents.cli.render import as_json
-from magents.core.model import Agent, Status
+from magents.core.agent import Agent
+from magents.core.status import Status
 from magents.fleet.observe import View
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError
-from magents.core.status import unasked
+from magents.core.status import ABSENT
 from magents.fleet.context import isolated
 from magents.git import project
 from magents.system import log, paths, process
@@ -17,7 +17,7 @@ from magents.system import log, paths, process
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import View
 
@@ -99,7 +99,7 @@ def fix_one(fleet: Fleet, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
         return [f"{fleet.adopt(view).id}: has a record again"]
-    if view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+    if view.agent.phase == "stopped" and view.status.state not in ABSENT:
         fleet.stop(view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
@@ -205,7 +205,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
-        elif unasked(status):
+        elif status.reason == "unreachable":
             continue  # told of with its runtime, below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
@@ -214,7 +214,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
-        elif status.state in ("creating", "removing", "restoring") and status.detail:
+        elif status.reason == "interrupted":
             found.append(
                 Finding(
                     "agent",

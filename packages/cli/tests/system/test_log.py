@@ -13,8 +13,8 @@ import time
 import pytest
 
 from conftest import run, until
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent
 from magents.fleet.context import isolated
 from magents.system import log
 

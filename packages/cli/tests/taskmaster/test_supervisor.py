@@ -13,9 +13,10 @@ import pytest
 
 import standin
 from conftest import commit, git, leaked, until
-from magents.core.model import Agent, Status
-from magents.core.status import Report
+from magents.core.agent import Agent
+from magents.core.status import Status
 from magents.fleet.observe import STARTS, presence
+from magents.guest.status import Report
 from magents.runtimes.base import Observation
 from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.assignments import Request
@@ -28,19 +29,31 @@ AGENT = Agent(1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "tmux",
 NOW, SILENCE = 10_000.0, 900.0
 RECENT, LONG_AGO = NOW - SILENCE + 1, NOW - SILENCE - 1
 CASES = {
-    "ended badly": (Status("failed", "exit code 3"), RECENT, "it has ended: exit code 3"),
-    "its terminal is gone": (Status("lost", "its terminal is gone"), 0.0, "it has ended: its terminal is gone"),
-    "its turn failed": (Status("waiting", "its turn failed: 500", NOW, True), RECENT, "its turn failed: 500"),
+    "ended badly": (Status("failed", "exit code 3", reason="exit", code=3), RECENT, "it has ended: exit code 3"),
+    "its terminal is gone": (
+        Status("lost", "its terminal is gone", reason="terminal-gone"),
+        0.0,
+        "it has ended: its terminal is gone",
+    ),
+    "its turn failed": (
+        Status("waiting", "its turn failed: 500", NOW, "turn-failed"),
+        RECENT,
+        "its turn failed: 500",
+    ),
     "silent": (Status("working"), LONG_AGO, "no sign of it for 901 s"),
-    "interrupted": (Status("done", "", unsaid=True), RECENT, ""),
-    "interrupted, and nobody goes on": (Status("done", "", unsaid=True), LONG_AGO, "no sign of it for 901 s"),
+    "interrupted": (Status("done", "", reason="on-screen"), RECENT, ""),
+    "interrupted, and nobody goes on": (
+        Status("done", "", reason="on-screen"),
+        LONG_AGO,
+        "no sign of it for 901 s",
+    ),
     "at work": (Status("working"), RECENT, ""),
     "asks, for however long": (Status("waiting", "Bash: rm x"), LONG_AGO, ""),
     "done": (Status("done"), LONG_AGO, ""),
     "a program that tells nothing": (Status("running"), LONG_AGO, ""),
     "stopped by a person": (Status("stopped"), LONG_AGO, ""),
-    "the machine was restarted": (Status("lost", "the machine was restarted"), 0.0, ""),
-    "not to be asked": (Status("lost", "docker cannot be asked"), 0.0, ""),
+    "the machine was restarted": (Status("lost", "the machine was restarted", reason="restarted"), 0.0, ""),
+    "not to be asked": (Status("lost", "docker cannot be asked", reason="unreachable"), 0.0, ""),
     "removed": (None, 0.0, ""),
 }
 
@@ -120,7 +133,7 @@ def test_a_failed_turn_is_none_that_is_done(fleet, project, model, tmux):
     """Also when its terminal is drawn anew later, and shows what it shows when a turn is over."""
     model["up"] = False
     agent = fleet.create("work", folder=str(project), prompt=DO)
-    until(lambda: fleet.status(agent).turn_failed, 30, shown=lambda: str(fleet.status(agent)))
+    until(lambda: fleet.status(agent).reason == "turn-failed", 30, shown=lambda: str(fleet.status(agent)))
     time.sleep(3)
     tmux("resize-window", "-t", f"magents-{agent.id}:agent", "-x", "100", "-y", "40")
     for _ in range(20):
@@ -136,7 +149,7 @@ def test_a_turn_that_a_person_interrupts_is_none_that_is_done(fleet, project, mo
     until(lambda: git("log", "--format=%s", "-1", view.agent.branch, cwd=project) == "Work", 60)
     time.sleep(2)
     tmux("send-keys", "-t", f"=magents-{view.agent.id}:agent", "Escape")
-    until(lambda: fleet.status(view.agent).unsaid, 30, shown=lambda: str(fleet.status(view.agent)))
+    until(lambda: fleet.status(view.agent).reason == "on-screen", 30, shown=lambda: str(fleet.status(view.agent)))
     assert fleet.status(view.agent).state == "done"
     Tasks(fleet).board(str(project))
     assert statuses(project) == ["in-progress"]

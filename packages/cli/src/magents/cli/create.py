@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.create import Plan
 

@@ -24,7 +24,7 @@ from magents.system import log
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 PAUSE_S = 0.5

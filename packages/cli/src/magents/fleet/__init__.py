@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
-    from magents.core.model import Agent, Status
+    from magents.core.agent import Agent
+    from magents.core.status import Status
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan

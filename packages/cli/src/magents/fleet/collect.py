@@ -14,7 +14,7 @@ from magents.system import guarded, process
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.store import Store
 

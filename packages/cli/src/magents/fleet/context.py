@@ -14,9 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from magents.core import status
-    from magents.core.model import Agent, Event
+    from magents.core.agent import Agent
+    from magents.core.event import Event
     from magents.git.workspaces.base import Workspace
+    from magents.guest import status
     from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
@@ -90,8 +91,7 @@ class Context:
 
         `folder`: its own folder, if the caller knows it.
         """
-        from magents.core import status
-        from magents.guest import events
+        from magents.guest import events, status
 
         runtime, harness = self.runtime(agent), self.harness(agent)
         try:

@@ -7,8 +7,8 @@ import time
 
 from magents import config, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
-from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove

@@ -7,11 +7,11 @@ import json
 import os
 
 from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
-from magents.core.model import Start
-from magents.core.status import PROMPTED
+from magents.core.program import Start
 from magents.fleet import listeners, prompts
 from magents.fleet.context import Context, boot
 from magents.guest import events
+from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 ENV = "env.json"
 """The agent's `--env`, kept for its next start; readable by the user alone."""

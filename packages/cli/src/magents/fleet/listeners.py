@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Literal
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
     Moment = Literal["starting", "turn_ended", "merged", "removed"]

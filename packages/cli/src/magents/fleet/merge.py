@@ -12,7 +12,7 @@ from magents.git import merge as merging
 from magents.git.trust import brought
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
     from magents.git.workspaces.base import Workspace

@@ -13,17 +13,18 @@ import sys
 import time
 
 from magents.core.errors import MagentsError, NotFound
+from magents.core.status import UNSETTLED
 from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
-from magents.store import UNSETTLED, Store
+from magents.store import Store
 from magents.system import log, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.observe import View
 
 GLANCE_S = 3

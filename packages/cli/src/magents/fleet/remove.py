@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
-from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
 from magents.fleet import listeners
 from magents.fleet.context import Context

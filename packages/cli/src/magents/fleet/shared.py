@@ -12,7 +12,7 @@ from magents.fleet import accepted
 from magents.fleet.listeners import LISTENERS
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 

@@ -15,7 +15,7 @@ import time
 
 from magents.core import bounded
 from magents.core.errors import MagentsError, remedy
-from magents.core.model import Event
+from magents.core.event import Event
 from magents.system import guarded
 
 LOG = "events.jsonl"

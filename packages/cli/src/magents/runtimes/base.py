@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
-    from magents.core.model import Agent, Problem, Program
+    from magents.core.agent import Agent
+    from magents.core.errors import Problem
+    from magents.core.program import Program
 else:
     Protocol = object
 

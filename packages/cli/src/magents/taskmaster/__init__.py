@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import View
     from magents.taskmaster.assignments import Job, Outcome, Request, Schedule

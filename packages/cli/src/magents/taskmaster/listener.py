@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from magents.core.errors import MagentsError
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 GUIDE = """\

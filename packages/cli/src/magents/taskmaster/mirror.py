@@ -26,7 +26,7 @@ from magents.taskmaster import sync as merging
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 WAIT_S = 20.0

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 
-from magents.core.errors import CommandFailed, Missing
-from magents.core.model import Problem
+from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.guest.terminal import Pane
 
 HANG_UP = 0.3
