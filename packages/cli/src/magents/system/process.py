@@ -20,7 +20,15 @@ from magents.system.child import Child, Late, TooMuch, ready
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import IO, BinaryIO, NoReturn
+    from typing import IO, BinaryIO, NoReturn, Protocol
+
+    class Command(Protocol):
+        """Where else a program can run: gives the command on this machine that runs `argv` there, each word as it
+        is."""
+
+        def __call__(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
+            """`tty`: for a program that talks to the user's terminal."""
+
 
 INSTALL = {
     "git": "apt-get install git   (macOS: brew install git)",
@@ -328,17 +336,22 @@ def run(
     return running.result(timeout=timeout, ok=ok, hint=hint, max_output_bytes=max_output_bytes, watch=watch)
 
 
+def here(argv: Sequence[str], *, tty: bool = False) -> list[str]:
+    """The `Command` that runs it on this machine."""
+    return list(argv)
+
+
 def run_there(
-    words: Sequence[str], argv: Sequence[str], *, timeout: float, ok: Sequence[int] | None = (0,),
+    command: Command, argv: Sequence[str], *, timeout: float, ok: Sequence[int] | None = (0,),
     max_output_bytes: int | None = None, target: BinaryIO | None = None,
 ) -> Result:  # fmt: skip
-    """`run` in another place, to which `words` lead.
+    """`run` in another place, by `command`. `argv` may begin with assignments of its environment.
 
     What is late is ended there too, where that place is on this machine: it would go on when only its caller gives
     it up, and whoever has stopped it keeps it from ending by itself.
     """
     mark = f"MAGENTS_ASKED={os.urandom(8).hex()}"
-    there = [*words, "env", mark, *argv]
+    there = command(["env", mark, *argv])
     try:
         return run(there, timeout=timeout, ok=ok, max_output_bytes=max_output_bytes, target=target)
     except CommandFailed as error:
