@@ -25,8 +25,8 @@ import pytest
 
 import standin as model
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent
 from magents.runtimes.docker import image as images
 from standin import homes
 

@@ -15,10 +15,10 @@ import pytest
 
 from conftest import git, until
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import Conflict
-from magents.core.model import Agent
-from magents.core.status import HELD
 from magents.guest import events
+from magents.guest.status import HELD
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +66,15 @@ def test_it_works_on_a_prompt_and_is_done(claude_env, fleet, project, magents):
     assert git("status", "--porcelain", "--ignored", cwd=agent.workspace) == ""
     assert (Path(os.environ["HOME"]) / ".claude" / "settings.json").exists() == before
     assert json.loads(magents("list", "--json").out)[0]["detail"] == "slept"
+
+
+def test_last_words_like_ours_about_an_ended_program(agent, fleet):
+    fleet.send(agent, "say exit code 1 came from the linter")
+    assert reaches(fleet, agent, "done") == "exit code 1 came from the linter"
+    assert not fleet.start(agent)
+    assert fleet.wait([agent], "waiting", 0.5).timed_out
+    assert fleet.send(agent, "run: touch made").how == "acknowledged"
+    assert fleet.wait([agent], "waiting", 30).reached
 
 
 def test_a_prompt_that_looks_like_an_option(claude_env, fleet, project):

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from conftest import run, until
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.core.model import Agent
 from magents.store import Store
 
 
@@ -236,7 +236,7 @@ def test_on_leaving_it_ends_for_a_child_too(store):
 ADD = """
 import os, sys
 from magents.core.errors import Conflict
-from magents.core.model import Agent
+from magents.core.agent import Agent
 from magents.store import Store
 store, number = Store(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError
-from magents.core.status import unasked
+from magents.core.status import ABSENT
 from magents.fleet.context import isolated
 from magents.git import project
-from magents.system import paths, process
+from magents.system import log, paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import View
 
@@ -24,6 +25,9 @@ OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
 ROOM = 1024 * 1024 * 1024
 """Free bytes below which a disk is called almost full."""
+RECENT_S = 7 * 24 * 3600
+"""How long an unexpected error is told of."""
+SHOWN_ERRORS = 3
 
 
 class Finding(NamedTuple):
@@ -47,6 +51,7 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
         *keys(settings),
         *configuration(settings),
+        *errors(),
         kept,
         *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
         *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
@@ -71,18 +76,30 @@ def fix(fleet: Fleet) -> list[str]:
     return done
 
 
+def errors() -> list[Finding]:
+    """The last unexpected errors, of the days before."""
+    remedy = f"It is a defect of Magents: report it with {config.shorten(log.path())}"
+    return [
+        Finding(
+            "error", False, f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))} {said}", remedy, needed=False
+        )
+        for at, said in log.last(SHOWN_ERRORS)
+        if time.time() - at < RECENT_S
+    ]
+
+
 def locks(fleet: Fleet) -> list[Finding]:
     """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import mirror
+    from magents.taskmaster import Tasks
 
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in mirror.locks(fleet.context)]
+    return [Finding("tasks", False, said, hint, needed=False) for said, hint in Tasks(fleet).locks()]
 
 
 def fix_one(fleet: Fleet, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
         return [f"{fleet.adopt(view).id}: has a record again"]
-    if view.agent.phase == "stopped" and view.status.state not in ("stopped", "lost"):
+    if view.agent.phase == "stopped" and view.status.state not in ABSENT:
         fleet.stop(view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
@@ -188,7 +205,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             found.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
-        elif unasked(status):
+        elif status.reason == "unreachable":
             continue  # told of with its runtime, below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
@@ -197,7 +214,7 @@ def agents(fleet: Fleet) -> list[Finding]:
             elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
             found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
-        elif status.state in ("creating", "removing", "restoring") and status.detail:
+        elif status.reason == "interrupted":
             found.append(
                 Finding(
                     "agent",

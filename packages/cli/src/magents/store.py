@@ -13,8 +13,9 @@ import fcntl
 import os
 import time
 
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.core.model import Agent
+from magents.core.status import UNSETTLED
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.system import guarded, paths
@@ -44,7 +45,6 @@ VERSION = 2
 CHANGES = {1: "ALTER TABLE agents ADD COLUMN task TEXT NOT NULL DEFAULT ''"}
 """What brings a file of that version to the next one. Only ever adds, so that an older Magents can go on."""
 COLUMNS = Agent._fields
-UNSETTLED = ("creating", "removing", "restoring")
 
 
 class Entry(NamedTuple):

@@ -15,7 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magents.core.model import Agent, Problem
+from magents.core.agent import Agent
+from magents.core.errors import Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Launch, Observation, Traits, label, parse

@@ -14,8 +14,9 @@ import pytest
 from conftest import Place as Isolated
 from conftest import containers, leaked, make_project, run, until
 from magents import Fleet, runtimes
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError
-from magents.core.model import Agent, Program
+from magents.core.program import Program
 from magents.guest import events
 from magents.runtimes.base import Launch, Observation, Place, Runtime, label
 

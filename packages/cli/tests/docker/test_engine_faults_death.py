@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Magents, Place, commit, containers, git, until, work_of
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 from magents.taskmaster.loop import PAUSE
 from taskmaster.lab import put, tagged, task
 

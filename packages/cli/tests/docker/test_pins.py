@@ -11,7 +11,7 @@ import pytest
 
 from conftest import git, until
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 from magents.git.pins import format, write
 
 from .conftest import Box

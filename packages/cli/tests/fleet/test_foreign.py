@@ -10,8 +10,8 @@ import pytest
 from conftest import Place, commit, git, work_of
 from git.forge import REF, forged, trap
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent
 from magents.git.workspaces import borrow
 
 SLEEP = ("sleep", "300")

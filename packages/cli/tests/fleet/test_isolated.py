@@ -10,7 +10,8 @@ import pytest
 from conftest import until
 from magents import harnesses
 from magents.cli import main
-from magents.core.model import Agent, Event, Signal
+from magents.core.agent import Agent
+from magents.core.event import Event, Signal
 from magents.fleet import context as contexts
 from magents.fleet import observe
 from magents.guest import events

@@ -13,8 +13,8 @@ import pytest
 
 from conftest import commit, git, leaked, make_project, until, work_of
 from magents import Fleet, doctor
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.core.model import Agent
 
 SLEEP = ("sleep", "300")
 TALK = ("sh", "-c", "echo run >>runs; echo hello from $MAGENTS_ID; exec sleep 300")

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import make_project, until
 from magents import Fleet, doctor
-from magents.core.model import Agent
+from magents.core.agent import Agent
 
 SLEEP = ["sleep", "300"]
 HANGS = """#!/bin/sh

@@ -15,16 +15,17 @@ from typing import Any
 
 from magents import harnesses
 from magents.cli.console import safe
-from magents.core import bounded, names, status, text
+from magents.core import bounded, names, text
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent, Event, Signal
+from magents.core.event import Event, Signal
 from magents.fleet import observe
 from magents.git import diff as diffs
 from magents.git.pins import format
 from magents.git.trust import notice
 from magents.git.workspaces import verbs
-from magents.guest import events
-from magents.runtimes import base, terminal
+from magents.guest import events, status, terminal
+from magents.runtimes import base
 from magents.runtimes.docker import engine, usage
 from magents.runtimes.docker.runtime import Docker
 from magents.system.process import Result

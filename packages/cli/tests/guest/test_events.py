@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magents.core.errors import MagentsError
-from magents.core.model import Event
+from magents.core.event import Event
 from magents.core.text import plain
 from magents.guest import events
 from magents.guest.files import Folder

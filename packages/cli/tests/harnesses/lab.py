@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import magents
-from magents.core.model import Event, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Start
 from magents.harnesses.base import Harness
 
 SHARE = Path(magents.__file__).parent / "guest"

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import commit, git
 from kills import later_and_later
+from magents.taskmaster import Tasks
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
 from taskmaster.lab import put, tagged, task
@@ -144,7 +145,7 @@ def test_what_is_not_whole_goes_back(project, program, said):
 def test_a_base_that_is_in_the_way_is_the_users(fleet, project):
     begin(project, task(1))
     (project / "README.md").write_text("open work\n")
-    watch = fleet.task_watch(Request(str(project), command=WORK), lambda board: None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=WORK), lambda board: None, Auto())
     problem = next(event for event in watch if event.event == "problem")
     assert "uncommitted changes: README.md" in problem.text and "Commit or stash" in problem.text
     git("checkout", "-q", "README.md", cwd=project)

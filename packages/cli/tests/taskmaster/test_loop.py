@@ -14,7 +14,7 @@ import pytest
 
 from conftest import commit, until
 from magents import Fleet
-from magents.taskmaster import file
+from magents.taskmaster import Tasks, file
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
 from magents.taskmaster.loop import TRIES
@@ -117,7 +117,7 @@ def test_what_cannot_be_started_is_told_and_left(fleet, project, watching):
 def test_a_list_that_is_broken_for_a_moment(fleet, project):
     path = put(project, tagged(task(1)))
     good = path.read_text()
-    watch = fleet.task_watch(Request(str(project), command=SLEEP), lambda board: None)
+    watch = Tasks(fleet).watch(Request(str(project), command=SLEEP), lambda board: None)
     assert next(watch).event == "started"
     path.write_text("{")
     assert next(e for e in watch if e.event == "problem").text.startswith(f"{path} is broken")
@@ -163,6 +163,6 @@ def test_what_is_given_up_takes_nobodys_place(fleet, project):
     put(project, tagged(task(1, priority="high"), task(2)))
     commit(project, "Plan")
     program = ("sh", "-c", f'test "$MAGENTS_TASK" = 2 || exit 3; {WORK[2]}', "sh")
-    told = list(fleet.task_watch(Request(str(project), command=program, most=1), auto=Auto()))
+    told = list(Tasks(fleet).watch(Request(str(project), command=program, most=1), auto=Auto()))
     assert [e.task for e in told if e.event == "merged"] == ["2"]
     assert told[-1].text.startswith("1: review")

@@ -17,7 +17,7 @@ from conftest import git
 from magents import Fleet
 from magents.core.errors import MagentsError
 from magents.fleet.context import Context
-from magents.taskmaster import file, mirror
+from magents.taskmaster import Tasks, file, mirror
 from taskmaster.lab import put, set_status, tagged, task
 
 
@@ -45,16 +45,16 @@ def test_it_is_filled_and_then_left_alone(fleet, project, shared):
 
 
 def test_what_agents_write_shows_at_once(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(shared, "2", "review")
     set_status(project, "1", "blocked")
-    assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["blocked", "review"]
+    assert [t.status for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["blocked", "review"]
     assert both(project, shared) == [["1 blocked", "2 review"]] * 2
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "", '{"master": {"tasks": []}}', "{}"])
 def test_what_an_agent_ruins_does_not_ruin_yours(fleet, project, shared, text, magents):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, text)
     said = magents("tasks")
     assert "Task 1" in said.out and "Task 2" in said.out
@@ -63,7 +63,7 @@ def test_what_an_agent_ruins_does_not_ruin_yours(fleet, project, shared, text, m
 
 
 def test_no_link_leads_out_of_the_shared_folder(fleet, project, shared, place):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     outside = put(place.top / "outside", tagged(task(9, "Secret")))
     os.remove(file.path_of(str(shared)))
     os.symlink(outside, file.path_of(str(shared)))
@@ -77,7 +77,7 @@ def test_a_link_at_any_place_makes_and_shows_nothing_elsewhere(project, shared, 
     """Whatever the link leads to, the user's own list goes on, and nothing appears or changes there."""
     told: list[str] = []
     fleet = Fleet(warn=told.append)
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     (shared / name).rename(shared / "away")
     for leads_to in ("a list", "an empty folder", "nothing"):
         outside = place.top / "outside" / leads_to
@@ -91,14 +91,14 @@ def test_a_link_at_any_place_makes_and_shows_nothing_elsewhere(project, shared, 
         (shared / name).symlink_to(outside / name)
         status = {"blocked": "deferred"}.get(file.read(str(project)).tasks[0].status, "blocked")
         set_status(project, "1", status)
-        assert fleet.tasks(str(project)).tasks.tasks[0].status == status
+        assert Tasks(fleet).board(str(project)).tasks.tasks[0].status == status
         assert {path: path.stat().st_mtime_ns for path in outside.parent.rglob("*")} == before
     assert [t.title for t in file.read(str(project)).tasks] == ["Task 1", "Task 2"]
     assert any("symbolic link" in line for line in told) and "Secret" not in str(told)
 
 
 def test_what_is_removed_there_is_written_again(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     os.remove(file.path_of(str(shared)))
     os.rmdir(shared / ".taskmaster" / "tasks")
     os.rmdir(shared / ".taskmaster")
@@ -140,7 +140,7 @@ def meet(project: Path) -> subprocess.Popen[str]:
 
 
 def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     meeting = [meet(project) for _ in range(2)]
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITE, str(root), f"{name}{n}"])
@@ -207,23 +207,23 @@ def test_a_list_that_is_refused_changes_nothing(project, shared):
     """The user's list stays, the reason is told once, agents get the good list back, and theirs is kept."""
     told: list[str] = []
     fleet = Fleet(warn=told.append)
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     before = Path(file.path_of(str(project))).read_bytes()
     for said, data in refusals().items():
         told.clear()
         bad = put(shared, data).read_bytes()
-        assert [t.title for t in fleet.tasks(str(project)).tasks.tasks] == ["Task 1", "Task 2"]
+        assert [t.title for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["Task 1", "Task 2"]
         assert Path(file.path_of(str(project))).read_bytes() == before
         assert both(project, shared) == [["1 pending", "2 pending"]] * 2
         assert len(told) == 1 and said in told[0] and "agents of project" in told[0], (said, told)
         kept = Path(told[0].partition("kept in ")[2].partition(";")[0])
         assert bad.endswith(kept.read_bytes()) and kept.stat().st_size
-        fleet.tasks(str(project))
+        Tasks(fleet).board(str(project))
         assert len(told) == 1
 
 
 def test_what_the_collector_refuses_the_next_command_tells(fleet, project, shared, magents):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, "{")
     with pytest.raises(MagentsError, match="is refused"):
         mirror.same(fleet.context, str(project))
@@ -234,15 +234,15 @@ def test_what_the_collector_refuses_the_next_command_tells(fleet, project, share
 def test_what_is_odd_in_the_users_own_list_stays(fleet, project, shared):
     """An agent's change next to it is taken over all the same."""
     put(project, tagged(task(1, status="ready", priority="urgent", odd=[[1]]), task(2)))
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(shared, "2", "review")
-    assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["ready", "review"]
+    assert [t.status for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["ready", "review"]
 
 
 def test_what_both_have_made_may_not_be_too_much_either(fleet, project, shared):
     """Or it would be refused the next time, as if an agent had written it."""
     put(project, tagged(task(1, details="plan")))
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(project, tagged(task(1, details="mine " * 30_000)))
     put(shared, tagged(task(1, details="theirs " * 25_000)))
     with pytest.raises(MagentsError, match=r"agents of project .* a text of more than 200,000 characters"):
@@ -253,12 +253,12 @@ def test_what_both_have_made_may_not_be_too_much_either(fleet, project, shared):
 
 
 def test_both_changes_that_do_not_go_together_are_refused(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, tagged(task(1, "", 2), task(2)))
     put(project, tagged(task(1), task(2, "", 1)))
     with pytest.raises(MagentsError, match=r"with what agents have changed: these tasks wait for each other"):
         mirror.same(fleet.context, str(project))
-    assert fleet.tasks(str(project)).tasks.every()["2"].dependencies == ("1",)
+    assert Tasks(fleet).board(str(project)).tasks.every()["2"].dependencies == ("1",)
 
 
 HOLD = """
@@ -272,7 +272,7 @@ time.sleep(1000)
 
 def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents):
     """The user sees the tasks as they were, who holds the lock, and how to end that."""
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(project, "1", "blocked")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(shared / ".taskmaster")], stdout=subprocess.PIPE, text=True
@@ -301,7 +301,7 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents
 @pytest.mark.slow
 def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
     """A merge is killed again and again while both sides are written; nothing is lost, and nothing there twice."""
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     wanted = []
     for number in range(12):
         for who, root in (("ours", project), ("theirs", shared)):
@@ -347,7 +347,7 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
             mirror.same(fleet.context, str(project), wait=300)
     for thread in adding:
         thread.join()
-    tasks = fleet.tasks(str(project)).tasks.tasks
+    tasks = Tasks(fleet).board(str(project)).tasks.tasks
     assert sorted(t.title for t in tasks) == ["Task 1", "Task 2", "Task 3", "box-0-1", "box-1-2"]
     assert [t.status for t in tasks[:3]] == ["review", "review", "pending"]
     for agent in agents:

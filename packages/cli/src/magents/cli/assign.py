@@ -10,6 +10,7 @@ from magents.cli.console import ask, echo
 from magents.cli.render import as_json, complain, count, cut, show_json, table
 from magents.cli.tasks import add_tag
 from magents.core.errors import MagentsError, UsageError
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +70,7 @@ examples:
 def run_task_create(options: argparse.Namespace) -> int:
     """Make an agent for a task."""
     fleet = common.fleet()
-    agent = fleet.task_create(options.task, options.id, request_of(options))
+    agent = Tasks(fleet).create(options.task, options.id, request_of(options))
     if options.json:
         from magents.fleet.observe import View
 
@@ -123,7 +124,7 @@ def positive(text: str) -> int:
 
 def run_task_agents(options: argparse.Namespace) -> int:
     """Make agents for the ready tasks."""
-    fleet = common.fleet()
+    tasks = Tasks(common.fleet())
     only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
     request = request_of(options, most=options.max, only=tuple(only))
     if options.check and not options.auto_merge:
@@ -132,7 +133,7 @@ def run_task_agents(options: argparse.Namespace) -> int:
         raise UsageError("`--auto-merge` needs `--watch`.")
     if options.watch and options.dry_run:
         raise UsageError("`--watch` and `--dry-run` exclude each other.")
-    planned = fleet.task_schedule(request)
+    planned = tasks.schedule(request)
     if options.dry_run:
         tell_schedule(planned, options.json)
         return 0
@@ -141,14 +142,14 @@ def run_task_agents(options: argparse.Namespace) -> int:
     if options.watch:
         from magents.cli import progress
 
-        return progress.follow(fleet, request, auto_of(options), json=options.json)
+        return progress.follow(tasks, request, auto_of(options), json=options.json)
 
     def told(job: Job, view: View) -> None:
         if not options.json:
             how = "goes on with" if job.again else "works on"
             echo(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
 
-    return tell_outcome(fleet.task_agents(request, told), options.json)
+    return tell_outcome(tasks.start(request, told), options.json)
 
 
 def auto_of(options: argparse.Namespace) -> Auto | None:

@@ -11,13 +11,12 @@ from magents.cli.console import echo
 from magents.cli.render import warn
 from magents.core.errors import MagentsError, UsageError
 from magents.core.text import one_line
-from magents.git import project
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.create import Plan
 
@@ -97,15 +96,11 @@ def run(options: argparse.Namespace) -> int:
     check_program(options)
     if options.attach and options.json:
         raise UsageError("`--attach` and `--json` exclude each other.")
-    # Git is asked before the rest is imported: the two take the same time.
-    asked = project.ask(common.standing(), options.branch)
     fleet = common.fleet()
-    here = common.here()
     for problem in config.load().problems:
         warn(problem)
     wish = {
-        "folder": here, "asked": asked if here == common.standing() else None,
-        "harness": options.agent, "base": options.base, "prompt": prompt(options),
+        "folder": common.here(), "harness": options.agent, "base": options.base, "prompt": prompt(options),
         "env": dict(map(pair, options.env)), "command": options.program,
         "runtime": options.mode,
     }  # fmt: skip

@@ -10,6 +10,7 @@ from magents.cli import common
 from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
 from magents.core.errors import MagentsError, UsageError
+from magents.core.status import ABSENT
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.system import process
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import Overview, View
 
@@ -213,7 +214,7 @@ def run_attach(options: argparse.Namespace) -> int:
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
     state = fleet.status(agent).state
-    if state in ("stopped", "lost") and agent.key and fleet.start(agent):
+    if state in ABSENT and agent.key and fleet.start(agent):
         echo(f"Started {agent.id} again.", sys.stderr)
     return go_to(fleet, agent, read_only=options.read_only)
 

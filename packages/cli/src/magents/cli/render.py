@@ -116,6 +116,8 @@ def as_json(view: View) -> dict[str, Any]:
         "harness": agent.harness,
         "command": list(agent.command),
         "status": status.state,
+        "reason": status.reason or None,
+        "exit_code": status.code,
         "detail": status.detail,
         "since": status.since,
         "created": agent.created,

@@ -38,12 +38,12 @@ examples:
 
 def run(options: argparse.Namespace) -> int:
     """Show what differs, and accept it."""
-    from magents.fleet.accepted import FIRST
+    from magents.fleet.accepted import NAMES
 
     fleet = common.fleet()
-    if unknown := [name for name in options.files if name not in FIRST]:
-        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(FIRST)}")
-    found = [one for one in fleet.shared_differences(common.here()) if one.name in (options.files or FIRST)]
+    if unknown := [name for name in options.files if name not in NAMES]:
+        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
+    found = [one for one in fleet.shared_differences(common.here()) if one.name in (options.files or NAMES)]
     if options.action == "accept" and found and not agreed(options, found):
         return 1
     if options.action == "accept":

@@ -11,12 +11,11 @@ from magents.cli.render import count, cut, paint, show_json, table, terminal_wid
 from magents.cli.shared import visible
 from magents.core.errors import Conflict, NotFound, UsageError
 from magents.core.text import one_line
-from magents.taskmaster import prompt
+from magents.taskmaster import Tasks, prompt
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.fleet import Fleet
     from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
 
@@ -59,12 +58,12 @@ def add_tag(parser: argparse.ArgumentParser) -> None:
 
 def run_tasks(options: argparse.Namespace) -> int:
     """Print the tasks."""
-    fleet = common.fleet()
-    board = fleet.tasks(common.here(), options.tag)
+    tasks = Tasks(common.fleet())
+    board = tasks.board(common.here(), options.tag)
     for problem in board.problems:
         warn(problem)
     if options.accept:
-        return accept(options, fleet, board)
+        return accept(options, tasks, board)
     if options.json:
         show_json({
             "project": board.project, "tag": board.tasks.tag, "file": board.tasks.path,
@@ -81,7 +80,7 @@ def run_tasks(options: argparse.Namespace) -> int:
     return 1 if board.problems else 0
 
 
-def accept(options: argparse.Namespace, fleet: Fleet, board: Board) -> int:
+def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
     """Show texts that agents wrote, and take those for the user's that the user says yes to."""
     every = board.tasks.every()
     ids = [id.strip() for text in options.accept for id in text.split(",") if id.strip()]
@@ -96,7 +95,7 @@ def accept(options: argparse.Namespace, fleet: Fleet, board: Board) -> int:
         if not ask("Are these texts as you want them?"):
             echo("Nothing was done.")
             return 1
-    changed = fleet.accept_texts(board, ids)
+    changed = tasks.accept(board, ids)
     if changed:
         raise Conflict(
             f"An agent has changed {', '.join(changed)} meanwhile.", "Read it again, and accept it then."

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from magents import Fleet
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 PIECE_BYTES = 1 << 16
 """Bytes of a line that are held at once."""

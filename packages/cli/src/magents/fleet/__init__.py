@@ -12,10 +12,11 @@ from magents.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
-    from magents.core.model import Agent, Status
+    from magents.core.agent import Agent
+    from magents.core.status import Status
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
     from magents.git.pins.read import Restored
-    from magents.git.project import Asked
     from magents.runtimes.base import Traits
-    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.board import Board
-    from magents.taskmaster.loop import Event
 
 
 class Fleet:
@@ -119,35 +115,36 @@ class Fleet:
     def plan(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Plan:  # fmt: skip
         """What `create` with the same words would do; makes nothing."""
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.plan(self.context, request)
+        with Asked(folder, branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.plan(self.context, request, asked)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Agent:  # fmt: skip
         """A new agent on `branch` of the project that `folder` lies in; returns once its program runs.
 
         `id`: '' for one made from the branch. `harness`: '' for the configured one; or `command`, any
         program. `base`: what a new branch starts from. `env` is added to this process's environment.
-        `asked`: `workspace.project.ask(folder, branch)`, where that was begun earlier.
         """
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.create(self.context, request)
+        with Asked(folder, branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.create(self.context, request, asked)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
@@ -200,7 +197,6 @@ class Fleet:
         if self.context.store.unsettled():
             from magents.fleet import recover
 
-            self.context.mended = True
             lines += recover.recover(self.context, agent, again=again)
         return lines
 
@@ -282,12 +278,7 @@ class Fleet:
         from magents.fleet import merge
 
         self.recover(agent)
-        done = merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
-        if agent.task:
-            from magents.taskmaster import board as boards
-
-            boards.after_merge(self.context, agent)
-        return done
+        return merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
 
     def brought(self, folder: str = ".") -> Waiting:
         """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
@@ -333,62 +324,3 @@ class Fleet:
         from magents.git import project
 
         accepted.accept(self.context, project.locate(folder).path, differences)
-
-    # --- tasks
-
-    def tasks(self, folder: str = ".", tag: str = "") -> Board:
-        """Task Master's tasks of the project that `folder` lies in, and what their agents make of them.
-
-        Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
-        Task Master uses now.
-        """
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        return boards.board(self.context, folder, tag)
-
-    def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
-        """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
-        that an agent has changed since `board` was read, which stay as they are."""
-        from magents.taskmaster import mirror
-
-        marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
-        return mirror.accept(self.context, board.project, board.tasks.tag, marks)
-
-    def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
-        """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.taskmaster import assignments
-
-        self.recover()
-        return assignments.one(self.context, task, id, request or assignments.Request())
-
-    def task_schedule(self, request: Request) -> Schedule:
-        """What `task_agents` would do now."""
-        from magents.taskmaster import assignments
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        return assignments.schedule(self.context, boards.board(self.context, request.folder, request.tag), request)
-
-    def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
-        """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
-        at once. Can be called again and again. `told` of each agent as it starts."""
-        from magents.taskmaster import assignments
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        board = boards.board(self.context, request.folder, request.tag)
-        return assignments.run(self.context, board, request, told or (lambda job, view: None))
-
-    def task_watch(
-        self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
-    ) -> Iterator[Event]:
-        """Go on with `task_agents` until nothing is left that could be done; yields what happens.
-
-        `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
-        once a second.
-        """
-        from magents.taskmaster import loop
-
-        self.recover()
-        return loop.watch(self.context, request, drawn or (lambda board: None), auto)

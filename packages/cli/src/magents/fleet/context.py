@@ -14,9 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from magents.core import status
-    from magents.core.model import Agent, Event
+    from magents.core.agent import Agent
+    from magents.core.event import Event
     from magents.git.workspaces.base import Workspace
+    from magents.guest import status
     from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Place, Runtime
@@ -39,12 +40,8 @@ class Context:
         """Told, in a few words, of each step that can take longer than a moment."""
         self.warn = warn
         """Told of what the user should know although it stops nothing."""
-        self.mended = False
-        """Whether a killed command's work was mended, so that what was asked before may not hold."""
         self.told: set[str] = set()
         """What `warn` was told of and need not be told again."""
-        self.locked_out: dict[str, float] = {}
-        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:
@@ -94,8 +91,7 @@ class Context:
 
         `folder`: its own folder, if the caller knows it.
         """
-        from magents.core import status
-        from magents.guest import events
+        from magents.guest import events, status
 
         runtime, harness = self.runtime(agent), self.harness(agent)
         try:
@@ -131,6 +127,9 @@ class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, MagentsError):
+            from magents.system import log
+
+            log.unexpected(error)
             raise blamed(self.whose, error) from error
 
 

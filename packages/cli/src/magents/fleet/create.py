@@ -7,14 +7,15 @@ import time
 
 from magents import config, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
-from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
-from magents.fleet.context import CLAIMED, Context
+from magents.fleet.context import CLAIMED, Context, boot
 from magents.git import project
 from magents.git.layout import has_record
+from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
 from magents.harnesses import TABLE, harness
 from magents.system import process
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
-    from magents.git.project import Asked, Branch, Project
+    from magents.git.project import Branch, Project
     from magents.system.process import Running
 
 
@@ -45,8 +46,6 @@ class Request(NamedTuple):
     env: Mapping[str, str] = {}
     runtime: str = ""
     """'' for the configured mode."""
-    asked: Asked | None = None
-    """What git was asked about `folder` and `branch` already."""
     task: str = ""
     """The task it is to work on, `tag:id`."""
 
@@ -69,15 +68,18 @@ class Plan(NamedTuple):
     """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
-def plan(context: Context, request: Request) -> Plan:
-    """Everything that can be found out, and refused, before anything is made."""
+def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan:
+    """Everything that can be found out, and refused, before anything is made.
+
+    `asked`: what git was asked about the folder and the branch a moment ago.
+    """
+    if asked is None:
+        with Asked(request.folder, request.branch) as asked:
+            return plan(context, request, asked)
     if request.id:
         names.check_id(request.id)
     prompts.check(request.prompt)
-    early = None if context.mended else request.asked
-    asked = early or project.ask(request.folder, request.branch)
-    found = project.project_of(asked)
-    branch = project.branch_of(asked)
+    found, branch = asked.result()
     if not found.commit:
         raise Conflict(
             f"{found.path} has no commit yet, so there is nothing an agent could start from.",
@@ -186,15 +188,16 @@ def workspaces(found: Project, settings: Config) -> str:
     return os.path.normpath(os.path.join(found.path, chosen))
 
 
-def create(context: Context, request: Request) -> Agent:
+def create(context: Context, request: Request, asked: Asked | None = None) -> Agent:
     """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
-    was made could not be taken back yet."""
+    was made could not be taken back yet. `asked`: see `plan`."""
     while True:
-        planned = plan(context, request)
+        planned = plan(context, request, asked)
+        asked = None  # what is found out once more is asked anew
         if planned.moves:
             context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
             remove.remove(context, planned.moves)
-            request = request._replace(asked=None, id=request.id or planned.moves.id)
+            request = request._replace(id=request.id or planned.moves.id)
             continue
         with context.store.lock(planned.agent.id) as lock:
             try:
@@ -202,7 +205,6 @@ def create(context: Context, request: Request) -> Agent:
             except Conflict:
                 if request.id or not taken_meanwhile(context, planned.agent):
                     raise
-                request = request._replace(asked=None)
                 continue  # another command has just taken the id that was free: choose the next
             for text in planned.warnings:
                 context.warn(text)
@@ -240,25 +242,25 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     ) as filling:
         from magents.fleet import launch  # while git is at work
 
-        start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
-        start = start._replace(launch=start.launch._replace(keep=(lock,)))
-        runtime.prepare(start.launch)
+        ready = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env, keep=(lock,))
+        runtime.prepare(ready)
         check_out(context, agent, planned, filling, lock)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
         include.copy(agent.project, agent.workspace, links=traits.workspace == "worktree", warn=context.warn)
-    left = launch.left_behind(context, agent)
+    old = launch.predecessor(context, agent)
+    foreign = old is not None and launch.is_foreign(context, old)
     # What a container left is laid out behind the set-up here, which would run it with the user's rights.
-    late = left is not None and left.foreign and traits.trusted
-    brought = launch.take_over(context, agent, left) if left and not late else ""
+    late = foreign and traits.trusted
+    brought = launch.take_over(context, agent, old, foreign=foreign) if old and not late else ""
     workspace.hand_over(runtime.owner())
     if planned.setup and may_set_up(context, agent, planned.setup):
         launch.set_up(context, agent, planned.setup, folder, lock)
-    if left and late:
-        brought = launch.take_over(context, agent, left)
-    launch.go(context, start)
-    agent = context.store.update(agent, phase="active", boot=start.boot)
+    if old and late:
+        brought = launch.take_over(context, agent, old, foreign=foreign)
+    launch.go(context, ready, prompted=planned.prompt is not None)
+    agent = context.store.update(agent, phase="active", boot=boot())
     context.store.note(agent, f"created on {agent.branch}{brought}")
     return agent
 

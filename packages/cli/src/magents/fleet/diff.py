@@ -10,7 +10,7 @@ from magents.core.errors import NotFound
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.git.diff import Change
 

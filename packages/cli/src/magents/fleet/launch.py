@@ -7,31 +7,22 @@ import json
 import os
 
 from magents.core.errors import CommandFailed, MagentsError, NotFound
-from magents.core.model import Start
-from magents.core.status import PROMPTED
-from magents.core.tuples import NamedTuple
-from magents.fleet import prompts
+from magents.core.program import Start
+from magents.fleet import listeners, prompts
 from magents.fleet.context import Context, boot
 from magents.guest import events
+from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 ENV = "env.json"
 """The agent's `--env`, kept for its next start; readable by the user alone."""
-
-
-class Ready(NamedTuple):
-    """An agent that can be started at once."""
-
-    launch: Launch
-    boot: str
-    prompted: bool
 
 
 def prepare(
@@ -41,7 +32,8 @@ def prepare(
     prompt: str | None = None,
     resume: bool = False,
     env: Mapping[str, str] | None = None,
-) -> Ready:
+    keep: Sequence[int] = (),
+) -> Launch:
     """Find out what to start. `env` is kept for later starts; None stands for what was kept."""
     folder, place = context.folder(agent), context.place(agent)
     session = context.report(agent).session if resume else None
@@ -51,10 +43,11 @@ def prepare(
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    launch = Launch(agent, program, folder, process.environment(None), env, keys=context.harness(agent).keys)
+    here, keys = process.environment(None), context.harness(agent).keys
+    launch = Launch(agent, program, folder, here, env, keys=keys, keep=keep)
     if context.runtime(agent).traits.workspace != "worktree":
         launch = secluded(context, launch)
-    return Ready(launch, boot(), prompt is not None)
+    return launch
 
 
 def secluded(context: Context, launch: Launch) -> Launch:
@@ -65,10 +58,6 @@ def secluded(context: Context, launch: Launch) -> Launch:
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
-    if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import mirror
-
-        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
@@ -95,23 +84,24 @@ def kept_env(folder: str) -> dict[str, str]:
         raise MagentsError(f"{folder}/{ENV} cannot be read.", "Remove it to start without it.") from error
 
 
-def go(context: Context, ready: Ready) -> None:
+def go(context: Context, launch: Launch, *, prompted: bool) -> None:
     """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones. Where
     nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
-    runtime = context.runtime(ready.launch.agent)
-    place = runtime.place(ready.launch.agent, ready.launch.folder)
+    runtime = context.runtime(launch.agent)
+    place = runtime.place(launch.agent, launch.folder)
+    listeners.tell(context, "starting", launch.agent)
     events.trim(place)
-    events.write(place, "launch", PROMPTED if ready.prompted else "")
+    events.write(place, "launch", PROMPTED if prompted else "")
     try:
-        runtime.start(ready.launch)
+        runtime.start(launch)
     except BaseException:
         with contextlib.suppress(MagentsError):
             events.write(place, "withdrawn")
         raise
     if runtime.traits.workspace != "worktree":
-        from magents.daemon import collector
+        from magents.fleet import collect
 
-        collector.ensure(context)
+        collect.ensure_collector(context)
 
 
 def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:
@@ -141,25 +131,20 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         ) from error
 
 
-class Left(NamedTuple):
-    """What a removed agent on the same branch has left."""
+def predecessor(context: Context, agent: Agent) -> Agent | None:
+    """The last removed agent on the same branch, whose uncommitted work there may be to `take_over`."""
+    removed = context.store.removed(agent.project)
+    return next((old for old in removed if old.branch == agent.branch and old.pin), None)
 
-    agent: Agent
-    foreign: bool
+
+def is_foreign(context: Context, old: Agent) -> bool:
     """Whether a container made its pin."""
+    from magents.fleet import origin
+
+    return origin.is_foreign(context, old.project, old.pin)
 
 
-def left_behind(context: Context, agent: Agent) -> Left | None:
-    """What there may be to `take_over`."""
-    for old in context.store.removed(agent.project):
-        if old.branch == agent.branch and old.pin:
-            from magents.fleet import origin
-
-            return Left(old, origin.is_foreign(context, agent.project, old.pin))
-    return None
-
-
-def take_over(context: Context, agent: Agent, left: Left) -> str:
+def take_over(context: Context, agent: Agent, old: Agent, *, foreign: bool) -> str:
     """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
 
     Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
@@ -167,9 +152,8 @@ def take_over(context: Context, agent: Agent, left: Left) -> str:
     """
     from magents.git.pins import format, read
 
-    old = left.agent
     try:
-        back = read.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
+        back = read.bring_over(agent.project, old.pin, agent.workspace, foreign=foreign)
     except format.Unreadable as error:
         context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
         return ""
@@ -194,8 +178,7 @@ def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
                 f"The workspace of {agent.id} is not there: {agent.workspace}.",
                 f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree",
             )
-        ready = prepare(context, agent, prompt=prompt, resume=True)
-        go(context, ready)
-        context.store.update(agent, phase="active", boot=ready.boot)
+        go(context, prepare(context, agent, prompt=prompt, resume=True), prompted=prompt is not None)
+        context.store.update(agent, phase="active", boot=boot())
         context.store.note(agent, "started again")
         return True

@@ -11,7 +11,7 @@ from magents.fleet.context import SCREEN, Context
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 
 def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:

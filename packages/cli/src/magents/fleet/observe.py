@@ -7,11 +7,14 @@ import os
 import time
 
 from magents import harnesses, runtimes
-from magents.core import bounded, status
+from magents.core import bounded
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError, NotFound
-from magents.core.model import Agent, Signal, Status
+from magents.core.event import Signal
+from magents.core.status import Status
 from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot, isolated
+from magents.guest import status
 from magents.guest.events import LATEST
 from magents.store import pick
 from magents.system.overlap import begin
@@ -216,11 +219,13 @@ def of_orphan(observation: Observation) -> Status:
     """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
     a service of a compose file."""
     if not observation.label:
-        return Status("running" if observation.alive else "stopped", observation.note or "a container of your own")
+        note = observation.note or "a container of your own"
+        return Status("running" if observation.alive else "stopped", note, reason="foreign")
     note = f"; {observation.note}" if observation.note else ""
     if observation.alive:
-        return Status("running", f"orphan: no record of it{note}")
-    return Status("stopped", f"orphan: its program has ended, and there is no record of it{note}")
+        return Status("running", f"orphan: no record of it{note}", reason="no-record")
+    detail = f"orphan: its program has ended, and there is no record of it{note}"
+    return Status("stopped", detail, reason="no-record")
 
 
 def adopted(name: str, observation: Observation) -> Agent:
@@ -275,7 +280,8 @@ def one(context: Context, agent: Agent) -> Status:
     """What one agent does; `agent` may be an older record of it, or an orphan."""
     if not agent.key:
         views = orphans(context, {}, ask_runtimes([agent]).result())
-        return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
+        gone = Status("lost", "it is gone", reason="terminal-gone")
+        return next((v.status for v in views if v.agent.id == agent.id), gone)
     return observe(context, [context.store.get(agent.key)]).views[0].status
 
 

@@ -13,17 +13,18 @@ import sys
 import time
 
 from magents.core.errors import MagentsError, NotFound
+from magents.core.status import UNSETTLED
 from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
-from magents.store import UNSETTLED, Store
-from magents.system import process
+from magents.store import Store
+from magents.system import log, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.observe import View
 
 GLANCE_S = 3
@@ -140,12 +141,13 @@ def has_started(context: Context, agent: Agent) -> bool:
 
 def main(folder: str, key: int) -> None:
     """The process: one for each agent that needs it."""
-    store = Store(folder)
-    agent = store.get(key)
-    with store.lock(agent.id, wait=1):
+    with log.recorded("recovery"):
+        store = Store(folder)
         agent = store.get(key)
-        if agent.phase in UNSETTLED:
-            attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
+        with store.lock(agent.id, wait=1):
+            agent = store.get(key)
+            if agent.phase in UNSETTLED:
+                attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
 
 
 def adopt(context: Context, view: View) -> Agent:

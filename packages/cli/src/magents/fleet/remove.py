@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
-from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
+from magents.fleet import listeners
 from magents.fleet.context import Context
 from magents.fleet.stop import end
 from magents.git.workspaces import disk
@@ -122,4 +123,5 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
     context.store.note(agent, removal(agent.pin))
+    listeners.tell(context, "removed", agent)
     return agent

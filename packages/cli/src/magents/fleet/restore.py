@@ -7,8 +7,8 @@ import os
 
 from magents import config, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, NotFound
-from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.fleet import create
 from magents.fleet.context import CLAIMED, Context

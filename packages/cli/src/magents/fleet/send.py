@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from magents.core import text
 from magents.core.errors import Conflict, NotDelivered
-from magents.core.status import unasked
 from magents.fleet import prompts
 from magents.fleet.context import Context
 from magents.fleet.observe import is_alive, one
-from magents.fleet.wait import ENDED, alive_states
 from magents.guest import events
 from magents.guest.terminal import Terminal, wait
 from magents.system import guarded
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.harnesses.base import Harness
 
 SETTLE_S = 0.2
@@ -45,8 +43,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
     prompts.check(prompt)
     with context.store.lock(agent.id):
         state = one(context, agent)
-        if state.state in ENDED or not alive_states(state):
-            if unasked(state):
+        if not state.runs:
+            if state.reason == "unreachable":
                 is_alive(context, agent)  # raises, with what is wrong and what to do
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)

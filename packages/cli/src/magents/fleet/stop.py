@@ -6,8 +6,8 @@ import contextlib
 import os
 import time
 
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
-from magents.core.model import Agent
 from magents.fleet.context import Context, isolated
 
 BEFORE_S = 5

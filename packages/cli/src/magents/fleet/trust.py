@@ -17,7 +17,7 @@ from magents.git.trust import brought, hooks, notice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
     from magents.git.trust.brought import Arrival, Brought

@@ -13,7 +13,7 @@ from magents.git.layout import common_folder
 from magents.git.plumbing import git, working_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MOST_TITLES = 1000
 """How many commits the message of a squash names."""
@@ -41,6 +41,7 @@ class Merged(NamedTuple):
 def merge(
     project: str, branch: str, into: str, *, squash: bool = False, message: str = "",
     look: Callable[[Merged], None] | None = None, check: Callable[[str], None] | None = None,
+    live: Sequence[str] = (),
 ) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
@@ -52,15 +53,18 @@ def merge(
 
     `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
     is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
+
+    `live`: folders at the project's top that change all the time, so that their uncommitted changes are in nobody's
+    way; should the merge change them as well, git refuses by itself.
     """
     for _ in range(ROUNDS):
-        made = prepare(project, branch, into, squash, message)
+        made = prepare(project, branch, into, squash, message, live)
         if made.before == made.after:
             return made
         if look:
             look(made)
         if check is None:
-            land(project, branch, made)
+            land(project, branch, made, live)
             return made
         if made.checkout:
             preflight.check(made.checkout, made.before, made.after)
@@ -70,7 +74,7 @@ def merge(
             continue
         made = made._replace(checkout=checkout)
         try:
-            land(project, branch, made)
+            land(project, branch, made, live)
         except Conflict:
             if tip(project, into)[0] == made.before:
                 raise
@@ -79,14 +83,14 @@ def merge(
     raise Conflict(f"{into} was moved by someone else during each of {ROUNDS} checks.", "Merge again.")
 
 
-def prepare(project: str, branch: str, into: str, squash: bool, message: str) -> Merged:
+def prepare(project: str, branch: str, into: str, squash: bool, message: str, live: Sequence[str]) -> Merged:
     """Make the commit of a merge, or find the one to go forward to; no branch and no working tree is touched."""
     before, checkout = tip(project, into)
     work, _ = tip(project, branch)
     if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
         return Merged(into, before, before, checkout)
     if checkout:
-        check_clean(checkout, into)
+        check_clean(checkout, into, live)
     forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
     if forward and not squash:
         return Merged(into, before, work, checkout)
@@ -98,20 +102,20 @@ def prepare(project: str, branch: str, into: str, squash: bool, message: str) ->
     return Merged(into, before, after, checkout)
 
 
-def land(project: str, branch: str, made: Merged) -> None:
+def land(project: str, branch: str, made: Merged, live: Sequence[str]) -> None:
     """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
     if made.checkout:
-        check_clean(made.checkout, made.into)
+        check_clean(made.checkout, made.into, live)
         checkouts.lay(made.checkout, made.before, made.after)
     else:
         move(project, made.into, made.before, made.after, f"magents: merge {branch}")
 
 
-def check_target(project: str, into: str) -> None:
+def check_target(project: str, into: str, live: Sequence[str] = ()) -> None:
     """Raises NotFound or Conflict when nothing could be merged into that branch now."""
     _, checkout = tip(project, into)
     if checkout:
-        check_clean(checkout, into)
+        check_clean(checkout, into, live)
 
 
 def tip(project: str, branch: str) -> tuple[str, str]:
@@ -124,13 +128,12 @@ def tip(project: str, branch: str) -> tuple[str, str]:
     raise NotFound(f"There is no local branch `{one_line(branch)}`.", "Name one: --into BRANCH")
 
 
-def check_clean(checkout: str, branch: str) -> None:
+def check_clean(checkout: str, branch: str, live: Sequence[str]) -> None:
     """Raises Conflict when a working tree has uncommitted changes in tracked files. What a killed merge left there
     is taken back first."""
     checkouts.heal(checkout)
-    # The list of tasks changes while agents work; should the merge change it as well, git refuses by itself.
-    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/", ":(top,exclude).taskmaster")
-    dirty = git(checkout, *words).text.split("\0")[:-1]
+    words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/")
+    dirty = git(checkout, *words, *(f":(top,exclude){folder}" for folder in live)).text.split("\0")[:-1]
     if dirty:
         names = ", ".join(one_line(row[3:]) for row in dirty[:5]) + (" …" if len(dirty) > 5 else "")
         raise Conflict(

@@ -9,7 +9,7 @@ from magents.core.names import check_branch
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.git.plumbing import command, git, run, stumbled, working_tree
-from magents.system.process import Running
+from magents.system.process import Result, Running
 
 
 class Project(NamedTuple):
@@ -60,50 +60,51 @@ class Branch(NamedTuple):
 PLACES = ("--path-format=absolute", "--git-common-dir", "--git-dir", "--is-bare-repository")
 
 
-class Asked(NamedTuple):
-    """Questions to git that are under way. Whoever asks can import what comes next meanwhile."""
+class Asked:
+    """Questions to git that are under way: which project a folder lies in, and what that knows of a branch.
 
-    folder: str
-    places: Running
-    settings: Running
-    branch: str
-    refs: Running
-
-
-def ask(folder: str, branch: str) -> Asked:
-    """Begin to ask which project a folder lies in, and what that knows of a branch.
-
-    Raises UsageError for a name that no branch can have.
+    Whoever asks can import what comes next until the `result()` is needed. Leaving its `with` block ends them.
     """
-    check_branch(branch)
-    # One call tells all; where something is missing (a commit, a working tree), it stops after the rest.
-    words = ("rev-parse", *PLACES, "HEAD", "--symbolic-full-name", "HEAD", "--show-toplevel")
-    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
-    return Asked(
-        folder,
-        Running(command(folder, *words)),
-        Running(command(folder, "config", "-z", "--get-regexp", r"^(magents\.|checkout\.workers$)")),
-        branch,
-        Running(command(folder, "for-each-ref", form, f"refs/heads/{branch}", f"refs/remotes/*/{branch}")),
-    )
+
+    def __init__(self, folder: str, branch: str | None = None) -> None:
+        """Without a `branch` only for the project. Raises UsageError for a name that no branch can have."""
+        if branch is not None:
+            check_branch(branch)
+        self._folder = folder
+        self._branch = branch or ""
+        # One call tells all; where something is missing (a commit, a working tree), it stops after the rest.
+        words = ("rev-parse", *PLACES, "HEAD", "--symbolic-full-name", "HEAD", "--show-toplevel")
+        self._places = Running(command(folder, *words))
+        settings = ("config", "-z", "--get-regexp", r"^(magents\.|checkout\.workers$)")
+        self._settings = Running(command(folder, *settings))
+        form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
+        refs = ("for-each-ref", form, f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
+        self._refs = Running(command(folder, *refs)) if branch else None
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in (self._places, self._settings, self._refs):
+            if running:
+                running.__exit__()
+
+    def result(self) -> tuple[Project, Branch]:
+        """Git's answers. Raises NotFound when the folder is in no project."""
+        project = project_of(self._folder, self._places.result(ok=None), self._settings.result(ok=None).text)
+        return project, branch_of(self._branch, self._refs) if self._refs else Branch("", "", {})
 
 
 def locate(folder: str) -> Project:
     """The project that a folder lies in. Raises NotFound when it is in none."""
-    asked = ask(folder, "main")
-    try:
-        return project_of(asked)
-    finally:
-        asked.refs.result(ok=None)
+    with Asked(folder) as asked:
+        return asked.result()[0]
 
 
-def project_of(asked: Asked) -> Project:
-    """The project, once git has answered. Raises NotFound when the folder is in none."""
-    folder = asked.folder
-    said = asked.places.result(ok=None)
+def project_of(folder: str, said: Result, settings: str) -> Project:
+    """The project, by what git has answered. Raises NotFound when the folder is in none."""
     words = said.text.split("\n")[:-1]
-    configured = read_settings(asked.settings.result(ok=None).text)
-    asked.refs.result(ok=None)
+    configured = read_settings(settings)
     if len(words) < 3:
         raise NotFound(
             f"{folder} is not in a git repository: {said.stderr.strip().removeprefix('fatal: ')}",
@@ -139,19 +140,19 @@ def read_settings(text: str) -> dict[str, str]:
     return {name.removeprefix("magents."): value for name, _, value in pairs}
 
 
-def branch_of(asked: Asked) -> Branch:
+def branch_of(branch: str, refs: Running) -> Branch:
     """What the repository knows of the branch, once git has answered."""
     commit = checked_out = ""
     remotes = {}
     try:
-        listed = asked.refs.result()
+        listed = refs.result()
     except CommandFailed as error:
         if not stumbled(error):
             raise
-        listed = run(asked.refs.argv)
+        listed = run(refs.argv)
     for row in listed.text.split("\n")[:-1]:
         name, found, where = row.split("\0")
-        if name == f"refs/heads/{asked.branch}":
+        if name == f"refs/heads/{branch}":
             commit, checked_out = found, working_tree(where)
         elif name.startswith("refs/remotes/"):
             remotes[name.removeprefix("refs/remotes/")] = found

@@ -12,7 +12,7 @@ import time
 
 from magents.core import bounded
 from magents.core.errors import MagentsError
-from magents.core.model import Event
+from magents.core.event import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -116,9 +116,8 @@ def health(uptime: float) -> dict[str, Any]:
 def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     """Its status with a detail, and whether that is as it should be: its terminal is there, or it has told how
     its program ended."""
-    from magents.core import status
-    from magents.core.model import Agent
-    from magents.guest import events
+    from magents.core.agent import Agent
+    from magents.guest import events, status
     from magents.guest.files import Folder
     from magents.guest.terminal import Terminal
     from magents.harnesses import TABLE, harness

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from magents.core import status
 from magents.core.errors import MagentsError
-from magents.core.model import Start
 from magents.core.names import check_id
-from magents.guest import events, wrapper
+from magents.core.program import Start
+from magents.guest import events, status, wrapper
 from magents.guest.files import Folder
 from magents.guest.terminal import Terminal
 from magents.harnesses import TABLE, harness

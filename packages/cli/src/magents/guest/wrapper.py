@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from magents.core.model import Program
+    from magents.core.program import Program
 
 
 def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import line, shown
 

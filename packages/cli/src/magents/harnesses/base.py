@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from magents.core.model import Event, Problem, Program, Signal, Start
+from magents.core.errors import Problem
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.system import process
 
 

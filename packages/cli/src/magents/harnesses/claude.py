@@ -13,7 +13,8 @@ import re
 import shlex
 import time
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line
 from magents.system import guarded

@@ -9,8 +9,9 @@ with `working`, `waiting` or `done`, and what to show beside it.
 
 from __future__ import annotations
 
-from magents.core.errors import NotFound
-from magents.core.model import Event, Problem, Program, Signal, Start
+from magents.core.errors import NotFound, Problem
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
-    from magents.core.model import Agent, Problem, Program
+    from magents.core.agent import Agent
+    from magents.core.errors import Problem
+    from magents.core.program import Program
     from magents.system.process import Command
 else:
     Protocol = object
@@ -81,7 +83,7 @@ class Traits(NamedTuple):
 
     workspace: Literal["worktree", "clone", "remote"]
     """Its copy of the project: a worktree of the user's repository, a private clone on this disk, or a clone
-    elsewhere. The commits of a clone have to be brought home, and its agent has the shared list of tasks."""
+    elsewhere. The commits of a clone have to be brought home, and its agent has what those of a project share."""
     home: Literal["user", "image"]
     """Where its program finds its settings and logins: in a user's home, or in a fresh one with system settings of
     ours."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core import names
 from magents.core.errors import Conflict, MagentsError, NotFound
+from magents.core.status import BUSY, ENDED
 from magents.core.text import one_line, plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
@@ -20,7 +21,7 @@ from magents.taskmaster.plan import reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
@@ -30,7 +31,6 @@ TEMPLATE = "templates/magents-prompt.md"
 """The project's own prompt, below `.taskmaster`."""
 NEEDED = 700
 """MiB of memory that must be free for one more agent: what a harness takes, and some for its tests."""
-BUSY = ("working", "waiting", "running", "creating", "restoring")
 
 
 class Request(NamedTuple):
@@ -146,10 +146,10 @@ def candidates(board: Board) -> tuple[list[Task], list[Task]]:
         if id in every
         and every[id].status == "in-progress"
         and not hand.merged
-        and (hand.status is None or hand.status.state in boards.ENDED)
+        and (hand.status is None or hand.status.state in ENDED)
     ]
     begun.sort(key=rank)
-    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in boards.ENDED}
+    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in ENDED}
     return begun, [task for task in board.plan.ready if task.id not in living]
 
 
@@ -193,7 +193,7 @@ def one(context: Context, id: str, name: str, request: Request) -> Agent:
     if task is None:
         raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
     hand = board.hands.get(id)
-    if hand and hand.status and hand.status.state not in boards.ENDED:
+    if hand and hand.status and hand.status.state not in ENDED:
         raise Conflict(
             f"Task {id} already has an agent: {hand.agent.id}.", f"Go to it: magents attach {hand.agent.id}"
         )

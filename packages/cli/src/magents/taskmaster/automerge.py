@@ -10,8 +10,9 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
+from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
-from magents.fleet import collect, launch, merge, observe, send, stop
+from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.fleet.context import isolated
 from magents.git import merge as merging
 from magents.taskmaster import assignments, file
@@ -21,7 +22,7 @@ from magents.taskmaster.plan import order
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
@@ -30,8 +31,6 @@ SENT = "sent back: "
 """How a line of an agent's history begins that tells of work it was asked to mend."""
 LONGEST = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
-AT_WORK = ("working", "running", "waiting")
-OVER = ("done", "stopped", "lost")
 
 
 class Auto(NamedTuple):
@@ -61,8 +60,8 @@ def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     """The finished agents that may be merged, each after what it depends on."""
     for task in order(board.tasks.every().values()):
         hand = board.hands.get(task.id)
-        over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not (hand.status and hand.status.unsaid) and not boards.left(context, hand.agent):
+        over = hand and hand.status and (hand.status.finished or hand.status.state in ABSENT)
+        if task.status == "review" and hand and over and not boards.left(context, hand.agent):
             yield task, hand.agent
 
 
@@ -89,7 +88,7 @@ def resume(context: Context, board: Board) -> None:
         if id in every
         and every[id].status == "review"
         and hand.status
-        and hand.status.state in AT_WORK
+        and hand.status.state in LIVE
         and not boards.left(context, hand.agent)
     }
     file.move(board.project, board.tasks.tag, again)
@@ -99,13 +98,12 @@ def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     """Merge one agent; or send its work back; or leave it to a person."""
     try:
         with isolated(agent.id):
-            merging.check_target(agent.project, agent.base)
+            merging.check_target(agent.project, agent.base, listeners.folders())
             done = attempt(context, agent, auto)
     except Back as error:
         return try_to_send(context, board, task, agent, auto, error.message)
     except MagentsError as error:  # nothing that the agent could mend
         return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
-    boards.after_merge(context, agent)
     rest(context, agent)
     return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
 

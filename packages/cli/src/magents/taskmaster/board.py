@@ -6,25 +6,23 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
+from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
 from magents.fleet.context import isolated
 from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.taskmaster import file, mirror, parse, prompt
-from magents.taskmaster.model import HELD
+from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from magents.core.model import Agent, Status
+    from magents.core.agent import Agent
+    from magents.core.status import Status
     from magents.fleet.context import Context
     from magents.fleet.observe import View
     from magents.taskmaster.model import Task, TaskList
-
-ENDED = ("stopped", "lost", "failed")
-"""States of an agent that goes on with its task only when it is started again."""
-
 
 LEFT = "left to a person: "
 """How a line of an agent's history begins that tells that it does not go on by itself any more."""
@@ -149,7 +147,7 @@ def work_of(context: Context, agent: Agent, status: Status | None, done: bool, t
     if not base or not tip:
         return Hand(agent, status, False, None)
     ahead = ahead_of(agent.project, base, tip)
-    busy = status is not None and status.state in ("working", "waiting", "running", "creating")
+    busy = status is not None and status.state in BUSY
     return Hand(agent, status, not ahead and tip != agent.base_commit and not busy, ahead)
 
 
@@ -167,10 +165,10 @@ def due(status: str, hand: Hand) -> str:
         return "done" if status in ("in-progress", "review") else ""
     if status == "pending":
         # One that is being created can still be undone, and then nothing would be in progress.
-        return "in-progress" if state and state not in ("stopped", "lost", "creating") else ""
+        return "in-progress" if state and state not in ABSENT | {"creating"} else ""
     if status == "in-progress":
-        return "review" if hand.status and state == "done" and not hand.status.unsaid else ""
-    if status in ("done", "completed"):
+        return "review" if hand.status and hand.status.finished else ""
+    if status in FINISHED:
         return "review" if state and hand.ahead else ""
     return ""
 
@@ -178,15 +176,6 @@ def due(status: str, hand: Hand) -> str:
 def left(context: Context, agent: Agent) -> bool:
     """Whether its task was left to a person."""
     return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
-
-
-def after_merge(context: Context, agent: Agent) -> None:
-    """Set the task of an agent that was merged to done. What goes wrong is told; the merge stays."""
-    try:
-        mirror.try_same(context, agent.project)
-        settled(context, agent.project, prompt.unref(agent.task)[0])
-    except MagentsError as error:
-        context.warn(f"the task of {agent.id} is not set to done: {error.message}")
 
 
 def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:

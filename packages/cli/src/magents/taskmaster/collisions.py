@@ -7,17 +7,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from magents.core.status import ENDED
 from magents.fleet import observe
 from magents.git.plumbing import git
 from magents.taskmaster import paths, prompt
-from magents.taskmaster.board import ENDED, heads
+from magents.taskmaster.board import heads
 from magents.taskmaster.model import PRIORITIES, rank
 from magents.taskmaster.plan import Choice, Work, choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task

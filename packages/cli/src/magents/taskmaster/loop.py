@@ -9,14 +9,16 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
+from magents.core.status import BUSY, ENDED
 from magents.fleet.context import isolated
 from magents.taskmaster import assignments
 from magents.taskmaster import board as boards
+from magents.taskmaster.model import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from magents.core.model import Status
+    from magents.core.status import Status
     from magents.fleet.context import Context
     from magents.taskmaster.assignments import Request
     from magents.taskmaster.automerge import Auto
@@ -27,8 +29,6 @@ PAUSE = 1.0
 """Seconds between two looks."""
 TRIES = 3
 """How often a start that fails is tried for one task, and one that has been stopped is started again."""
-RUNNING = ("working", "running", "creating", "restoring")
-CLOSED = ("done", "completed", "cancelled", "deferred")
 
 
 class Event(NamedTuple):
@@ -63,7 +63,7 @@ def count(board: Board) -> Count:
     open_ones = [task for task in board.tasks.tasks if task.status not in CLOSED]
     review = sum(task.status == "review" for task in open_ones)
     begun = [states[task.id] for task in open_ones if task.status == "in-progress" and task.id in states]
-    running = sum(status.state in RUNNING for status in begun)
+    running = sum(status.state in BUSY - {"waiting"} for status in begun)
     waiting = sum(asking(status) for status in begun)
     done, rest = len(board.tasks.tasks) - len(open_ones), len(open_ones) - review - running - waiting
     return Count(done, running, review, waiting, rest, len(board.tasks.tasks))
@@ -219,7 +219,7 @@ def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generato
 
 def asking(status: Status) -> bool:
     """Whether an agent waits for a person's answer."""
-    return status.state == "waiting" and not status.turn_failed
+    return status.state == "waiting" and status.reason != "turn-failed"
 
 
 def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
@@ -267,7 +267,7 @@ def active(board: Board, task: Task) -> bool:
 
 def given_up(board: Board, tries: dict[str, int]) -> set[str]:
     """Tasks whose agent could not be started, or has ended, as often as it may."""
-    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in boards.ENDED}
+    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in ENDED}
     return {id for id, number in tries.items() if number >= TRIES and (id in ended or id not in board.hands)}
 
 

@@ -26,7 +26,7 @@ from magents.taskmaster import sync as merging
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 WAIT_S = 20.0
@@ -38,6 +38,8 @@ LOCKED_OUT_S = 10.0
 
 REFUSED = ".refused.json"
 """How the file's name ends that holds the last list that was refused."""
+locked_out: dict[str, float] = {}
+"""The folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 MAX_REASON_CHARS = 500
 """Of why a list is refused: a circle can name thousands of tasks."""
 UNTOLD = ".refused"
@@ -55,11 +57,11 @@ class Kept(NamedTuple):
     """`tag:id` of each task whose text an agent has written and no person has accepted → a digest of that text."""
 
 
-def same(context: Context, project: str, wait: float = SHARED_WAIT_S) -> bool:
+def same(context: Context, project: str, wait: float = SHARED_WAIT_S, own_wait: float = WAIT_S) -> bool:
     """Bring both to the same; whether there was anything to do. Costs two `lstat` where neither has changed.
 
-    `wait`: seconds for the lock that agents take. Raises MagentsError when one of them cannot be used, or what
-    agents have written is refused; the project's own is as before then.
+    `wait`: seconds for the lock that agents take; `own_wait`: for that of the project's list. Raises MagentsError
+    when one of them cannot be used, or what agents have written is refused; the project's own is as before then.
     """
     shared = context.shared(project)
     if not (file.exists(project) and os.path.isdir(shared)):
@@ -67,7 +69,7 @@ def same(context: Context, project: str, wait: float = SHARED_WAIT_S) -> bool:
     if recall(context, project).signs == signs(project, shared):
         return False
     file.make_folder(shared)  # an agent can have removed it
-    with file.locked(project, WAIT_S), locked(context, shared, wait):
+    with file.locked(project, own_wait), locked(context, shared, wait):
         last = recall(context, project)  # once more: another command may just have brought them together
         ours = file.load(project)
         admit.check_own(ours, file.path_of(project))
@@ -148,15 +150,15 @@ def sharers(context: Context, project: str) -> str:
 def locked(context: Context, shared: str, wait: float) -> Iterator[None]:
     """The lock that agents take too, so that it is not waited for again and again. Raises Locked, and says whose
     it is."""
-    if wait <= SHARED_WAIT_S and time.monotonic() - context.locked_out.get(shared, -LOCKED_OUT_S) < LOCKED_OUT_S:
+    if wait <= SHARED_WAIT_S and time.monotonic() - locked_out.get(shared, -LOCKED_OUT_S) < LOCKED_OUT_S:
         wait = 0.0
     try:
         with file.locked(shared, wait):
-            context.locked_out.pop(shared, None)
+            locked_out.pop(shared, None)
             yield
     except file.Locked as error:
         if wait:
-            context.locked_out[shared] = time.monotonic()
+            locked_out[shared] = time.monotonic()
         raise file.Locked(*held_by(shared)) from error
 
 

@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config
-from magents.core import status
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
 from magents.fleet.context import isolated
@@ -49,11 +48,11 @@ def why(hand: Hand, now: float, silence: float) -> str:
     state = hand.status
     if state is None or hand.merged:
         return ""
-    if status.died(state):
+    if state.died:
         return f"it has ended: {state.detail}"
-    if state.turn_failed:
+    if state.reason == "turn-failed":
         return state.detail
-    if (state.state == "working" or state.unsaid) and hand.stirred and now - hand.stirred > silence:
+    if (state.state == "working" or state.reason == "on-screen") and hand.stirred and now - hand.stirred > silence:
         return f"no sign of it for {now - hand.stirred:.0f} s"
     return ""
 
@@ -93,7 +92,7 @@ def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str)
         context.store.note(hand.agent, f"{boards.LEFT}{reason}")
         file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, hand, reason)
-    if hand.status and hand.status.turn_failed and not waited(hand, PAUSES[starts]):
+    if hand.status and hand.status.reason == "turn-failed" and not waited(hand, PAUSES[starts]):
         return None
     if observe.is_alive(context, hand.agent):
         stop.stop(context, hand.agent)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import BinaryIO
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.read import Restored
     from magents.system.process import Command, Running

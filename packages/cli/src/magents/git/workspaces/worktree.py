@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept, Origin
     from magents.git.pins.read import Restored

@@ -13,8 +13,7 @@ import signal
 import time
 
 from magents import config
-from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing
-from magents.core.model import Problem
+from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
 from magents.core.names import of_session, session
 from magents.guest import events, wrapper
 from magents.guest.files import Folder
@@ -29,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.runtimes.docker.engine import Container
     from magents.system.process import Command
 

@@ -7,8 +7,7 @@ import json
 import os
 import signal
 
-from magents.core.errors import CommandFailed, Missing
-from magents.core.model import Problem
+from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Launch, Observation, Traits, label, parse
@@ -20,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.guest.terminal import Pane
     from magents.system.process import Command
 
@@ -140,7 +139,7 @@ def write_files(launch: Launch) -> None:
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
         "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
-        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     Here(launch.folder).write(files(launch.program, env))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from magents.core.model import Agent, Event, Signal, Status
-from magents.core.status import HELD, QUIET, READY, Facts, Report, doubtful, exit_code, read, status
+from magents.core.agent import Agent
+from magents.core.event import Event, Signal
+from magents.core.status import Status
+from magents.guest.status import HELD, QUIET, READY, Facts, Report, doubtful, exit_code, read, status
 from magents.harnesses import harness
 
 AGENT = Agent(
@@ -37,7 +39,7 @@ def facts(*, phase="active", seen="alive", reports=True, tells=True, workspace=T
 
 CASES = {
     # it lives
-    "no event yet": (facts(), Status("working", "starting", 100.0)),
+    "no event yet": (facts(), Status("working", "starting", 100.0, "starting")),
     "working": (facts(signal=Signal("working"), at=110.0), Status("working", "", 110.0)),
     "waiting, with what it asks": (facts(signal=ASKS, at=120.0), Status("waiting", "Bash: rm x", 120.0)),
     "its turn is over": (facts(signal=Signal("done", "All\ndone \x1b[31m!"), at=130.0), Status("done", "All done !", 130.0)),
@@ -51,39 +53,39 @@ CASES = {
     "the screen asks before any event": (
         facts(look=Signal("waiting", "Trust this folder?"), active=105.0), Status("waiting", "Trust this folder?", 105.0)),
     "only the screen says that its turn is over": (
-        facts(signal=Signal("working"), at=120.0, look=Signal("done"), active=125.0), Status("done", "", 125.0, unsaid=True)),
+        facts(signal=Signal("working"), at=120.0, look=Signal("done"), active=125.0), Status("done", "", 125.0, "on-screen")),
     "alive although stopped by the user": (facts(phase="stopped", signal=ASKS, at=1.0), Status("waiting", "Bash: rm x", 1.0)),
     # its program has ended
-    "ended well": (facts(seen="ended", code=0, ended=140.0), Status("done", "exit code 0", 140.0)),
-    "ended badly": (facts(seen="ended", code=3, ended=140.0), Status("failed", "exit code 3", 140.0)),
-    "killed": (facts(seen="ended", code=137, ended=140.0), Status("failed", "exit code 137 (signal 9)", 140.0)),
+    "ended well": (facts(seen="ended", code=0, ended=140.0), Status("done", "exit code 0", 140.0, "exit", 0)),
+    "ended badly": (facts(seen="ended", code=3, ended=140.0), Status("failed", "exit code 3", 140.0, "exit", 3)),
+    "killed": (facts(seen="ended", code=137, ended=140.0), Status("failed", "exit code 137 (signal 9)", 140.0, "exit", 137)),
     "its log cannot be read, it runs": (
-        facts(signal=ASKS, unread="its log can't be read: too\nlong"), Status("running", "its log can't be read: too long")),
+        facts(signal=ASKS, unread="its log can't be read: too\nlong"), Status("running", "its log can't be read: too long", reason="unreadable")),
     "its log cannot be read, it has ended": (
-        facts(seen="ended", unread="x"), Status("failed", "its program ended, nobody knows how")),
-    "ended, nobody knows how": (facts(seen="ended"), Status("failed", "its program ended, nobody knows how")),
+        facts(seen="ended", unread="x"), Status("failed", "its program ended, nobody knows how", reason="exit")),
+    "ended, nobody knows how": (facts(seen="ended"), Status("failed", "its program ended, nobody knows how", reason="exit")),
     "ended beats what it last said": (
-        facts(seen="ended", code=1, ended=140.0, signal=ASKS, at=120.0), Status("failed", "exit code 1", 140.0)),
+        facts(seen="ended", code=1, ended=140.0, signal=ASKS, at=120.0), Status("failed", "exit code 1", 140.0, "exit", 1)),
     "ended and then stopped": (facts(seen="ended", code=1, phase="stopped"), Status("stopped")),
     # nothing is there
     "stopped": (facts(seen="absent", phase="stopped"), Status("stopped")),
-    "server killed": (facts(seen="absent"), Status("lost", "its terminal is gone")),
-    "restarted": (facts(seen="absent", boot="boot-2"), Status("lost", "the machine was restarted")),
+    "server killed": (facts(seen="absent"), Status("lost", "its terminal is gone", reason="terminal-gone")),
+    "restarted": (facts(seen="absent", boot="boot-2"), Status("lost", "the machine was restarted", reason="restarted")),
     "restarted while stopped": (facts(seen="absent", phase="stopped", boot="boot-2"), Status("stopped")),
-    "boot unknown here": (facts(seen="absent", boot=""), Status("lost", "its terminal is gone")),
-    "boot unknown then": (facts(seen="absent", agent=AGENT._replace(boot="")), Status("lost", "its terminal is gone")),
+    "boot unknown here": (facts(seen="absent", boot=""), Status("lost", "its terminal is gone", reason="terminal-gone")),
+    "boot unknown then": (facts(seen="absent", agent=AGENT._replace(boot="")), Status("lost", "its terminal is gone", reason="terminal-gone")),
     # its workspace
-    "workspace gone": (facts(workspace=False), Status("lost", "its workspace is gone: /p-agents/one")),
-    "workspace gone, nothing runs": (facts(workspace=False, seen="absent"), Status("lost", "its workspace is gone: /p-agents/one")),
-    "workspace gone, stopped": (facts(workspace=False, seen="absent", phase="stopped"), Status("lost", "its workspace is gone: /p-agents/one")),
+    "workspace gone": (facts(workspace=False), Status("lost", "its workspace is gone: /p-agents/one", reason="workspace-gone")),
+    "workspace gone, nothing runs": (facts(workspace=False, seen="absent"), Status("lost", "its workspace is gone: /p-agents/one", reason="workspace-gone")),
+    "workspace gone, stopped": (facts(workspace=False, seen="absent", phase="stopped"), Status("lost", "its workspace is gone: /p-agents/one", reason="workspace-gone")),
     # the runtime cannot be asked: silence is not `none`
-    "not to be asked": (facts(seen="unknown", signal=ASKS, at=1.0), Status("lost", "tmux cannot be asked")),
+    "not to be asked": (facts(seen="unknown", signal=ASKS, at=1.0), Status("lost", "tmux cannot be asked", reason="unreachable")),
     # a command is at work
     "being created": (facts(phase="creating", busy=True, seen="absent"), Status("creating")),
     "being removed": (facts(phase="removing", busy=True, workspace=False), Status("removing")),
     "being restored": (facts(phase="restoring", busy=True, seen="unknown"), Status("restoring")),
     "creation cut short": (
-        facts(phase="creating"), Status("creating", "interrupted; the next command, or `magents doctor --fix`, mends it")),
+        facts(phase="creating"), Status("creating", "interrupted; the next command, or `magents doctor --fix`, mends it", reason="interrupted")),
 }  # fmt: skip
 
 
