@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
-from magents.fleet.context import isolated
-from magents.git import project as projects
 from magents.git.plumbing import git
+from magents.system.isolated import isolated
 from magents.taskmaster import file, mirror, parse, prompt
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.fleet.observe import View
     from magents.taskmaster.model import Task, TaskList
-
-LEFT = "left to a person: "
-"""How a line of an agent's history begins that tells that it does not go on by itself any more."""
 
 
 class Hand(NamedTuple):
@@ -66,7 +62,7 @@ class Board(NamedTuple):
 
 def board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
-    found = projects.locate(folder)
+    found = context.project(folder)
     mirror.try_same(context, found.path)
     return settled(context, found.path, tag)
 
@@ -139,7 +135,7 @@ def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips:
 
 def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
     """What has become of an agent's work."""
-    if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
+    if any(entry.data["into"] == agent.base for entry in context.store.history(agent, "merged")):
         return Hand(agent, status, True, 0)
     if not agent.base or (done and status is None):
         return Hand(agent, status, done, None)
@@ -175,7 +171,7 @@ def due(status: str, hand: Hand) -> str:
 
 def left(context: Context, agent: Agent) -> bool:
     """Whether its task was left to a person."""
-    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
+    return bool(context.store.history(agent, "left"))
 
 
 def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:

@@ -8,18 +8,26 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
-from magents.core.errors import MagentsError
+from magents.core.errors import MagentsError, Problem
 from magents.core.status import ABSENT
-from magents.fleet.context import isolated
-from magents.git import project
+from magents.fleet import observe, recover, stop
+from magents.fleet.listeners import LISTENERS
+from magents.harnesses.base import Unknown as UnknownHarness
+from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
+from magents.system.extensions import BROKEN
+from magents.system.isolated import isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from magents.core.agent import Agent
-    from magents.fleet import Fleet
+    from magents.fleet.context import Context
     from magents.fleet.observe import View
+    from magents.runtimes.base import Runtime
+
+    T = TypeVar("T")
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -41,36 +49,43 @@ class Finding(NamedTuple):
     """Whether Magents cannot do its work while it is not ok."""
 
 
-def examine(fleet: Fleet, folder: str) -> list[Finding]:
+class Checkup(NamedTuple):
+    """What there is to say of this machine."""
+
+    fixed: Sequence[str]
+    """What was repaired, a line each."""
+    findings: Sequence[Finding]
+
+
+def examine(context: Context, folder: str) -> list[Finding]:
     """Check everything; `folder` is where the user stands."""
-    settings = config.load(settings_of(folder))
-    kept = store(fleet)
+    settings = context.settings(folder)
+    kept = store(context)
     return [
         git(),
         *places(),
+        *extensions(),
         *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
         *keys(settings),
         *configuration(settings),
         *errors(),
         kept,
-        *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
-        *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
+        *(
+            [*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []
+        ),  # who they are stands in the store
+        *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 
 
-def fix(fleet: Fleet) -> list[str]:
-    """Repair what is safe to repair; returns a line for each thing done.
-
-    Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
-    find a worktree again that was moved together with its project.
-    """
-    done = list(fleet.recover(again=True))
-    for view in fleet.list().views:
+def fix(context: Context) -> list[str]:
+    """Adopt agents that run without a record, and stop those whose stop was cut short; a line for each."""
+    done: list[str] = []
+    for view in observe.observe(context).views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue
         try:
             with isolated(view.agent.id):
-                done += fix_one(fleet, view)
+                done += fix_one(context, view)
         except MagentsError as error:
             done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
@@ -88,29 +103,19 @@ def errors() -> list[Finding]:
     ]
 
 
-def locks(fleet: Fleet) -> list[Finding]:
-    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import Tasks
-
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in Tasks(fleet).locks()]
+def of_listeners(context: Context) -> list[Finding]:
+    """What the rooms that join the agents' lives have found."""
+    return [finding for listener in LISTENERS for finding in listener.load().findings(context)]
 
 
-def fix_one(fleet: Fleet, view: View) -> list[str]:
+def fix_one(context: Context, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
-        return [f"{fleet.adopt(view).id}: has a record again"]
+        return [f"{recover.adopt(context, view).id}: has a record again"]
     if view.agent.phase == "stopped" and view.status.state not in ABSENT:
-        fleet.stop(view.agent)
+        stop.stop(context, view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
-
-
-def settings_of(folder: str) -> dict[str, str]:
-    """The settings of the project that `folder` lies in; none outside of one."""
-    try:
-        return project.locate(folder).settings
-    except MagentsError:
-        return {}
 
 
 def git() -> Finding:
@@ -129,19 +134,49 @@ def git() -> Finding:
 def places() -> list[Finding]:
     """Each runtime's own check."""
     found = []
-    for name in runtimes.TABLE:
-        problems = runtimes.runtime(name).check()
+    for name in [*runtimes.TABLE, *(plugin.name for plugin in runtimes.plugins() if not plugin.problem)]:
+        problems = asked(name, lambda runtime: runtime.check(), lambda error: [Problem(error.message, error.hint)])
         found += [Finding(name, False, p.what, p.remedy, p.needed) for p in problems]
         if not problems:
             found.append(Finding(name, True, "works"))
     return found
 
 
+def asked(name: str, ask: Callable[[Runtime], T], failed: Callable[[MagentsError], T]) -> T:
+    """What a runtime answers, or what follows from its error."""
+    try:
+        return ask(runtimes.runtime(name))
+    except MagentsError as error:
+        return failed(error)
+
+
+def extensions() -> list[Finding]:
+    """What installed packages bring can be used."""
+    return [
+        Finding(plugin.kind, not plugin.problem, f"`{plugin.name}` of {plugin.package}{said}", BROKEN, needed=False)
+        for plugin in (*harnesses.plugins(), *runtimes.plugins())
+        for said in [f": {plugin.problem}" if plugin.problem else ""]
+    ]
+
+
+def unknown(context: Context) -> list[Finding]:
+    """The harnesses and modes of agents that this machine does not have."""
+    missing = dict[str, tuple[MagentsError, list[str]]]()
+    for agent in context.store.live():
+        for part in (context.harness(agent), context.runtime(agent)):
+            if isinstance(part, (UnknownHarness, UnknownRuntime)):
+                missing.setdefault(part.why.message, (part.why, []))[1].append(agent.id)
+    return [
+        Finding("agents", False, f"{why.message} Agents that need it: {', '.join(ids)}", why.hint, needed=False)
+        for why, ids in missing.values()
+    ]
+
+
 def keys(settings: config.Config) -> list[Finding]:
     """In Docker mode, the configured harness finds a key of its model's in the environment."""
-    if not settings.flag("DOCKER_ENABLED") or settings["AGENT"] not in harnesses.TABLE:
+    if not settings.flag("DOCKER_ENABLED") or not is_harness(settings["AGENT"]):
         return []
-    wanted = harnesses.harness(settings["AGENT"]).keys
+    wanted = harnesses.record(settings["AGENT"]).keys
     there = [name for name in wanted if os.environ.get(name)]
     if there or not wanted:
         return [Finding("keys", True, ", ".join(there) or f"{settings['AGENT']} takes one of many")]
@@ -152,14 +187,21 @@ def keys(settings: config.Config) -> list[Finding]:
 def programs(default: str) -> list[Finding]:
     """Which harnesses are installed; the configured one is needed."""
     found = []
-    for name in harnesses.TABLE:
-        if name == "command":
-            continue
-        problems = harnesses.harness(name).check()
+    for name in [*harnesses.NAMES, *(plugin.name for plugin in harnesses.plugins() if not plugin.problem)]:
+        record = harnesses.record(name)
+        problems = record.check()
         found += [Finding(name, False, p.what, p.remedy, name == default) for p in problems]
         if not problems:
-            found.append(Finding(name, True, shutil.which(harnesses.harness(name).program) or "installed"))
+            found.append(Finding(name, True, shutil.which(record.program) or "installed"))
     return found
+
+
+def is_harness(name: str) -> bool:
+    """Whether this machine has the harness."""
+    try:
+        return bool(harnesses.record(name))
+    except MagentsError:
+        return False
 
 
 def configuration(settings: config.Config) -> list[Finding]:
@@ -168,7 +210,7 @@ def configuration(settings: config.Config) -> list[Finding]:
         Finding("configuration", False, problem, f"Mend the line in {config.shorten(paths.config())}", needed=False)
         for problem in settings.problems
     ]
-    if settings["AGENT"] not in harnesses.TABLE:
+    if not is_harness(settings["AGENT"]):
         said = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
         found.append(Finding("configuration", False, said, "magents config --set AGENT=claude"))
     where = config.shorten(paths.config())
@@ -176,13 +218,13 @@ def configuration(settings: config.Config) -> list[Finding]:
     return found or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]
 
 
-def store(fleet: Fleet) -> Finding:
+def store(context: Context) -> Finding:
     """The store can be read and is whole."""
     try:
-        said = fleet.context.store.check()
+        said = context.store.check()
     except MagentsError as error:
         return Finding("store", False, error.message, error.hint)
-    path = fleet.context.store.path
+    path = context.store.path
     if said != "ok":
         return Finding(
             "store",
@@ -193,11 +235,11 @@ def store(fleet: Fleet) -> Finding:
     return Finding("store", True, path)
 
 
-def agents(fleet: Fleet) -> list[Finding]:
+def agents(context: Context) -> list[Finding]:
     """Agents that are lost, half-made, or run without a record."""
     found = []
-    look = fleet.list()
-    for view in look.views:
+    overview = observe.observe(context)
+    for view in overview.views:
         agent, status = view.agent, view.status
         if view.orphan and not agent.project:
             continue
@@ -226,16 +268,21 @@ def agents(fleet: Fleet) -> list[Finding]:
             )
     found += [
         Finding("agents", False, problem, "Try again; magents doctor tells more above.")
-        for problem in look.problems
+        for problem in overview.problems
     ]
-    return found or [Finding("agents", True, f"{len(look.views)} known, none lost")]
+    return found or [Finding("agents", True, f"{len(overview.views)} known, none lost")]
 
 
-def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
+def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store, the workspaces and what the runtimes keep are."""
     found = []
-    engines = {disk: name for name in runtimes.TABLE for disk in runtimes.runtime(name).disks()}
-    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live), *engines}
+    none = list[str]()
+    engines = {
+        disk: name
+        for name in runtimes.TABLE
+        for disk in asked(name, lambda runtime: runtime.disks(), lambda error: none)
+    }
+    wanted = {context.store.folder, folder, *(agent.workspace for agent in live), *engines}
     seen = set()
     for path in sorted(wanted):
         place = path
