@@ -20,10 +20,10 @@ from magents.core.errors import Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Launch, Observation, Traits, label, parse
-from magents.system import paths, process
+from magents.system import paths, process, processes
 
 if TYPE_CHECKING:
-    from magents.system.process import Command
+    from magents.system.there import Command
 
 REACH = """#!/bin/sh
 # Run WORDS, joined by blanks, in a shell of the other machine.
@@ -105,7 +105,7 @@ class Far:
 
         def gone(signal: str) -> bool:
             process.run(self.command(["sh", "-c", END, "sh", mark, str(closed.server), signal]), ok=None)
-            return not [pid for pid in process.marked(mark) if pid != closed.server]
+            return not [pid for pid in processes.marked(mark) if pid != closed.server]
 
         if not wait(lambda: gone("TERM"), 0.3):
             wait(lambda: gone("KILL"), 10)

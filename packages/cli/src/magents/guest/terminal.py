@@ -14,12 +14,13 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.names import of_session, session
 from magents.core.tuples import NamedTuple
 from magents.system import process
+from magents.system.there import here, run_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from magents.system.process import Command
+    from magents.system.there import Command
 
 HISTORY = 50_000
 """Lines of scroll-back an agent's terminal keeps."""
@@ -73,7 +74,7 @@ class Closed(NamedTuple):
 class Terminal:
     """tmux in one place."""
 
-    def __init__(self, command: Command = process.here) -> None:
+    def __init__(self, command: Command = here) -> None:
         """`command`: what runs a command in that place; by default this machine."""
         self.command = command
 
@@ -185,7 +186,7 @@ class Terminal:
         start = ["-S", str(-history)] if history else []
         words = ("tmux", "-u", "capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
         try:
-            return process.run_there(self.command, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
+            return run_there(self.command, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, SCREEN_S) from error

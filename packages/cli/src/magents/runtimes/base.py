@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.core.errors import Problem
     from magents.core.program import Program
-    from magents.system.process import Command
+    from magents.system.there import Command
 else:
     Protocol = object
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from magents.git.workspaces.quarantine import Quarantine
-    from magents.system.process import Command
+    from magents.system.there import Command
 
     Hold = Callable[[], AbstractContextManager[object]]
 

@@ -9,12 +9,13 @@ from magents.core import bounded
 from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.text import one_line, plain
 from magents.system import paths, process
+from magents.system.there import run_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
-    from magents.system.process import Command
+    from magents.system.there import Command
 
 QUESTION_S = 30
 """Seconds that another short answer from inside may take."""
@@ -46,11 +47,9 @@ def ask(
     of its environment. Raises MagentsError."""
     # It is ended inside, which is all that can be done where that is another machine.
     timed = (*env, "timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
-    most = process.MOST if target else MAX_ANSWER_BYTES
+    most = process.MAX_OUTPUT_BYTES if target else MAX_ANSWER_BYTES
     try:
-        done = process.run_there(
-            inside, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
-        )
+        done = run_there(inside, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target)
     except CommandFailed as error:
         raise NoAnswer(agent_id, seconds) from error
     if done.code == TIMED_OUT:

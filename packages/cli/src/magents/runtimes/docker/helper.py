@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from magents.core.errors import CommandFailed
 from magents.core.names import DIRTY, STILL
 from magents.runtimes.docker import engine
-from magents.system import process
+from magents.system.process import feeding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from magents.system.process import Command
+    from magents.system.there import Command
 
 LABEL = "magents.helper"
 """The label that tells it from an agent's."""
@@ -42,7 +42,7 @@ def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[
         *(f"--env={name}={value}" for name, value in ENVIRONMENT.items()),
         "--entrypoint", "sh", image, "-c", LIFE,
     )  # fmt: skip
-    with process.Attended(words) as running:
+    with feeding.Attended(words) as running:
         try:
             name = running.first_line(PATIENCE)
         except CommandFailed as error:

@@ -12,7 +12,7 @@ from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Launch, Observation, Traits, label, parse
 from magents.runtimes.local.place import Here
-from magents.system import paths, process
+from magents.system import paths, process, processes, programs
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from magents.core.agent import Agent
     from magents.guest.terminal import Pane
-    from magents.system.process import Command
+    from magents.system.there import Command
 
 HANG_UP = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
@@ -50,8 +50,8 @@ class Tmux:
 
     def require(self, harness: str, program: str) -> None:
         """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
-        if not process.find("tmux"):
-            raise process.missing("tmux")
+        if not programs.find("tmux"):
+            raise programs.missing("tmux")
 
     def owner(self) -> None:
         """The agent runs as the user."""
@@ -74,8 +74,8 @@ class Tmux:
 
     def check(self) -> list[Problem]:
         """tmux is there and new enough."""
-        install = process.INSTALL["tmux"]
-        if not process.find("tmux"):
+        install = programs.INSTALL["tmux"]
+        if not programs.find("tmux"):
             return [Problem("tmux is not installed", install)]
         try:
             said = process.run(["tmux", "-V"], timeout=10).line
@@ -106,7 +106,7 @@ class Tmux:
         the mark, too, where the agent's own shell has started it.
         """
         mark = f"{MARK}={folder}"
-        seen = begin(process.marked, mark)  # to look at all processes takes as long as tmux does
+        seen = begin(processes.marked, mark)  # to look at all processes takes as long as tmux does
         closed = self.terminal.close(agent.id, folder)
         end_marked(mark, seen.result(), spared=closed.server)
         return closed.shown
@@ -159,15 +159,15 @@ def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
 
     def gone() -> bool:
         # Those that were found before come first: to look at all processes takes far longer.
-        found[:] = [pid for pid in found if pid != spared and process.carries(pid, line)]
+        found[:] = [pid for pid in found if pid != spared and processes.carries(pid, line)]
         if not found:
-            found[:] = [pid for pid in process.marked(line) if pid != spared]
+            found[:] = [pid for pid in processes.marked(line) if pid != spared]
         return not found
 
     for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if number:
             for pid in found:
-                process.end(pid, number)
+                processes.end(pid, number)
         if wait(gone, patience):
             return
 
