@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
+from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.system.isolated import isolated
 from magents.taskmaster import baseline, file, mirror, parse, prompt, statuses
@@ -34,8 +35,8 @@ class Hand(NamedTuple):
     """Whether its base has its work."""
     ahead: int | None
     """Commits that its base does not have; None where git cannot tell."""
-    stirred: float = 0.0
-    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
+    last_sign: float = 0.0
+    """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
 
 class Board(NamedTuple):
@@ -92,7 +93,7 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     overview = observe.observe(context, living) if living else observe.Overview([], [])
     views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
-    tips = heads(project) if newest else {}
+    tips = projects.heads(project) if newest else {}
     hands = {
         id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
@@ -110,12 +111,6 @@ def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
     return found
 
 
-def heads(project: str) -> dict[str, str]:
-    """The commit of each local branch, asked in one call."""
-    rows = git(project, "for-each-ref", "--format=%(refname:lstrip=2)%00%(objectname)", "refs/heads").text
-    return dict(row.split("\0") for row in rows.split("\n")[:-1])
-
-
 @cache
 def ahead_of(project: str, base: str, tip: str) -> int:
     """How many commits of `tip` the commit `base` does not have. Two commits never change, so git is asked once."""
@@ -130,7 +125,7 @@ def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips:
             hand = work_of(context, agent, status, done, tips)
     except MagentsError:
         hand = Hand(agent, status, False, None)
-    return hand._replace(stirred=view.stirred) if view else hand
+    return hand._replace(last_sign=view.last_sign) if view else hand
 
 
 def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
