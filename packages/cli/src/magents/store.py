@@ -18,7 +18,8 @@ from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.status import UNSETTLED
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.system import guarded, paths
+from magents.system import paths
+from magents.system.files import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class Store:
         handle = self._lock_file(id)
         try:
             until = time.monotonic() + wait
-            while not guarded.grab(handle):
+            while not locks.take(handle):
                 if time.monotonic() > until:
                     raise Conflict(
                         f"Another command is at work on the agent `{id}`.",
@@ -257,7 +258,7 @@ class Store:
         """Whether a command is at work on the agent right now."""
         handle = self._lock_file(id)
         try:
-            return not guarded.grab(handle)
+            return not locks.take(handle)
         finally:
             os.close(handle)
 

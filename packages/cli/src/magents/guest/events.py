@@ -16,7 +16,7 @@ import time
 from magents.core import bounded
 from magents.core.errors import MagentsError, remedy
 from magents.core.event import Event
-from magents.system import guarded
+from magents.system.files import atomic, guarded
 
 LOG = "events.jsonl"
 BEGINNING = b'{"at":'
@@ -96,4 +96,4 @@ def trim(folder: str, owner: tuple[int, int] | None = None) -> None:
         about = os.lstat(os.path.join(folder, LOG))
         if stat.S_ISREG(about.st_mode) and about.st_size > LONGEST:
             kept = [json.dumps(event._asdict()) for event in read(folder)]
-            guarded.write(folder, LOG, "".join(f"{line}\n" for line in kept), owner)
+            atomic.write(folder, LOG, "".join(f"{line}\n" for line in kept), owner)

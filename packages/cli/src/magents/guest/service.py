@@ -15,7 +15,8 @@ from magents.core.program import Start
 from magents.guest import events, status, wrapper
 from magents.guest.terminal import Terminal
 from magents.harnesses import TABLE, harness
-from magents.system import guarded, paths
+from magents.system import paths
+from magents.system.files import atomic
 from magents.system.paths import AGENT, WORKSPACE
 
 
@@ -32,7 +33,7 @@ def start(id: str) -> None:
     events.write(AGENT, "launch")
     env = {"MAGENTS_ID": id, "MAGENTS_EVENT": f"{paths.share()}/magents-event"}
     for name, text in wrapper.files(program, env).items():
-        guarded.write(AGENT, name, text)
+        atomic.write(AGENT, name, text)
     Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magents.core.errors import MagentsError, remedy
 from magents.core.text import one_line
 from magents.fleet.context import digest
-from magents.system import guarded
+from magents.system.files import atomic, guarded
 from magents.taskmaster import admit, file, parse, prompt
 from magents.taskmaster import sync as merging
 
@@ -284,6 +284,6 @@ def keep(path: str, data: bytes) -> None:
     folder, name = os.path.split(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        guarded.write(folder, name, data)
+        atomic.write(folder, name, data)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error

@@ -21,7 +21,8 @@ from magents.guest.wrapper import files
 from magents.runtimes.base import Desk, Launch, Observation, Traits
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
-from magents.system import guarded, paths, processes, programs
+from magents.system import paths, processes, programs
+from magents.system.files import atomic, guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Docker:
                 os.chown(path, *owner)
         if not os.path.lexists(os.path.join(desk, events.LOG)):
             # So that the container can wait for what comes, and need not look for the file.
-            guarded.write(desk, events.LOG, "", self.owner())
+            atomic.write(desk, events.LOG, "", self.owner())
         settings = config.load()
         words, typed, env = container.by_file(container.environment(launch, settings))
         options = ["run", "--detach", "--pull", "never", *container.options(launch, settings, desk), *words]
@@ -183,7 +184,7 @@ class Docker:
         terminal = Terminal(self.inside(agent.id))
         try:
             for name, text in files(launch.program, {}).items():
-                guarded.write(desk.here, name, text, self.owner())
+                atomic.write(desk.here, name, text, self.owner())
             if agent.phase != "creating":
                 mine = next((pane for pane in terminal.panes() if pane.id == agent.id), None)
                 if mine and mine.pane:

@@ -11,7 +11,8 @@ from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
-from magents.system import guarded, paths, process, processes, programs
+from magents.system import paths, process, processes, programs
+from magents.system.files import atomic
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -145,7 +146,7 @@ def write_files(launch: Launch) -> None:
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     for name, text in files(launch.program, env).items():
-        guarded.write(launch.folder, name, text)
+        atomic.write(launch.folder, name, text)
 
 
 def owned(pane: Pane, agent: Agent, folder: str) -> bool:
