@@ -81,9 +81,3 @@ class Tasks:
 
         self.fleet.recover()
         return loop.watch(self.context, request, looked, auto)
-
-    def locks(self) -> list[tuple[str, str]]:
-        """The lists that agents in containers keep locked just now: by whom, and what to do about it."""
-        from magents.taskmaster import mirror
-
-        return mirror.locks(self.context)

@@ -9,7 +9,6 @@ from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
 from magents.fleet.context import isolated
-from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.taskmaster import file, mirror, parse, prompt
 from magents.taskmaster.model import FINISHED, HELD
@@ -66,7 +65,7 @@ class Board(NamedTuple):
 
 def board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
-    found = projects.locate(folder)
+    found = context.project(folder)
     mirror.try_same(context, found.path)
     return settled(context, found.path, tag)
 
