@@ -10,11 +10,11 @@ import time
 from magents import config
 from magents.core.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
 from magents.core.text import one_line
-from magents.fleet.context import isolated
 from magents.git.inert import UNHOOKED
 from magents.git.plumbing import git
 from magents.git.workspaces import disk, include
 from magents.system import processes
+from magents.system.isolated import isolated
 from magents.system.process import following
 
 TYPE_CHECKING = False

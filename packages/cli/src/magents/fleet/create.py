@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from magents import config, runtimes
+from magents import config, harnesses, runtimes
 from magents.core import names
 from magents.core.agent import Agent
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
@@ -17,7 +17,6 @@ from magents.git import project
 from magents.git.layout import has_record
 from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
-from magents.harnesses import TABLE, harness
 from magents.system import programs
 
 TYPE_CHECKING = False
@@ -89,8 +88,9 @@ def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan
     mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
     chosen = check_harness(request, settings, here=where.traits.program == "here")
-    where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, request, settings) if where.traits.home == "image" else []
+    facts = harnesses.record(chosen)
+    where.require(chosen, facts.program)
+    warnings = keyless(facts.keys, request, settings) if where.traits.home == "image" else []
     base, commit, track = starting_point(found, request, settings, branch)
     moved = movable(context, found.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -131,14 +131,18 @@ def check_harness(request: Request, settings: Config, *, here: bool) -> str:
             raise Missing(f"The program `{request.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = request.harness or settings["AGENT"]
-    if chosen not in TABLE and not request.harness:
+    try:
+        record = harnesses.record(chosen)
+    except NotFound as error:
+        if request.harness:
+            raise
         raise NotFound(
             f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
             "Choose another: magents config --set AGENT=claude",
-        )
+        ) from error
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
-    for problem in harness(chosen).check() if here else ():
+    for problem in record.check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
 

@@ -13,8 +13,8 @@ from magents.core.errors import CheckFailed, Conflict, MagentsError
 from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
 from magents.fleet import collect, launch, listeners, merge, observe, send, stop
-from magents.fleet.context import isolated
 from magents.git import merge as merging
+from magents.system.isolated import isolated
 from magents.taskmaster import assignments, file
 from magents.taskmaster import board as boards
 from magents.taskmaster.plan import order

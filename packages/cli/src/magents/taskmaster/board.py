@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
-from magents.fleet.context import isolated
 from magents.git.plumbing import git
+from magents.system.isolated import isolated
 from magents.taskmaster import file, mirror, parse, prompt
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan

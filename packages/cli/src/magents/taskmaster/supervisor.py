@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 from magents.taskmaster import board as boards
 from magents.taskmaster import file
 
