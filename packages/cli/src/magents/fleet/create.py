@@ -265,7 +265,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         brought = launch.take_over(context, agent, old, foreign=foreign)
     launch.go(context, ready, prompted=planned.prompt is not None)
     agent = context.store.update(agent, phase="active", boot=boot())
-    context.store.note(agent, f"created on {agent.branch}{brought}")
+    context.store.note(agent, "created", f"created on {agent.branch}{brought}")
     return agent
 
 
