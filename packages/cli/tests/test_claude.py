@@ -18,7 +18,7 @@ from magents import Fleet
 from magents.core.agent import Agent
 from magents.core.errors import Conflict
 from magents.guest import events
-from magents.guest.status import HELD
+from magents.guest.status import DIALOG_S
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_it_asks_for_permission_and_is_answered(agent, fleet, project):
 def test_a_question_that_is_dismissed(agent, fleet):
     fleet.send(agent, "run: touch never")
     assert fleet.wait([agent], "waiting", 30).reached
-    time.sleep(HELD)  # nobody answers faster than they read
+    time.sleep(DIALOG_S)  # nobody answers faster than they read
     press(fleet, agent, "Escape")
     reaches(fleet, agent, "done")
     assert not (Path(agent.workspace) / "never").exists()

@@ -154,7 +154,8 @@ def secluded(context: Context) -> Iterator[Agent]:
 def turn_end(context: Context, agent: Agent) -> float:
     """When its last turn ended, by its log; 0 for never."""
     report = context.report(agent)
-    return max(report.ended or 0.0, (report.at or 0.0) if report.signal and report.signal.state == "done" else 0.0)
+    done = report.signal is not None and report.signal.state == "done"
+    return max(report.ended_at or 0.0, (report.signal_at or 0.0) if done else 0.0)
 
 
 def main(folder: str) -> None:

@@ -129,7 +129,7 @@ class Context:
                 log = events.read(runtime.desk(folder or self.folder(agent)).here)
                 return status.read(in_time(log), harness)
         except MagentsError as error:
-            return status.Report(unread=error.message)
+            return status.Report(unreadable=error.message)
 
     def keep_screen(self, agent: Agent, text: str) -> None:
         """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does

@@ -153,7 +153,7 @@ def submit(
         if harness.queued(terminal.screen(agent.id, styled=True)):
             return Delivery("queued")
         time.sleep(0.05)
-    if not context.report(agent).heard and not harness.draft(terminal.screen(agent.id, styled=True)):
+    if not context.report(agent).harness_spoke and not harness.draft(terminal.screen(agent.id, styled=True)):
         return Delivery("typed")  # its hooks do not run here, so nothing could acknowledge it
     raise NotDelivered(
         f"{agent.id} did not take the prompt within {timeout:.0f} s.",

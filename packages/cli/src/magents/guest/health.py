@@ -126,22 +126,22 @@ def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     kind = harness(named if named in TABLE else "command")
     report = status.read(events.read(AGENT), kind)
     pane = next((pane for pane in Terminal().panes() if pane.id == id and pane.pane), None)
-    if pane is None and report.code is None and uptime < UNTIL_OPEN:
+    if pane is None and report.exit_code is None and uptime < UNTIL_OPEN:
         return "working", "starting", True
     record = Agent(
         0, id, "", "", "", "", False, kind.name, (), "docker", WORKSPACE, 0.0, "active", False, "", ""
     )  # fmt: skip
     now = time.time()
-    there = pane is not None or report.code is not None  # it has told of its end, whatever is left of it
+    there = pane is not None or report.exit_code is not None  # it has told of its end, whatever is left of it
     seen = status.presence(there, pane is not None and not pane.dead, report, now)
     facts = status.Facts(
         record, report, kind.reports, bool(kind.takes_prompt), seen, pane.active if pane else 0.0,
         os.path.isdir(WORKSPACE),
     )  # fmt: skip
     if status.doubtful(facts, now):
-        facts = status.seen_on_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
+        facts = status.with_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
     found = status.status(facts)
-    return found.state, found.detail, seen == "alive" or (seen == "ended" and report.code is not None)
+    return found.state, found.detail, seen == "alive" or (seen == "ended" and report.exit_code is not None)
 
 
 def of_start_sh() -> str | None:
