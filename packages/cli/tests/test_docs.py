@@ -21,7 +21,7 @@ from magents.fleet.observe import View
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "packages/cli/README.md"])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-VARIABLES = {"STATE", "CONFIG", "ID", "FOLDER", "EVENT", "BRANCH", "PROJECT", "HOSTED"}
+VARIABLES = {"STATE", "CONFIG", "ID", "FOLDER", "EVENT", "BRANCH", "PROJECT", "HOSTED", "VERBOSE"}
 """What `MAGENTS_…` can be besides a setting."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
@@ -11,7 +12,7 @@ from magents.core.errors import MagentsError
 from magents.core.status import ABSENT
 from magents.fleet.context import isolated
 from magents.git import project
-from magents.system import paths, process
+from magents.system import log, paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,9 @@ OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
 ROOM = 1024 * 1024 * 1024
 """Free bytes below which a disk is called almost full."""
+RECENT_S = 7 * 24 * 3600
+"""How long an unexpected error is told of."""
+SHOWN_ERRORS = 3
 
 
 class Finding(NamedTuple):
@@ -47,6 +51,7 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
         *keys(settings),
         *configuration(settings),
+        *errors(),
         kept,
         *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
         *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
@@ -69,6 +74,18 @@ def fix(fleet: Fleet) -> list[str]:
         except MagentsError as error:
             done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
+
+
+def errors() -> list[Finding]:
+    """The last unexpected errors, of the days before."""
+    remedy = f"It is a defect of Magents: report it with {config.shorten(log.path())}"
+    return [
+        Finding(
+            "error", False, f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))} {said}", remedy, needed=False
+        )
+        for at, said in log.last(SHOWN_ERRORS)
+        if time.time() - at < RECENT_S
+    ]
 
 
 def locks(fleet: Fleet) -> list[Finding]:

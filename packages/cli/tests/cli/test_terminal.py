@@ -182,6 +182,9 @@ def test_the_exact_bytes_go_to_a_terminal_by_its_pager_alone(world):
 def test_a_defect_of_ours_prints_nothing_of_an_agents(place):
     script = "import sys, magents.cli as cli\ndef main(): raise ValueError(sys.argv[1])\ncli.main = main; cli.run()"
     said = run(sys.executable, "-c", script, EVIL, code=1).err
+    assert "Traceback" not in said and "ValueError: redblinkend" in said
+    check(said, colours=False, line="a defect")
+    said = run(sys.executable, "-c", script, EVIL, code=1, MAGENTS_VERBOSE="1").err
     assert "Traceback" in said and "ValueError: redblinkend" in said
     check(said, colours=False, line="a defect")
 

@@ -17,7 +17,7 @@ from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError
 from magents.core.program import Program
 from magents.guest import events
-from magents.runtimes.base import Launch, Sighting, label
+from magents.runtimes.base import Launch, Observation, label
 
 
 class Bench:
@@ -51,13 +51,13 @@ class Bench:
     def stop(self, launch: Launch) -> str:
         return self.runtime.stop(launch.agent, launch.folder)
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """What the runtime sees below this place: an engine can have containers of others."""
         return [seen for seen in self.runtime.observe() if seen.label.get("folder", "").startswith(str(self.top))]
 
     def seen(self) -> dict[str, bool]:
         """Whether each agent that the runtime sees is alive."""
-        return {sighting.id: sighting.alive for sighting in self.observe() if sighting.there}
+        return {observation.id: observation.alive for observation in self.observe() if observation.there}
 
     def there(self, launch: Launch, name: str) -> str:
         """What something of the agent's is called where it runs."""
@@ -247,7 +247,7 @@ def test_a_stop_spares_a_server_that_the_agent_has_started(here, place, tmux):
 
 def test_observe_sees_what_no_store_knows(bench):
     first, second = bench.start("one"), bench.start("two")
-    seen = {sighting.id: sighting for sighting in bench.observe()}
+    seen = {observation.id: observation for observation in bench.observe()}
     assert label(first.agent, first.folder).items() <= seen["one"].label.items()
     assert label(second.agent, second.folder).items() <= seen["two"].label.items()
     assert abs(seen["one"].active - time.time()) < 10

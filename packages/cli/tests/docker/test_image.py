@@ -129,7 +129,7 @@ def test_health_of_a_living_agent_costs_little(box, until):
     assert said["uptime"] > 0
     assert "404" in running.sh("curl -sS -o /dev/null -w '%{http_code}' localhost:3000/other")
     assert docker("port", running.name) == ""
-    rss = running.sh("ps -o rss= -p $(pgrep -f lib/magents/health | head -n 1)")
+    rss = running.sh("ps -o rss= -p $(pgrep -f guest/health.py | head -n 1)")
     assert int(rss) < 15 * 1024
     # curl -f is the image's own check
     running.sh("curl -fsS http://localhost:3000/health")

@@ -16,7 +16,7 @@ def test_an_end_that_came_after_its_log_was_read(fleet, project):
 
     def ended() -> observe.Seen | None:
         seen = observe.ask_runtimes([agent]).result()
-        return None if seen.sightings["tmux"][0].alive else seen
+        return None if seen.observations["tmux"][0].alive else seen
 
     [fact] = observe.gather(context, places, until(ended), logs)
     assert (fact.seen, fact.report.code) == ("ended", 3)

@@ -24,8 +24,8 @@ from magents.git import diff as diffs
 from magents.git.pins import format
 from magents.git.trust import notice
 from magents.git.workspaces import verbs
-from magents.guest import events, status
-from magents.runtimes import base, terminal
+from magents.guest import events, status, terminal
+from magents.runtimes import base
 from magents.runtimes.docker import engine, usage
 from magents.runtimes.docker.runtime import Docker
 from magents.system.process import Result
@@ -110,12 +110,12 @@ def label(data: bytes) -> None:
     """What a runtime keeps of an agent, and the orphan that is made of it."""
     found = base.parse(data.decode("utf-8", "surrogateescape"))
     assert all(isinstance(k, str) and isinstance(v, str) and "\0" not in v for k, v in found.items())
-    sighting = base.Sighting(found.get("id", "x"), True, 5.0, found)
-    agent = observe.adopted("docker", sighting)
+    observation = base.Observation(found.get("id", "x"), True, 5.0, found)
+    agent = observe.adopted("docker", observation)
     assert 0 <= agent.created < events.LATEST
     assert agent.harness in harnesses.TABLE
     assert all(isinstance(word, str) for word in agent.command)
-    printable(safe(observe.of_orphan(sighting).detail), "\n\t")
+    printable(safe(observe.of_orphan(observation).detail), "\n\t")
 
 
 def containers(data: bytes) -> None:
@@ -123,7 +123,7 @@ def containers(data: bytes) -> None:
     for row in data.decode("utf-8", "surrogateescape").splitlines():
         if (found := engine.read(row)) is not None:
             assert math.isfinite(engine.unix_time(found.made))
-            seen = Docker()._sighting(found)
+            seen = Docker()._observation(found)
             assert isinstance(seen.id, str) and math.isfinite(seen.active)
             usage.line(found, "1MiB/2MiB", "1%", "3")
 

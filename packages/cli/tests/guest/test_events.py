@@ -165,7 +165,7 @@ def test_write_and_trim(log):
     assert log.stat().st_size < events.TAIL
 
 
-# share/magents-event, as the hooks run it
+# magents-event, as the hooks run it
 
 PROGRAM = os.path.join(paths.share(), "magents-event")
 

@@ -18,7 +18,7 @@ from magents.core.event import Event, Signal
 from magents.core.program import Start
 from magents.harnesses.base import Harness
 
-SHARE = Path(magents.__file__).parent / "share"
+SHARE = Path(magents.__file__).parent / "guest"
 
 
 class Lab:

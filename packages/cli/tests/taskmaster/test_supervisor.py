@@ -17,7 +17,7 @@ from magents.core.agent import Agent
 from magents.core.status import Status
 from magents.fleet.observe import STARTS, presence
 from magents.guest.status import Report
-from magents.runtimes.base import Sighting
+from magents.runtimes.base import Observation
 from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
@@ -67,7 +67,7 @@ def test_why(case):
 
 def test_a_start_that_was_cut_short_is_none():
     """A container lives without its agent: only that the wrapper never told of its start shows it."""
-    seen, now = Sighting("one", True, NOW, {}), time.time()
+    seen, now = Observation("one", True, NOW, {}), time.time()
     assert presence(seen, Report(launched=now)) == "alive"
     assert presence(seen, Report(launched=now - STARTS - 1)) == "ended"
     assert presence(seen, Report(launched=now - STARTS - 1, run="")) == "alive"

@@ -245,7 +245,7 @@ def test_agents_see_the_projects_own_list(fleet, listed):
     agent = fleet.create("look", folder=str(listed), command=program)
     until(lambda: fleet.status(agent).state == "done")
     said = "\n".join(fleet.logs(agent))
-    assert "share/bin/task-master" in said.replace("\n", "")
+    assert "guest/bin/task-master" in said.replace("\n", "")
     assert "npm install -g task-master-ai" in said.replace("\n", " ") and "127" in said
 
 

@@ -1,7 +1,7 @@
 """`magents demo`: the main job, for real, in a throw-away project, with no key and no network.
 
 Everything it makes (project, store, tmux server) lives in one temporary folder. What it prints are real
-commands with their real output; only the agents are stand-ins, `share/demo-agent`.
+commands with their real output; only the agents are stand-ins, `guest/demo-agent`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TASKS = (
 """A list of tasks: number, title, details, what it depends on."""
 CHECK = "python3 hello.py"
 SEEN = "seen"
-"""A file in the demo's folder; `share/demo-agent` looks for it, too."""
+"""A file in the demo's folder; `guest/demo-agent` looks for it, too."""
 PATIENCE = 60.0
 """Seconds after which an agent that does not get where it should is a failure."""
 

@@ -136,6 +136,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """
     if "_ARGCOMPLETE" in os.environ:
         complete()
+    words = words[1:] if words[:1] == ["--verbose"] else words
     name = words[0] if words else ""
     name = ALIASES.get(name, name)
     if name in COMMANDS:
@@ -171,6 +172,7 @@ def build(name: str) -> Parser:
     """The parser of one command."""
     parser = Parser(prog=f"magents {name}")
     fill(parser, name)
+    parser.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)  # `main` looks for it
     return parser
 
 
@@ -191,6 +193,7 @@ def top_level() -> Parser:
         prog="magents", usage="magents COMMAND …", description=text, epilog=EXAMPLES,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"magents {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="with any command: show where an error came from")
     return parser
 
 

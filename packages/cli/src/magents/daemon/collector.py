@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
-from magents.fleet import listeners
+from magents.fleet import collect, listeners
 from magents.fleet.context import isolated
 from magents.guest import events
 from magents.store import Store
-from magents.system import guarded, process
+from magents.system import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,28 +40,6 @@ SLOW_S = 3
 REST = 4
 """How many times as long as its last collection took an agent is left alone afterwards: it gets a small share,
 however often it says that a turn has ended."""
-
-
-def ensure(context: Context) -> None:
-    """Start the process if it does not run."""
-    handle = held(context.store)
-    if handle is not None:
-        os.close(handle)
-        process.detach([sys.executable, "-m", "magents.daemon.collector", context.store.folder])
-
-
-def lock_path(store: Store) -> str:
-    """The file whose lock the process holds."""
-    return os.path.join(store.folder, "collector.lock")
-
-
-def held(store: Store) -> int | None:
-    """Take the lock; None when it is another process's."""
-    handle = os.open(lock_path(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if guarded.grab(handle):
-        return handle
-    os.close(handle)
-    return None
 
 
 class Turns:
@@ -180,9 +158,10 @@ def turn_end(context: Context, agent: Agent) -> float:
 
 def main(folder: str) -> None:
     """The process: one for each store."""
-    store = Store(folder)
-    if held(store) is not None:
-        serve(store)
+    with log.recorded("collector"):
+        store = Store(folder)
+        if collect.alone(store) is not None:
+            serve(store)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from magents.core.event import Event
     from magents.git.workspaces.base import Workspace
     from magents.guest import status
+    from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
     from magents.runtimes.base import Desk, Runtime
-    from magents.runtimes.terminal import Terminal
     from magents.store import Store
 
 SCREEN = "terminal.txt"
@@ -82,7 +82,7 @@ class Context:
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
-        from magents.runtimes.terminal import Terminal
+        from magents.guest.terminal import Terminal
 
         return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
 
@@ -127,6 +127,9 @@ class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, MagentsError):
+            from magents.system import log
+
+            log.unexpected(error)
             raise blamed(self.whose, error) from error
 
 

@@ -101,9 +101,9 @@ def go(context: Context, launch: Launch, *, prompted: bool) -> None:
             raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
         raise
     if runtime.traits.workspace != "worktree":
-        from magents.daemon import collector
+        from magents.fleet import collect
 
-        collector.ensure(context)
+        collect.ensure_collector(context)
 
 
 def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from magents.runtimes.base import Sighting
+    from magents.runtimes.base import Observation
     from magents.system.overlap import Handle
 
     Places = dict[tuple[str, str], Agent]
@@ -55,7 +55,7 @@ class Overview(NamedTuple):
 class Seen(NamedTuple):
     """What the runtimes have seen."""
 
-    sightings: dict[str, list[Sighting]]
+    observations: dict[str, list[Observation]]
     """By the name of each runtime that could be asked."""
     problems: list[str]
 
@@ -78,7 +78,7 @@ def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview
 class Asked:
     """Runtimes that were asked what they see."""
 
-    def __init__(self, answers: Mapping[str, Handle[list[Sighting]]], needed: Container[str]) -> None:
+    def __init__(self, answers: Mapping[str, Handle[list[Observation]]], needed: Container[str]) -> None:
         self._answers = answers
         self._needed = needed
 
@@ -88,7 +88,7 @@ class Asked:
         for name, answer in self._answers.items():
             try:
                 with isolated(name):
-                    seen.sightings[name] = answer.result()
+                    seen.observations[name] = answer.result()
             except MagentsError as error:
                 # Where none of the user's agents is, another machine or an engine that does not run is no problem.
                 if name in self._needed or runtimes.runtime(name).traits.program == "here":
@@ -136,28 +136,28 @@ class Logs:
 def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[status.Facts]:
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
-        (name, sighting.label.get("folder", "")): sighting
-        for name, found in seen.sightings.items()
-        for sighting in found
+        (name, observation.label.get("folder", "")): observation
+        for name, found in seen.observations.items()
+        for observation in found
     }
     machine = boot()
     facts = []
     for (name, folder), agent in places.items():
         kind = context.harness(agent)
-        sighting = by_folder.get((name, folder))
-        report = logs.report(name, folder, agent, bool(sighting and sighting.alive))
+        observation = by_folder.get((name, folder))
+        report = logs.report(name, folder, agent, bool(observation and observation.alive))
         facts.append(
             status.Facts(
                 agent,
                 report,
                 kind.reports,
                 bool(kind.takes_prompt),
-                presence(sighting, report) if agent.runtime in seen.sightings else "unknown",
-                sighting.active if sighting else 0.0,
+                presence(observation, report) if agent.runtime in seen.observations else "unknown",
+                observation.active if observation else 0.0,
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=sighting.note if sighting else gone(context, agent),
+                note=observation.note if observation else gone(context, agent),
             )
         )
     return facts
@@ -169,14 +169,14 @@ def gone(context: Context, agent: Agent) -> str:
     return f"its {keeps} is gone" if keeps else ""
 
 
-def presence(sighting: Sighting | None, report: status.Report) -> str:
+def presence(observation: Observation | None, report: status.Report) -> str:
     """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
     container only it can tell; one that never told of its start was never started."""
-    if sighting is None or not sighting.there:
+    if observation is None or not observation.there:
         return "absent"
     begun = report.launched is None or report.run is not None
     missing = not begun and time.time() - (report.launched or 0) > STARTS
-    return "alive" if sighting.alive and report.ended is None and not missing else "ended"
+    return "alive" if observation.alive and report.ended is None and not missing else "ended"
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:
@@ -208,44 +208,44 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
 def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
     """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
     return [
-        View(adopted(name, sighting), of_orphan(sighting), orphan=True)
-        for name, found in seen.sightings.items()
-        for sighting in found
-        if (name, folder := sighting.label.get("folder", "")) not in known and not context.store.foreign(folder)
+        View(adopted(name, observation), of_orphan(observation), orphan=True)
+        for name, found in seen.observations.items()
+        for observation in found
+        if (name, folder := observation.label.get("folder", "")) not in known and not context.store.foreign(folder)
     ]
 
 
-def of_orphan(sighting: Sighting) -> Status:
+def of_orphan(observation: Observation) -> Status:
     """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
     a service of a compose file."""
-    if not sighting.label:
-        note = sighting.note or "a container of your own"
-        return Status("running" if sighting.alive else "stopped", note, reason="foreign")
-    note = f"; {sighting.note}" if sighting.note else ""
-    if sighting.alive:
+    if not observation.label:
+        note = observation.note or "a container of your own"
+        return Status("running" if observation.alive else "stopped", note, reason="foreign")
+    note = f"; {observation.note}" if observation.note else ""
+    if observation.alive:
         return Status("running", f"orphan: no record of it{note}", reason="no-record")
     detail = f"orphan: its program has ended, and there is no record of it{note}"
     return Status("stopped", detail, reason="no-record")
 
 
-def adopted(name: str, sighting: Sighting) -> Agent:
+def adopted(name: str, observation: Observation) -> Agent:
     """The record of an orphan, as far as its label tells."""
-    told = sighting.label
+    told = observation.label
     harness = told.get("harness", "")
     return Agent(
-        0, sighting.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
+        0, observation.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
         told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
-        command_of(told), name, told.get("workspace", ""), made(sighting), "active", False, boot(), "",
+        command_of(told), name, told.get("workspace", ""), made(observation), "active", False, boot(), "",
     )  # fmt: skip
 
 
-def made(sighting: Sighting) -> float:
+def made(observation: Observation) -> float:
     """When an orphan was created, as its label tells; else when its terminal last stirred."""
     try:
-        told = float(sighting.label["created"])
+        told = float(observation.label["created"])
     except (KeyError, ValueError):
-        return sighting.active
-    return told if 0 <= told < LATEST else sighting.active
+        return observation.active
+    return told if 0 <= told < LATEST else observation.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:
@@ -290,4 +290,4 @@ def is_alive(context: Context, agent: Agent) -> bool:
     folder = context.folder(agent)
     report = context.report(agent)
     mine = [s for s in context.runtime(agent).observe() if s.label.get("folder") == folder]
-    return any(presence(sighting, report) == "alive" for sighting in mine)
+    return any(presence(observation, report) == "alive" for observation in mine)

@@ -18,7 +18,7 @@ from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
 from magents.store import Store
-from magents.system import process
+from magents.system import log, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,19 +141,20 @@ def has_started(context: Context, agent: Agent) -> bool:
 
 def main(folder: str, key: int) -> None:
     """The process: one for each agent that needs it."""
-    store = Store(folder)
-    agent = store.get(key)
-    with store.lock(agent.id, wait=1):
+    with log.recorded("recovery"):
+        store = Store(folder)
         agent = store.get(key)
-        if agent.phase in UNSETTLED:
-            attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
+        with store.lock(agent.id, wait=1):
+            agent = store.get(key)
+            if agent.phase in UNSETTLED:
+                attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
 
 
 def adopt(context: Context, view: View) -> Agent:
     """Make a record for an orphan. Its own folder stays where it is known to its processes, so that is
     where a link leads. Raises Conflict when the id or the branch has another agent."""
-    sightings = context.runtime(view.agent).observe()
-    label = next((s.label for s in sightings if s.id == view.agent.id), {})
+    observations = context.runtime(view.agent).observe()
+    label = next((s.label for s in observations if s.id == view.agent.id), {})
     folder = label.get("folder", "")
     if not os.path.isdir(folder) or not view.agent.project:
         raise NotFound(

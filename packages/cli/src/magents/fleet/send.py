@@ -12,7 +12,7 @@ from magents.fleet import prompts
 from magents.fleet.context import Context
 from magents.fleet.observe import is_alive, one
 from magents.guest import events
-from magents.runtimes.terminal import Terminal, wait
+from magents.guest.terminal import Terminal, wait
 from magents.system import guarded
 
 if TYPE_CHECKING:

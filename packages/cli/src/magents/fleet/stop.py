@@ -74,8 +74,7 @@ def let_it_save(context: Context, agent: Agent) -> None:
     harness = context.harness(agent)
     if not harness.saves:
         return
-    from magents.guest import events
-    from magents.runtimes import terminal
+    from magents.guest import events, terminal
 
     log = events.read(context.desk(agent).here)
     last = next((event for event in reversed(log) if event.by == harness.name), None)

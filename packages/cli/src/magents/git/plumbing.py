@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STUMBLES = 50
 """How often git is asked again where it stumbles."""
 HERE = False
-"""Whether we run where the agent of a clone is; `inside.py` sets it."""
+"""Whether we run where the agent of a clone is; `guest/workspace.py` sets it."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
 """For looking at a workspace in which an agent is at work: git takes no lock there."""
 

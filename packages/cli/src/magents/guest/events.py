@@ -1,4 +1,4 @@
-"""An agent's event log: one JSON object a line, appended by `share/magents-event`.
+"""An agent's event log: one JSON object a line, appended by `magents-event`.
 
 Whoever runs as the agent can write anything there. So the log is opened without following a link and
 without waiting on a fifo, only its end is read, and a line that is not an event is passed over.

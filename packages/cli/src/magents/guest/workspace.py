@@ -10,7 +10,6 @@ is JSON on standard error, `{"message", "hint"}`, with exit code 3.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from magents.git import plumbing as workspace_git
 from magents.git.pins import format, read, write
 from magents.git.plumbing import git
 from magents.git.workspaces import include
+from magents.system import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,17 +100,7 @@ def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
         file.write(patterns)
         file.flush()
         names = include.wanted(top, file.name) if patterns else []
-    return [name for name in names if digest(os.path.join(top, name)) not in (known.get(name), "")]
-
-
-def digest(path: str) -> str:
-    """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
-    if os.path.islink(path):
-        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
-    if not os.path.isfile(path):
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [name for name in names if include.digest(os.path.join(top, name)) not in (known.get(name), "")]
 
 
 def fill(top: str, pin: str) -> None:
@@ -140,4 +130,4 @@ def main(top: str, verb: str, arguments: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("/workspace", *sys.argv[1:]))
+    sys.exit(main(paths.WORKSPACE, *sys.argv[1:]))

@@ -54,7 +54,7 @@ class Launch(NamedTuple):
     """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """An agent that a runtime has seen, known to the store or not."""
 
     id: str
@@ -134,7 +134,7 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
@@ -146,19 +146,6 @@ class Runtime(Protocol):
 
     def usage(self) -> dict[str, str]:
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
-
-
-def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
-    """The files that the wrapper and the harness read: path on the desk → text.
-
-    `unset` stands in the program, too: whoever starts it may hold these variables.
-    """
-    import shlex
-
-    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
-    kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
-    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())
-    return {**program.files, "program": f"{unset}{shlex.join(program.argv)}\n", "environment": exports}
 
 
 def parse(text: str) -> dict[str, str]:

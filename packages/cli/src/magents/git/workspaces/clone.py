@@ -18,7 +18,7 @@ from magents.git.pins import format, write
 from magents.git.plumbing import git
 from magents.git.trust import brought
 from magents.git.workspaces import borrow, disk, fetch, verbs
-from magents.system import process
+from magents.system import paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -211,7 +211,7 @@ class Clone(NamedTuple):
 
     def clear(self) -> None:
         """As the agent, to whom it belongs where the engine numbers users in its own way."""
-        clear = ("sh", "-c", disk.CLEAR, "sh", fetch.THERE)
+        clear = ("sh", "-c", disk.CLEAR, "sh", paths.WORKSPACE)
         with contextlib.suppress(MagentsError), self.reach() as words:
             process.run_there(words, clear, ok=None, timeout=verbs.WORK_S)
 
@@ -226,12 +226,11 @@ class Clone(NamedTuple):
     def _included(self) -> tuple[str, dict[str, str]]:
         """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
         from magents.git.workspaces import include
-        from magents.guest import workspace
 
         project = self.agent.project
         names = include.own_files(project, project)
         return include.chosen(project).patterns, {
-            name: workspace.digest(os.path.join(project, name)) for name in names
+            name: include.digest(os.path.join(project, name)) for name in names
         }
 
     def remove(self) -> None:

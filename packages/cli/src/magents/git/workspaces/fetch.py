@@ -26,6 +26,7 @@ from magents.git.pins.format import prefix
 from magents.git.plumbing import command, git, run, working_tree
 from magents.git.trust import brought
 from magents.git.workspaces.quarantine import quarantine
+from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 
     Hold = Callable[[], AbstractContextManager[object]]
 
-THERE = "/workspace"
-"""Where the agent finds its workspace."""
-SERVE = "/usr/local/lib/magents/serve"
+SERVE = f"{paths.LIBRARY}/serve"
 """The script in the image that git serves the clone by."""
 PATIENCE = 60.0
 """Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
@@ -82,7 +81,7 @@ def fetched(
             command(
                 project, "-c", "protocol.file.allow=always", "-c", "fetch.fsckObjects=true",
                 "-c", f"fetch.unpackLimit={(1 << 31) - 1}",
-                "fetch-pack", "--quiet", "--no-progress", f"--upload-pack={far}", THERE, ref,
+                "fetch-pack", "--quiet", "--no-progress", f"--upload-pack={far}", paths.WORKSPACE, ref,
             ),
             env=room.env, timeout=seconds, max_output_bytes=MAX_SAID_BYTES, watch=room.check,
         ).text.splitlines()  # fmt: skip

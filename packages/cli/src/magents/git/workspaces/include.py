@@ -161,3 +161,15 @@ def differs(project: str, workspace: str, name: str) -> bool:
     if os.path.islink(mine) or not os.path.isfile(theirs):
         return True
     return not filecmp.cmp(mine, theirs, shallow=False)
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
+    import hashlib
+
+    if os.path.islink(path):
+        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
+    if not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magents.core import bounded
 from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.text import one_line, plain
-from magents.system import process
+from magents.system import paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ MARGIN_S = 2
 """Seconds after which a command that should have been ended inside is given up."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Bytes that an answer may have, but for a diff: it can name every file of a large project."""
-INSIDE = "/usr/local/lib/magents/inside"
-"""The program in the image that runs `inside.py`."""
+INSIDE = f"{paths.LIBRARY}/inside"
+"""The program in the image that runs `guest/workspace.py`."""
 TIMED_OUT = 124
 """The exit code of timeout(1)."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magents.core.errors import CommandFailed, MagentsError, Missing, NotFound, UsageError
 from magents.core.text import one_line
 from magents.system import process
+from magents.system.paths import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +28,17 @@ AGENTS = {
 }  # fmt: skip
 """The harnesses that can be built in, and what the file `versions` calls them."""
 
-OUTSIDE = {"__main__.py", "__pycache__", "cli", "daemon", "docker", "doctor.py", "fleet", "store.py", "taskmaster"}
-"""Parts of the package that are used on the host only. They stay out, so that a change of them does not make
-an image old."""
-
+HELD = (
+    "__init__.py", "core", "system", "harnesses", "guest", "git/__init__.py", "git/plumbing.py", "git/diff.py",
+    "git/inert.py", "git/layout.py", "git/pins", "git/trust", "git/workspaces/__init__.py",
+    "git/workspaces/include.py",
+)  # fmt: skip
+"""The parts of the package that the image holds: what runs beside an agent, and what that imports. A change of
+anything else makes no image old."""
 PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 """The folder of `magents`."""
-LIBRARY = "rootfs/usr/local/lib/magents"
+PYTHON = f"rootfs{LIBRARY}/python"
+"""Where the package is in the context."""
 BUILD_HINT = "Build it: magents image build"
 UID = 1000
 """Who an agent is in the image, and where the host's user is root."""
@@ -93,14 +98,9 @@ def files() -> list[File]:
     top = source()
     found = [File(name, read(os.path.join(top, name))) for name in ("Dockerfile", "slim", "versions")]
     found += below(os.path.join(top, "rootfs"), "rootfs")
-    for name in ("agent-run", "magents-event"):
-        found.append(File(f"{LIBRARY}/{name}", read(os.path.join(PACKAGE, "share", name))))
-    found += below(os.path.join(PACKAGE, "share", "relay"), f"{LIBRARY}/relay")
-    for name in sorted(os.listdir(PACKAGE)):
-        path = os.path.join(PACKAGE, name)
-        if name not in OUTSIDE:
-            inside = f"{LIBRARY}/python/magents/{name}"
-            found += below(path, inside) if os.path.isdir(path) else [File(inside, read(path))]
+    for name in HELD:
+        path, inside = os.path.join(PACKAGE, name), f"{PYTHON}/magents/{name}"
+        found += below(path, inside) if os.path.isdir(path) else [File(inside, read(path))]
     return found
 
 

@@ -16,12 +16,12 @@ from magents import config
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
 from magents.core.names import of_session, session
 from magents.guest import events
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files
+from magents.guest.terminal import Terminal
+from magents.guest.wrapper import files
+from magents.runtimes.base import Desk, Launch, Observation, Traits
 from magents.runtimes.docker import container, still
-from magents.runtimes.docker.container import SHARE
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
-from magents.runtimes.terminal import Terminal
-from magents.system import guarded, process
+from magents.system import guarded, paths, process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Docker:
 
     def desk(self, folder: str) -> Desk:
         """A folder of its own in the agent's: what else is there, the agent does not get to see."""
-        return Desk(os.path.join(folder, "agent"), "/agent", SHARE)
+        return Desk(os.path.join(folder, "agent"), paths.AGENT, paths.LIBRARY)
 
     def prepare(self, launch: Launch) -> None:
         """See to it that the container runs: start the one that is there, or make it."""
@@ -179,7 +179,7 @@ class Docker:
         desk = self.desk(launch.folder)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(desk.here, still.STILL))
-        argv = [f"{SHARE}/agent-run", desk.there]
+        argv = [f"{paths.LIBRARY}/agent-run", desk.there]
         terminal = Terminal(self.inside(agent.id))
         try:
             for name, text in files(launch.program, {}).items():
@@ -187,10 +187,10 @@ class Docker:
             if agent.phase != "creating":
                 mine = next((pane for pane in terminal.panes() if pane.id == agent.id), None)
                 if mine and mine.pane:
-                    terminal.reopen(agent.id, argv, "/workspace")
+                    terminal.reopen(agent.id, argv, paths.WORKSPACE)
                     return
                 terminal.close(agent.id, desk.there)
-            terminal.open(agent.id, argv, "/workspace", desk.there, agent.id, still.hooks(agent.id))
+            terminal.open(agent.id, argv, paths.WORKSPACE, desk.there, agent.id, still.hooks(agent.id))
         except BaseException as error:
             with contextlib.suppress(MagentsError):
                 if agent.phase == "creating":
@@ -228,9 +228,9 @@ class Docker:
         named = "DOCKER_HOST" in os.environ or "DOCKER_CONTEXT" in os.environ
         return named or any(map(os.path.exists, (*places, elsewhere)))
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """All containers with our label, in one call."""
-        return [self._sighting(row) for row in self._ours()]
+        return [self._observation(row) for row in self._ours()]
 
     def _ours(self) -> list[Container]:
         """The containers of this user's agents, and those that no user's name is on."""
@@ -238,7 +238,7 @@ class Docker:
         rows = containers(f"label={ANY}")
         return [row for row in rows if not row.helper and row.label.get("uid", me) == me]
 
-    def _sighting(self, seen: Container) -> Sighting:
+    def _observation(self, seen: Container) -> Observation:
         """What is seen of an agent. A container without our label is a service of somebody's compose file."""
         id = seen.label.get("id") or of_session(seen.name) or seen.name
         if seen.state in ("running", "paused"):
@@ -246,10 +246,10 @@ class Docker:
             note = "its container is unhealthy" if "(unhealthy)" in seen.status else note
             folder = seen.label.get("folder", "")
             active = self._active(folder) if folder else unix_time(seen.made)
-            return Sighting(id, True, active, seen.label, note=note)
+            return Observation(id, True, active, seen.label, note=note)
         told = seen.state == "exited" and seen.status.startswith("Exited (")
         how = seen.status.split(" ")[1] if told else seen.state
-        return Sighting(
+        return Observation(
             id, False, unix_time(seen.made), seen.label, there=False, note=f"its container has ended {how}"
         )
 
@@ -293,7 +293,7 @@ class Docker:
             yield self.inside(agent.id)
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
-        mounts = container.mounts({"/workspace": agent.workspace}, borrowed)
+        mounts = container.mounts({paths.WORKSPACE: agent.workspace}, borrowed)
         with helper(tag, mounts, container.walls(config.load())) as words:
             yield words
 

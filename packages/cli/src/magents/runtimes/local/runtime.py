@@ -8,8 +8,9 @@ import os
 import signal
 
 from magents.core.errors import CommandFailed, Missing, Problem
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
-from magents.runtimes.terminal import MARK, Terminal, wait
+from magents.guest.terminal import MARK, Terminal, wait
+from magents.guest.wrapper import files
+from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
 from magents.system import guarded, paths, process
 from magents.system.overlap import begin
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from magents.core.agent import Agent
-    from magents.runtimes.terminal import Pane
+    from magents.guest.terminal import Pane
 
 HANG_UP = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
@@ -116,10 +117,10 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """All panes with our label, in one call."""
         panes = self.terminal.panes()
-        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
+        return [Observation(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """All of them, in one call."""

@@ -1,5 +1,5 @@
 # What the harnesses are to find in a home: first-run questions answered, and the MCP servers of .mcp.json in the folder
-# $place.
+# $place; $workspace is where an agent works.
 #
 # $mcp, $last, $claude and $gemini are what stands in these files now, "" where there is none. Says a line each: what
 # is to be in .claude.json and in .gemini/settings.json ("" where they are to stay), what OpenCode and Codex read,
@@ -48,7 +48,7 @@ def changed($text): if $text != "" and . == ($text | doc) then "" else tojson en
         (if $claude == "" then {
             hasCompletedOnboarding: true,
             theme: "dark",
-            projects: {"/workspace": {hasTrustDialogAccepted: true}},
+            projects: {($workspace): {hasTrustDialogAccepted: true}},
             customApiKeyResponses: {approved: [env.ANTHROPIC_API_KEY // empty | .[-20:]], rejected: []}
         } else $claude | doc end)
         | with_servers($servers; $before.servers // {}) | changed($claude)

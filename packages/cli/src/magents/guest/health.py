@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IS
 """GET /health on port 3000: how the container's agent is, as JSON; 200 when it is well, 503 when not.
 
 It answers inside the container only, because other agents' containers can be on the same network. A container whose
@@ -8,22 +7,26 @@ It is there all the time, so it is small: it imports nothing but sockets, and fo
 that imports the rest, answers and is gone. A request that takes longer than its time is dropped.
 """
 
+from __future__ import annotations
+
 import _socket  # `socket` alone would double what this takes
 import os
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
 PORT = 3000
 SECONDS = 4
 LONGEST = 8192
 AT_ONCE = 8
-FOLDER = "/agent"
-START_SH = "/run/magents/start.sh"
 UNTIL_OPEN = 10.0
 """Seconds after the start of the container within which nobody misses the agent's terminal."""
 
 
-def main():
+def main() -> NoReturn:
     """Answer until ended."""
     began = time.monotonic()
     listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
@@ -33,7 +36,7 @@ def main():
     children = 0
     while True:
         try:
-            connection, _ = listening._accept()
+            connection, _ = listening._accept()  # type: ignore[attr-defined]
         except OSError:
             time.sleep(0.1)  # too many files, or the caller has gone
             continue
@@ -48,7 +51,7 @@ def main():
         os.close(connection)
 
 
-def reap():
+def reap() -> int:
     """How many children have ended since."""
     ended = 0
     try:
@@ -59,10 +62,11 @@ def reap():
     return ended
 
 
-def serve(connection, uptime):
+def serve(connection: _socket.socket, uptime: float) -> NoReturn:
     """In the child: answer one request and end."""
     import signal
 
+    sys.path.insert(0, __file__.rpartition("/magents/")[0])
     signal.alarm(SECONDS)
     try:
         request = b""
@@ -76,7 +80,7 @@ def serve(connection, uptime):
         os._exit(0)
 
 
-def answer(request, uptime):
+def answer(request: bytes, uptime: float) -> bytes:
     """The response to a request."""
     import json
 
@@ -93,7 +97,7 @@ def answer(request, uptime):
     return head.encode() + b"Connection: close\r\n\r\n" + body
 
 
-def health(uptime):
+def health(uptime: float) -> dict[str, Any]:
     """How the agent is."""
     id = os.environ.get("MAGENTS_ID") or os.environ.get("AGENT_ID")
     state, detail, well = agent(id, uptime) if id else ("running", "no agent", True)
@@ -109,28 +113,28 @@ def health(uptime):
     }
 
 
-def agent(id, uptime):
+def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     """Its status with a detail, and whether that is as it should be: its terminal is there, or it has told how
     its program ended."""
-    sys.path.insert(0, "/usr/local/lib/magents/python")
     from magents.core.agent import Agent
     from magents.guest import events, status
+    from magents.guest.terminal import Terminal
     from magents.harnesses import TABLE, harness
-    from magents.runtimes.terminal import Terminal
+    from magents.system.paths import AGENT, WORKSPACE
 
     named = os.environ.get("MAGENTS_HARNESS") or os.environ.get("AGENT_COMMAND") or "claude"
     kind = harness(named if named in TABLE else "command")
-    report = status.read(events.read(FOLDER), kind)
+    report = status.read(events.read(AGENT), kind)
     pane = next((pane for pane in Terminal().panes() if pane.id == id and pane.pane), None)
     if pane is None and report.code is None and uptime < UNTIL_OPEN:
         return "working", "starting", True
     record = Agent(
-        0, id, "", "", "", "", False, kind.name, (), "docker", "/workspace", 0.0, "active", False, "", ""
+        0, id, "", "", "", "", False, kind.name, (), "docker", WORKSPACE, 0.0, "active", False, "", ""
     )  # fmt: skip
     seen = "alive" if pane and not pane.dead else "ended" if pane or report.code is not None else "absent"
     facts = status.Facts(
         record, report, kind.reports, bool(kind.takes_prompt), seen, pane.active if pane else 0.0,
-        os.path.isdir("/workspace"),
+        os.path.isdir(WORKSPACE),
     )  # fmt: skip
     now = time.time()
     if status.doubtful(facts, now):
@@ -139,14 +143,17 @@ def agent(id, uptime):
     return found.state, found.detail, seen == "alive" or (seen == "ended" and report.code is not None)
 
 
-def of_start_sh():
+def of_start_sh() -> str | None:
     """`running`, `ended`, `exit code N`; None where there is no start.sh."""
+    from magents.system.paths import RUN
+
     try:
-        with open(os.open(START_SH, os.O_RDONLY | os.O_NONBLOCK)) as file:
+        with open(os.open(f"{RUN}/start.sh", os.O_RDONLY | os.O_NONBLOCK)) as file:
             said = file.read(20).strip()
     except OSError:
         return None
     return {"running": "running", "0": "ended"}.get(said, f"exit code {said}")
 
 
-main()
+if __name__ == "__main__":
+    main()
