@@ -16,7 +16,7 @@ from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.fleet import accepted
 from magents.fleet import shared as sharing
 from magents.taskmaster import Tasks, file
-from magents.taskmaster.assignments import Request
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, tagged, task
 
 SLEEP = ("sh", "-c", "sleep 100")
@@ -173,12 +173,12 @@ def test_a_prompt_from_an_agents_text_quotes_it(fleet, listed, monkeypatch):
 
     board = Tasks(fleet).board(str(listed))
     every = board.tasks.every()
-    text = assignments.words(fleet.context, board, every["2"], "b")
+    text = assignments.words(board, every["2"], "b")
     assert text.startswith("What follows is the work") and "> Mine\n> Theirs" in text and "“Task 2”" in text
-    assert "another agent" not in assignments.words(fleet.context, board, every["1"], "b")
+    assert "another agent" not in assignments.words(board, every["1"], "b")
     (listed / ".taskmaster/templates").mkdir()
     (listed / ".taskmaster/templates/magents-prompt.md").write_text("Do {title}: {details}")
-    text = assignments.words(fleet.context, board, every["2"], "b")
+    text = assignments.words(board, every["2"], "b")
     assert text.startswith("What follows") and text.endswith("Do “Task 2”: > Mine\n> Theirs\n")
 
 
