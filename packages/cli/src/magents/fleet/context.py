@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -14,8 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from magents.config import Config
     from magents.core.agent import Agent
     from magents.core.event import Event
+    from magents.git.project import Project
     from magents.git.workspaces.base import Workspace
     from magents.guest import status
     from magents.guest.terminal import Terminal
@@ -47,6 +50,34 @@ class Context:
     def checks(self) -> str:
         """The folder of working trees in which merges are checked; there only while one is."""
         return os.path.join(self.store.folder, "checks")
+
+    def project(self, folder: str) -> Project:
+        """The project that a folder lies in. Raises NotFound when it is in none."""
+        from magents.git import project
+
+        return project.locate(self.here(folder))
+
+    def here(self, folder: str) -> str:
+        """A folder of the same project for git to be asked in: the project itself where `folder` is in the clone of
+        an agent in a container, whom git would obey there."""
+        real = os.path.realpath(folder) + os.sep
+        with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
+            for agent in self.store.live():
+                if (
+                    real.startswith(os.path.realpath(agent.workspace) + os.sep)
+                    and not self.runtime(agent).traits.trusted
+                ):
+                    return agent.project
+        return folder
+
+    def settings(self, folder: str) -> Config:
+        """The settings that hold in a folder: the project's own before the user's, outside of one the user's."""
+        from magents import config
+
+        try:
+            return config.load(self.project(folder).settings)
+        except MagentsError:
+            return config.load()
 
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""

@@ -12,7 +12,6 @@ from magents.core.errors import Conflict, NotFound
 from magents.core.text import one_line
 from magents.fleet import create
 from magents.fleet.context import CLAIMED, Context
-from magents.git import project
 from magents.git.pins import format
 from magents.git.workspaces import disk
 
@@ -79,7 +78,7 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
     agent's would be. A pin says nothing of the two that counts.
     """
-    here = project.locate(folder)
+    here = context.project(folder)
     refs = format.pins(here.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")

@@ -82,9 +82,3 @@ class Tasks:
 
         self.fleet.recover()
         return Loop(self.context, request, looked, auto).run()
-
-    def locks(self) -> list[tuple[str, str]]:
-        """The lists that agents in containers keep locked just now: by whom, and what to do about it."""
-        from magents.taskmaster import mirror
-
-        return mirror.locks(self.context)

@@ -10,7 +10,6 @@ from magents.core.status import ABSENT, BUSY, ENDED
 from magents.core.text import one_line
 from magents.fleet import observe
 from magents.fleet.context import isolated
-from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.taskmaster import baseline, file, mirror, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
@@ -88,7 +87,7 @@ class Board(NamedTuple):
 
 def load_board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
-    found = projects.locate(folder)
+    found = context.project(folder)
     mirror.try_update(context, found.path)
     return refresh(context, found.path, tag)
 

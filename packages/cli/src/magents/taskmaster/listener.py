@@ -10,6 +10,7 @@ from magents.core.errors import MagentsError
 if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet.context import Context
+    from magents.fleet.doctor import Finding
 
 GUIDE = """\
 - `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
@@ -23,6 +24,14 @@ TOOLS = (
 SERVERS = {"task-master-ai": {
     "type": "stdio", "command": "task-master-ai", "args": [], "env": {"TASK_MASTER_TOOLS": ",".join(TOOLS)},
 }}  # fmt: skip
+
+
+def findings(context: Context) -> list[Finding]:
+    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
+    from magents.fleet.doctor import Finding
+    from magents.taskmaster import mirror
+
+    return [Finding("tasks", False, text, hint, needed=False) for text, hint in mirror.locks(context)]
 
 
 def starting(context: Context, agent: Agent) -> None:

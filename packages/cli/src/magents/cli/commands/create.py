@@ -31,7 +31,7 @@ examples:
   magents create try/it --docker                        in a container of its own"""
 
 
-def add_create(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents create`."""
     parser.usage = "magents create BRANCH [ID] [options] [-- PROGRAM …]"
     parser.description = (
@@ -48,7 +48,7 @@ def add_create(parser: argparse.ArgumentParser) -> None:
         "--from", dest="base", metavar="BASE", default="", help="what a new branch starts from"
     )
     base.completer = common.branches  # type: ignore[attr-defined]
-    add_kind(parser)
+    common.add_kind(parser)
     given = parser.add_mutually_exclusive_group()
     given.add_argument("-p", "--prompt", metavar="TEXT", help="what it should do")
     given.add_argument("--prompt-file", metavar="FILE", help="the same from a file; - for standard input")
@@ -63,44 +63,18 @@ def add_create(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attach", action="store_true", help="go into its terminal at once")
     parser.add_argument("--dry-run", action="store_true", help="say what would be made, and make nothing")
     common.add_json(parser)
-    parser.set_defaults(run=run)
-
-
-def add_kind(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that makes agents: what they run, and where."""
-    agent = parser.add_argument(
-        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
-    )
-    agent.completer = harness_names  # type: ignore[attr-defined]
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
-    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
-    parser.set_defaults(program=[], mode="")
-
-
-def check_program(options: argparse.Namespace) -> None:
-    """Raises UsageError when both a harness and a program are named."""
-    if options.program and options.agent:
-        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
-
-
-def harness_names(**_: object) -> list[str]:
-    """Completion: the harnesses."""
-    from magents.harnesses import TABLE
-
-    return [name for name in TABLE if name != "command"]
 
 
 def run(options: argparse.Namespace) -> int:
     """Create an agent."""
-    check_program(options)
+    common.check_program(options)
     if options.attach and options.json:
         raise UsageError("`--attach` and `--json` exclude each other.")
     fleet = common.fleet()
     for problem in config.load().problems:
         warn(problem)
     wish = {
-        "folder": common.here(), "harness": options.agent, "base": options.base, "prompt": prompt(options),
+        "folder": common.standing(), "harness": options.agent, "base": options.base, "prompt": prompt(options),
         "env": dict(map(pair, options.env)), "command": options.program,
         "runtime": options.mode,
     }  # fmt: skip
@@ -110,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     agent = fleet.create(options.branch, options.id, **wish)
     tell(fleet, agent, options)
     if options.attach:
-        from magents.cli.look import go_to
+        from magents.cli.commands.attach import go_to
 
         return go_to(fleet, agent)
     return 0
@@ -143,9 +117,8 @@ def tell(fleet: Fleet, agent: Agent, options: argparse.Namespace) -> None:
     """Say what was made and what comes next."""
     if options.json:
         from magents.cli.render import as_json, show_json
-        from magents.fleet.observe import View
 
-        show_json(as_json(View(agent, fleet.status(agent))))
+        show_json(as_json(fleet.view(agent)))
         return
     runs = " ".join(agent.command) if agent.command else agent.harness
     echo(f"Created {agent.id}: {runs} on branch {agent.branch}")

@@ -1,4 +1,4 @@
-"""`magents list` and `magents attach`."""
+"""`magents list`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from magents.cli import common
 from magents.cli.console import Screen, echo
 from magents.cli.render import agent_table, as_json, show_json, terminal_width, warn
 from magents.core.errors import MagentsError, UsageError
-from magents.core.status import ABSENT
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,11 +23,11 @@ if TYPE_CHECKING:
     from magents.fleet import Fleet
     from magents.fleet.observe import Overview, View
 
-MOST = 40
+MAX_MERGES = 40
 """How many merges in memory `--long` makes at most; what it has not come to is shown as not known."""
 
 
-def add_list(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents list`."""
     parser.description = "See all agents, those of the project you stand in first."
     parser.epilog = """\
@@ -48,10 +46,9 @@ examples:
     parser.add_argument("-w", "--watch", action="store_true", help="refresh in place, four times a second")
     parser.add_argument("--removed", action="store_true", help="agents whose workspace can be restored")
     common.add_json(parser)
-    parser.set_defaults(run=run_list)
 
 
-def run_list(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print all agents."""
     from magents.fleet import Fleet
 
@@ -137,7 +134,7 @@ def long_of(fleet: Fleet, views: Sequence[View]) -> Long:
 def conflicts_of(fleet: Fleet, agents: Sequence[Agent]) -> dict[str, list[dict[str, Any]]]:
     """What each agent's branch conflicts with; without those of which that is not known (yet)."""
     try:
-        found = fleet.conflicts(agents, most=MOST)
+        found = fleet.conflicts(agents, most=MAX_MERGES)
     except MagentsError:
         return {}
     return {
@@ -194,37 +191,3 @@ def list_removed(fleet: Fleet, json: bool) -> int:
         rows = [[a.id, a.branch, a.project, a.pin] for a in agents]
         echo("\n".join(table(["ID", "BRANCH", "PROJECT", "KEPT AS"], rows, terminal_width())))
     return 0
-
-
-def add_attach(parser: argparse.ArgumentParser) -> None:
-    """Options of `magents attach`."""
-    parser.description = (
-        "Go into an agent's terminal; it is started again first if it is stopped. Inside tmux the client is\n"
-        "switched there. Leave with tmux's own keys: Ctrl-b d."
-    )
-    common.add_id(parser)
-    parser.add_argument("-r", "--read-only", action="store_true", help="look, but do not type")
-    parser.set_defaults(run=run_attach)
-
-
-def run_attach(options: argparse.Namespace) -> int:
-    """Go into an agent's terminal."""
-    fleet = common.fleet()
-    agent = fleet.find_running(options.id)
-    if not sys.stdin.isatty() or not sys.stdout.isatty():
-        raise UsageError("`attach` needs a terminal.", f"Read it with: magents logs {agent.id}")
-    state = fleet.status(agent).state
-    if state in ABSENT and agent.key and fleet.start(agent):
-        echo(f"Started {agent.id} again.", sys.stderr)
-    return go_to(fleet, agent, read_only=options.read_only)
-
-
-def go_to(fleet: Fleet, agent: Agent, *, read_only: bool = False) -> int:
-    """Bring the user's terminal to the agent; returns an exit code once the client in it was switched."""
-    tmux = os.environ.get("TMUX", "")
-    inside = bool(tmux) and fleet.same_server(agent, tmux)
-    words = list(fleet.attach_command(agent, inside=inside, read_only=read_only))
-    if not inside:
-        sys.stdout.flush()
-        process.become(words)
-    return process.interact(words, env={"TMUX": tmux})

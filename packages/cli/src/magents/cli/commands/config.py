@@ -9,7 +9,7 @@ from magents import config
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
-from magents.core.errors import MagentsError, UsageError
+from magents.core.errors import UsageError
 from magents.core.text import one_line
 from magents.system import paths
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from magents.config import Config, Setting, Value
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents config`."""
     parser.description = (
         "See every setting with its value and where that came from, or change settings. They are lines of\n"
@@ -36,16 +36,15 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--docker", action="store_true", help="let new agents run in containers")
     what.add_argument("--no-docker", action="store_true", help="let new agents run in tmux")
     common.add_json(parser)
-    parser.set_defaults(run=run_config)
 
 
-def run_config(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Show or change settings."""
     if options.set:
         return write(dict(map(pair, options.set)), options.json)
     if options.docker or options.no_docker:
         return write({"DOCKER_ENABLED": "true" if options.docker else "false"}, options.json)
-    now = config.load(project_settings())
+    now = settings()
     if options.edit:
         return edit(now)
     if options.get:
@@ -67,14 +66,11 @@ def run_config(options: argparse.Namespace) -> int:
     return 1 if now.problems else 0
 
 
-def project_settings() -> dict[str, str]:
-    """What the project one stands in sets for itself; nothing outside of one."""
-    from magents.git import project
+def settings() -> Config:
+    """What holds where the user stands."""
+    from magents.fleet import Fleet
 
-    try:
-        return project.locate(common.here()).settings
-    except MagentsError:
-        return {}
+    return Fleet().settings(common.standing())
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -105,7 +101,7 @@ def write(changes: dict[str, str], json: bool = False) -> int:
     for key, text in changes.items():
         check(key, text)
     path = config.shorten(config.save(changes))
-    now = config.load(project_settings())
+    now = settings()
     if json:
         show_json([entry(now.values[key]) for key in changes])
         return 0
@@ -136,7 +132,7 @@ def edit(now: Config) -> int:
         value = ask(chosen, now[chosen.key])
         if value is not None:
             write({chosen.key: value})
-            now = config.load(project_settings())
+            now = settings()
 
 
 def ask(setting: Setting, value: str) -> str | None:

@@ -1,14 +1,14 @@
-"""`magents task-create` and `magents task-agents`."""
+"""`magents task-agents`."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
-from magents.cli import common, create
+from magents.cli import common
+from magents.cli.commands.task_create import add_agents, request_of
 from magents.cli.console import ask, echo
 from magents.cli.render import as_json, complain, count, cut, show_json, table
-from magents.cli.tasks import add_tag
 from magents.core.errors import MagentsError, UsageError
 from magents.taskmaster import Tasks
 
@@ -20,69 +20,10 @@ if TYPE_CHECKING:
     from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
-    from magents.taskmaster.scheduler import Job, Request, Schedule
+    from magents.taskmaster.scheduler import Job, Schedule
 
 
-def add_agents(parser: argparse.ArgumentParser) -> None:
-    """The options that `task-create` and `task-agents` share."""
-    add_tag(parser)
-    create.add_kind(parser)
-    parser.add_argument(
-        "--agent-text", action="store_true", help="in tmux: also what agents in containers wrote, unread by you"
-    )
-    common.add_json(parser)
-
-
-def request_of(options: argparse.Namespace, **more: Any) -> Request:
-    """What is asked for."""
-    from magents.taskmaster.scheduler import Request
-
-    create.check_program(options)
-    return Request(
-        common.here(),
-        options.tag,
-        runtime=options.mode,
-        harness=options.agent,
-        command=tuple(options.program),
-        agent_text=options.agent_text,
-        **more,
-    )
-
-
-def add_task_create(parser: argparse.ArgumentParser) -> None:
-    """Options of `magents task-create`."""
-    parser.usage = "magents task-create TASK [ID] [options] [-- PROGRAM …]"
-    parser.description = (
-        "Make an agent for one task or subtask, on the branch task/<id>-<title>. Its prompt is the task, with\n"
-        "what the tasks before it have brought; or `.taskmaster/templates/magents-prompt.md`, filled in."
-    )
-    parser.epilog = """\
-examples:
-  magents task-create 3
-  magents task-create 3.2 login-form --agent codex"""
-    parser.add_argument("task", metavar="TASK", help="a task's id, or a subtask's: 3.2")
-    parser.add_argument(
-        "id", metavar="ID", nargs="?", default="", help="what to call the agent (default: task-TASK)"
-    )
-    add_agents(parser)
-    parser.set_defaults(run=run_task_create)
-
-
-def run_task_create(options: argparse.Namespace) -> int:
-    """Make an agent for a task."""
-    fleet = common.fleet()
-    agent = Tasks(fleet).create(options.task, options.id, request_of(options))
-    if options.json:
-        from magents.fleet.observe import View
-
-        show_json(as_json(View(agent, fleet.status(agent))) | {"task": agent.task.rpartition(":")[2]})
-    else:
-        echo(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
-        echo(f"  go there   magents attach {agent.id}")
-    return 0
-
-
-def add_task_agents(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents task-agents`."""
     parser.usage = "magents task-agents [options] [-- PROGRAM …]"
     parser.description = (
@@ -113,7 +54,6 @@ examples:
         "--retries", metavar="N", type=int, default=2, help="how often an agent may mend what does not merge (2)"
     )
     add_agents(parser)
-    parser.set_defaults(run=run_task_agents)
 
 
 def positive(text: str) -> int:
@@ -123,11 +63,10 @@ def positive(text: str) -> int:
     return number
 
 
-def run_task_agents(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Make agents for the ready tasks."""
     tasks = Tasks(common.fleet())
-    only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
-    request = request_of(options, limit=options.max, only=tuple(only))
+    request = request_of(options, limit=options.max, only=tuple(common.parted(options.only)))
     if options.check and not options.auto_merge:
         raise UsageError("`--check` needs `--auto-merge`.")
     if options.auto_merge and not options.watch:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
 from magents.cli.console import ask, echo
-from magents.cli.render import count, cut, paint, show_json, table, terminal_width, warn
-from magents.cli.shared import visible
+from magents.cli.render import count, cut, paint, show_json, table, terminal_width, visible, warn
 from magents.core.errors import Conflict, NotFound, UsageError
 from magents.core.text import one_line
 from magents.taskmaster import Tasks, prompt
@@ -29,7 +28,7 @@ COLOURS = {
 }
 
 
-def add_tasks(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents tasks`."""
     parser.description = (
         "See Task Master's tasks of the project you stand in, with their agents: which can be begun now, which\n"
@@ -46,7 +45,6 @@ examples:
     )
     parser.add_argument("-y", "--yes", action="store_true", help="with --accept: do not ask")
     common.add_json(parser)
-    parser.set_defaults(run=run_tasks)
 
 
 def add_tag(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +54,10 @@ def add_tag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_tasks(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the tasks."""
     tasks = Tasks(common.fleet())
-    board = tasks.board(common.here(), options.tag)
+    board = tasks.board(common.standing(), options.tag)
     for problem in board.problems:
         warn(problem)
     if options.accept:
@@ -83,7 +81,7 @@ def run_tasks(options: argparse.Namespace) -> int:
 def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
     """Show texts that agents wrote, and take those for the user's that the user says yes to."""
     every = board.tasks.every()
-    ids = [id.strip() for text in options.accept for id in text.split(",") if id.strip()]
+    ids = common.parted(options.accept)
     if unknown := [id for id in ids if id not in board.by_agents or id not in every]:
         raise NotFound(f"No text of task {one_line(unknown[0])} waits to be accepted.", "See: magents tasks")
     if not options.yes:

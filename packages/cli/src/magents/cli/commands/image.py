@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from magents.runtimes.docker.image import Image
 
 
-def add_image(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents image`."""
     parser.description = (
         "See the images that agents' containers are made from, and build one. OLD in the list means that this\n"
@@ -43,7 +43,6 @@ def add_image(parser: argparse.ArgumentParser) -> None:
     )
     build.add_argument("--no-cache", action="store_true", help="make every layer anew")
     common.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`magents diff`, `magents merge` and `magents collect`."""
+"""`magents diff`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,22 @@ from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
 from magents.core.text import plain
-from magents.git.trust import hooks, notice
 from magents.system import process
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
-    from magents import Fleet
-    from magents.core.agent import Agent
 
 PIECE_BYTES = 1 << 16
 """Bytes of a line that are held at once."""
 PRINTABLE = bytes([ord("\t"), ord("\n"), *range(ord(" "), ord("~") + 1)])
-LONGEST_CONTROL_BYTES = 64
+MAX_CONTROL_BYTES = 64
 """Bytes that a control sequence has which is not to be cut in two."""
 
 
-def add_diff(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents diff`."""
     parser.description = "See all that an agent has changed since its base, committed or not, new files too."
     parser.epilog = """\
@@ -43,29 +40,21 @@ examples:
     parser.add_argument("--stat", action="store_true", help="only how many lines of which files")
     parser.add_argument("--raw", action="store_true", help="the exact bytes, for git apply")
     common.add_json(parser)
-    parser.set_defaults(run=run_diff)
 
 
-def run_diff(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print an agent's changes."""
     fleet = common.fleet()
     agent = fleet.find(options.id)
     if options.json:
         files = fleet.changes(agent)
-        rows = [(change.path, "", "") for change in files]
-        if any(change.path.endswith("package.json") for change in files):  # what counts is in it
-            rows = listed(fleet, agent)
         show_json({
             "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
-            "files": [change._asdict() for change in files], "runs_by_itself": alone(agent, rows),
+            "files": [change._asdict() for change in files], "runs_by_itself": fleet.runs_by_itself(agent, files),
         })  # fmt: skip
         return 0
     with tempfile.TemporaryFile() as file:
-        # The list of changes comes first, as git writes it: no line of a file can pass for it.
-        fleet.write_diff(agent, file, *LISTED, "--stat" if options.stat else "--patch")
-        file.seek(0)
-        if names := alone(agent, notice.split(file)):
-            warn(notice.line(agent.id, names))
+        fleet.write_diff(agent, file, stat=options.stat)
         if options.raw:
             hand_on(file)
             return 0
@@ -75,23 +64,6 @@ def run_diff(options: argparse.Namespace) -> int:
     if shown.left_out:
         warn("control characters are left out of this diff; --raw gives the exact bytes")
     return 0
-
-
-LISTED = ("--raw", "--no-abbrev")
-"""Options with which git lists what a diff changes, before the diff."""
-
-
-def listed(fleet: Fleet, agent: Agent) -> list[tuple[str, str, str]]:
-    """What an agent changed, as `notice.split` tells it."""
-    with tempfile.TemporaryFile() as file:
-        fleet.write_diff(agent, file, *LISTED)
-        file.seek(0)
-        return notice.split(file)
-
-
-def alone(agent: Agent, changes: Sequence[tuple[str, str, str]]) -> list[str]:
-    """The files among what an agent changed that run by themselves on the user's side."""
-    return notice.of(agent.project, changes, hooks.hook_paths(agent.project)[1])
 
 
 class Shown:
@@ -135,7 +107,7 @@ def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
     rest = b""
     while raw := rest + file.readline(PIECE_BYTES):
         whole = raw.endswith(b"\n") or len(raw) < PIECE_BYTES
-        begun = None if whole else re.search(rb"[\r\x1b][^\r\x1b]*\Z", raw[-LONGEST_CONTROL_BYTES:])
+        begun = None if whole else re.search(rb"[\r\x1b][^\r\x1b]*\Z", raw[-MAX_CONTROL_BYTES:])
         rest = begun[0] if begun else b""  # neither a line's end nor a control sequence is cut in two
         text = decoder.decode(raw[: len(raw) - len(rest)], final=whole and not raw.endswith(b"\n"))
         body = text.removesuffix("\n").removesuffix("\r")
@@ -184,83 +156,3 @@ def to_pager(pieces: Iterable[bytes]) -> None:
     """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
     process.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})
-
-
-def add_merge(parser: argparse.ArgumentParser) -> None:
-    """Options of `magents merge`."""
-    parser.description = (
-        "Merge an agent's branch into its base: in the working tree that has the base checked out, if it is\n"
-        "clean; without any where none has. A conflict changes nothing.\n\n"
-        "--check runs a command on the result first, in a working tree of its own; the base moves only if that\n"
-        "passes. It runs the agent's code with your rights, also that of an agent in a container."
-    )
-    parser.epilog = """\
-examples:
-  magents merge feature-login
-  magents merge feature-login --into develop --squash
-  magents merge feature-login --commit 'Add the login page'     what is uncommitted, too
-  magents merge feature-login --check 'npm ci && npm test'"""
-    common.add_id(parser)
-    into = parser.add_argument("--into", metavar="BRANCH", default="", help="merge into this branch instead")
-    into.completer = common.branches  # type: ignore[attr-defined]
-    parser.add_argument("--squash", action="store_true", help="as one commit")
-    parser.add_argument("-m", "--message", metavar="TEXT", default="", help="the merge's message")
-    open_work = parser.add_mutually_exclusive_group()
-    open_work.add_argument("--commit", metavar="MESSAGE", default="", help="commit what is uncommitted first")
-    open_work.add_argument("--committed-only", action="store_true", help="leave uncommitted work out")
-    common.add_check(parser, "merge only if this shell command passes on the result")
-    common.add_json(parser)
-    parser.set_defaults(run=run_merge)
-
-
-def run_merge(options: argparse.Namespace) -> int:
-    """Merge an agent's branch."""
-    fleet = common.fleet()
-    agent = fleet.find(options.id)
-    done = fleet.merge(
-        agent, options.into, squash=options.squash, message=options.message, commit=options.commit,
-        committed_only=options.committed_only, check=options.check or "",
-    )  # fmt: skip
-    if options.json:
-        show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
-    elif done.before == done.after:
-        echo(f"{done.into} already has all of {agent.branch}.")
-    else:
-        where = f" (checked out at {done.checkout})" if done.checkout else ""
-        echo(f"Merged {agent.branch} into {done.into}{where}: {done.before[:10]} → {done.after[:10]}")
-        echo(f"  clear away   magents stop {agent.id} --remove-worktree")
-    return 0
-
-
-def add_collect(parser: argparse.ArgumentParser) -> None:
-    """Options of `magents collect`."""
-    parser.description = (
-        "Bring the commits of agents in containers to their branches in your repository. That also happens at the\n"
-        "end of each turn, and before a diff, a merge and a stop. A branch that you have moved or checked out is\n"
-        "left alone. Without an id: all of them."
-    )
-    common.add_id(parser, many=True, nargs="*")
-    common.add_json(parser)
-    parser.set_defaults(run=run_collect)
-
-
-def run_collect(options: argparse.Namespace) -> int:
-    """Collect agents' commits."""
-    fleet = common.fleet()
-    agents = common.found(fleet, options.ids) if options.ids else [view.agent for view in fleet.list().views]
-    done = []
-
-    def one(agent: Agent) -> None:
-        if fleet.traits(agent).workspace == "worktree":
-            return
-        kept_back = fleet.collect(agent)
-        done.append({"id": agent.id, "branch": agent.branch, "kept_back": kept_back or None})
-        if kept_back and not options.json:
-            warn(f"{agent.id}: {kept_back}")
-        elif not options.json:
-            echo(f"{agent.branch} has all commits of {agent.id}.")
-
-    code = common.each(agents, one)
-    if options.json:
-        show_json(done)
-    return 1 if any(row["kept_back"] for row in done) else code

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT
+from magents.fleet import observe, recover, stop
 from magents.fleet.context import isolated
-from magents.git import project
+from magents.fleet.listeners import LISTENERS
 from magents.system import log, paths, process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from magents.core.agent import Agent
-    from magents.fleet import Fleet
+    from magents.fleet.context import Context
     from magents.fleet.observe import View
 
 OLDEST_GIT = (2, 38)
@@ -41,10 +42,18 @@ class Finding(NamedTuple):
     """Whether Magents cannot do its work while it is not ok."""
 
 
-def examine(fleet: Fleet, folder: str) -> list[Finding]:
+class Checkup(NamedTuple):
+    """What there is to say of this machine."""
+
+    fixed: Sequence[str]
+    """What was repaired, a line each."""
+    findings: Sequence[Finding]
+
+
+def examine(context: Context, folder: str) -> list[Finding]:
     """Check everything; `folder` is where the user stands."""
-    settings = config.load(settings_of(folder))
-    kept = store(fleet)
+    settings = context.settings(folder)
+    kept = store(context)
     return [
         git(),
         *places(),
@@ -53,24 +62,20 @@ def examine(fleet: Fleet, folder: str) -> list[Finding]:
         *configuration(settings),
         *errors(),
         kept,
-        *([*agents(fleet), *locks(fleet)] if kept.ok else []),  # who they are stands in the store
-        *disks(fleet, folder, fleet.context.store.live() if kept.ok else []),
+        *([*agents(context), *of_listeners(context)] if kept.ok else []),  # who they are stands in the store
+        *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 
 
-def fix(fleet: Fleet) -> list[str]:
-    """Repair what is safe to repair; returns a line for each thing done.
-
-    Completes or undoes what killed commands began, adopts agents that run without a record, and lets git
-    find a worktree again that was moved together with its project.
-    """
-    done = list(fleet.recover(again=True))
-    for view in fleet.list().views:
+def fix(context: Context) -> list[str]:
+    """Adopt agents that run without a record, and stop those whose stop was cut short; a line for each."""
+    done: list[str] = []
+    for view in observe.observe(context).views:
         if view.orphan and not view.agent.project:  # a container that somebody else looks after
             continue
         try:
             with isolated(view.agent.id):
-                done += fix_one(fleet, view)
+                done += fix_one(context, view)
         except MagentsError as error:
             done.append(f"{view.agent.id}: left alone: {error.message}")
     return done
@@ -88,29 +93,26 @@ def errors() -> list[Finding]:
     ]
 
 
-def locks(fleet: Fleet) -> list[Finding]:
-    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
-    from magents.taskmaster import Tasks
+def of_listeners(context: Context) -> list[Finding]:
+    """What the rooms that join the agents' lives have found."""
+    found: list[Finding] = []
+    for listener in LISTENERS:
+        try:
+            with isolated(listener.module):
+                found += listener.load().findings(context)
+        except MagentsError as error:
+            found.append(Finding(listener.module, False, error.message, error.hint, needed=False))
+    return found
 
-    return [Finding("tasks", False, said, hint, needed=False) for said, hint in Tasks(fleet).locks()]
 
-
-def fix_one(fleet: Fleet, view: View) -> list[str]:
+def fix_one(context: Context, view: View) -> list[str]:
     """`fix` for one agent. Raises MagentsError."""
     if view.orphan:
-        return [f"{fleet.adopt(view).id}: has a record again"]
+        return [f"{recover.adopt(context, view).id}: has a record again"]
     if view.agent.phase == "stopped" and view.status.state not in ABSENT:
-        fleet.stop(view.agent)
+        stop.stop(context, view.agent)
         return [f"{view.agent.id}: its stop was cut short, and has been completed"]
     return []
-
-
-def settings_of(folder: str) -> dict[str, str]:
-    """The settings of the project that `folder` lies in; none outside of one."""
-    try:
-        return project.locate(folder).settings
-    except MagentsError:
-        return {}
 
 
 def git() -> Finding:
@@ -176,13 +178,13 @@ def configuration(settings: config.Config) -> list[Finding]:
     return found or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]
 
 
-def store(fleet: Fleet) -> Finding:
+def store(context: Context) -> Finding:
     """The store can be read and is whole."""
     try:
-        said = fleet.context.store.check()
+        said = context.store.check()
     except MagentsError as error:
         return Finding("store", False, error.message, error.hint)
-    path = fleet.context.store.path
+    path = context.store.path
     if said != "ok":
         return Finding(
             "store",
@@ -193,11 +195,11 @@ def store(fleet: Fleet) -> Finding:
     return Finding("store", True, path)
 
 
-def agents(fleet: Fleet) -> list[Finding]:
+def agents(context: Context) -> list[Finding]:
     """Agents that are lost, half-made, or run without a record."""
     found = []
-    look = fleet.list()
-    for view in look.views:
+    overview = observe.observe(context)
+    for view in overview.views:
         agent, status = view.agent, view.status
         if view.orphan and not agent.project:
             continue
@@ -226,16 +228,16 @@ def agents(fleet: Fleet) -> list[Finding]:
             )
     found += [
         Finding("agents", False, problem, "Try again; magents doctor tells more above.")
-        for problem in look.problems
+        for problem in overview.problems
     ]
-    return found or [Finding("agents", True, f"{len(look.views)} known, none lost")]
+    return found or [Finding("agents", True, f"{len(overview.views)} known, none lost")]
 
 
-def disks(fleet: Fleet, folder: str, live: Sequence[Agent]) -> list[Finding]:
+def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store, the workspaces and what the runtimes keep are."""
     found = []
     engines = {disk: name for name in runtimes.TABLE for disk in runtimes.runtime(name).disks()}
-    wanted = {fleet.context.store.folder, folder, *(agent.workspace for agent in live), *engines}
+    wanted = {context.store.folder, folder, *(agent.workspace for agent in live), *engines}
     seen = set()
     for path in sorted(wanted):
         place = path

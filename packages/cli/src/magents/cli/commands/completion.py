@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import argparse
 
 
-def add_completion(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents completion`."""
     parser.description = "Print the script by which a shell completes commands, options, ids and branches."
     parser.epilog = """\
@@ -17,7 +17,6 @@ examples:
   zsh    echo 'eval "$(magents completion zsh)"' >> ~/.zshrc      (after compinit)
   fish   magents completion fish > ~/.config/fish/completions/magents.fish"""
     parser.add_argument("shell", choices=["bash", "zsh", "fish"])
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,10 +12,10 @@ from magents.core.text import one_line, plain
 if TYPE_CHECKING:
     import argparse
 
-    from magents.doctor import Finding
+    from magents.fleet.doctor import Finding
 
 
-def add_doctor(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents doctor`."""
     parser.description = (
         "See what is missing or wrong, each with the command that mends it. Exits with 1 when something that is\n"
@@ -23,17 +23,13 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fix", action="store_true", help="repair what is safe to repair, and say what was done")
     common.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check everything."""
-    from magents import doctor
     from magents.fleet import Fleet
 
-    fleet = Fleet()
-    done = doctor.fix(fleet) if options.fix else []
-    findings = doctor.examine(fleet, common.here())
+    done, findings = Fleet().doctor(common.standing(), fix=options.fix)
     if options.json:
         show_json({"fixed": done, "findings": [finding._asdict() for finding in findings]})
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
 from magents.cli.console import ask, echo
-from magents.cli.render import paint, show_json
+from magents.cli.render import paint, show_json, visible
 from magents.core.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from magents.fleet.accepted import Difference
 
 
-def add_shared(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents shared`."""
     parser.description = (
         "Agents of a project in containers may all write to /shared. What one of them changes in CLAUDE.md and\n"
@@ -33,7 +33,6 @@ examples:
     parser.add_argument("files", metavar="FILE", nargs="*", help="CLAUDE.md or .mcp.json (default: both)")
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     common.add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     if unknown := [name for name in options.files if name not in NAMES]:
         raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
-    found = [one for one in fleet.shared_differences(common.here()) if one.name in (options.files or NAMES)]
+    found = [one for one in fleet.shared_differences(common.standing()) if one.name in (options.files or NAMES)]
     if options.action == "accept" and found and not agreed(options, found):
         return 1
     if options.action == "accept":
-        fleet.shared_accept(found, common.here())
+        fleet.shared_accept(found, common.standing())
     if options.json:
         show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
     elif not found:
@@ -82,11 +81,6 @@ def show(found: Sequence[Difference]) -> None:
             echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
         for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
             echo(paint(visible(line), colours.get(line[:1], "")))
-
-
-def visible(line: str) -> str:
-    """A line with each character that cannot be seen as `\\u200b`."""
-    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in line)
 
 
 def as_json(one: Difference) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from magents.fleet.conflicts import Clash, Side
 
 
-def add_conflicts(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents conflicts`."""
     parser.description = (
         "See which agents' branches conflict with their base or with each other, and in which files. They are\n"
@@ -29,13 +29,12 @@ examples:
   magents conflicts feature-login --json"""
     common.add_id(parser, many=True, nargs="*")
     common.add_json(parser)
-    parser.set_defaults(run=run_conflicts)
 
 
-def run_conflicts(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the conflicts between branches."""
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids) if options.ids else list(fleet.context.store.live())
+    agents = common.found(fleet, options.ids) if options.ids else fleet.agents()
     found = fleet.conflicts(agents)
     for problem in found.problems:
         warn(problem)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.cli import common
 from magents.cli.console import echo
-from magents.cli.render import age, show_json, table, terminal_width
+from magents.cli.render import age, show_json, table, terminal_width, visible
 from magents.core.text import one_line
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from magents.git.trust.brought import Arrival, Brought
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents trust`."""
     parser.description = (
         "See and accept what agents in containers brought of the files that act on your side by themselves:\n"
@@ -39,13 +39,12 @@ examples:
     how.add_argument("--all", action="store_true", help="accept all that is listed")
     how.add_argument("--diff", action="store_true", help="see what they change")
     common.add_json(parser)
-    parser.set_defaults(run=run_trust)
 
 
-def run_trust(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """List what waits, or accept it."""
     fleet = common.fleet()
-    here = common.here()
+    here = common.standing()
     if options.diff:
         return show_differences(fleet.brought(here), options.names)
     accepting = bool(options.names or options.all)
@@ -78,14 +77,11 @@ def lines(rows: Waiting) -> list[str]:
 def show_differences(rows: Waiting, names: list[str]) -> int:
     """Print what each file changes since the last content that was the user's own. A control sequence is shown by
     its numbers: one that is left out could take with it what the user is to say yes to."""
-    from magents.cli.shared import visible
-    from magents.fleet import trust
-
     for row in rows.files:
         if names and row.path not in names and row.name not in names:
             continue
         echo(f"{one_line(row.name)} ({row.agent})")
-        text = trust.difference(rows.project, row).decode("utf-8", "replace")
+        text = rows.difference(row).decode("utf-8", "replace")
         for line in text.removesuffix("\n").split("\n") if text else ():
             echo(visible(line))
     for branch in rows.branches:

@@ -41,13 +41,12 @@ PATIENCE = 60.0
 """Seconds after which an agent that does not get where it should is a failure."""
 
 
-def add_demo(parser: argparse.ArgumentParser) -> None:
+def add(parser: argparse.ArgumentParser) -> None:
     """Options of `magents demo`."""
     parser.description = (
         "See Magents work: three agents in a throw-away project, from their creation to the merge, then a list of\n"
         "tasks that is worked off. Needs no key and no network, touches nothing of yours, leaves nothing behind."
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
