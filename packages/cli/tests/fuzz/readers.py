@@ -113,7 +113,7 @@ def label(data: bytes) -> None:
     observation = base.Observation(found.get("id", "x"), True, 5.0, found)
     agent = observe.adopted("docker", observation)
     assert 0 <= agent.created < events.LATEST
-    assert agent.harness in harnesses.TABLE
+    assert names.is_id(agent.harness)
     assert all(isinstance(word, str) for word in agent.command)
     printable(safe(observe.of_orphan(observation).detail), "\n\t")
 
@@ -219,7 +219,7 @@ def pin(data: bytes) -> None:
     except MagentsError as error:
         assert "refs/magents/one/" in error.message
         return
-    assert names.is_id(meta.id) and 0 <= meta.taken <= format.LATEST_S
+    assert names.is_id(meta.id) and 0 <= meta.taken <= format.MAX_TIME_S
     for path in [*meta.deleted, *meta.nested, *meta.modes, *meta.folders]:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 

@@ -13,11 +13,11 @@ from magents.core.errors import CheckFailed, Conflict, MagentsError
 from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
 from magents.fleet import collect, launch, listeners, merge, observe, send, stop
-from magents.fleet.context import isolated
 from magents.git import merge as merging
+from magents.system.isolated import isolated
 from magents.taskmaster import statuses
 from magents.taskmaster.assignments import words
-from magents.taskmaster.board import LEFT, left
+from magents.taskmaster.board import leave, left
 from magents.taskmaster.plan import order
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
 
-SENT = "sent back: "
-"""How a line of an agent's history begins that tells of work it was asked to mend."""
 MAX_OUTPUT_CHARS = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
 
@@ -160,19 +158,19 @@ def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: 
 
 def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
     """Ask the agent to mend its work, or leave it to a person when it was asked as often as it may be."""
-    asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
+    asked = len(context.store.history(agent, "sent-back"))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, f"{LEFT}{first}")
+        leave(context, agent, first)
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if observe.is_alive(context, agent):
         send.send(context, agent, text, 30.0)
     else:  # its conversation may not be there any more
-        told = words(board, task, agent.branch)
-        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{told}")
-    context.store.note(agent, f"{SENT}{first}")
+        task_words = words(board, task, agent.branch)
+        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{task_words}")
+    context.store.note(agent, "sent-back", f"sent back: {first}")
     statuses.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)
 

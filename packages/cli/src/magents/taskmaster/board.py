@@ -9,8 +9,9 @@ from magents.core.errors import MagentsError, NotFound
 from magents.core.status import ABSENT, BUSY, ENDED
 from magents.core.text import one_line
 from magents.fleet import observe
-from magents.fleet.context import isolated
+from magents.git import project as projects
 from magents.git.plumbing import git
+from magents.system.isolated import isolated
 from magents.taskmaster import baseline, file, mirror, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from magents.fleet.observe import View
     from magents.taskmaster.model import Task, TaskList
 
-LEFT = "left to a person: "
-"""How a line of an agent's history begins that tells that it does not go on by itself any more."""
-
 
 class Assignment(NamedTuple):
     """The newest agent that was made for a task."""
@@ -38,7 +36,7 @@ class Assignment(NamedTuple):
     """Whether its base has its work."""
     ahead: int | None
     """Commits that its base does not have; None where git cannot tell."""
-    last_seen: float = 0.0
+    last_sign: float = 0.0
     """Unix time of the last that was heard or seen of it; 0 when nothing was."""
 
     @property
@@ -117,7 +115,7 @@ def read_board(context: Context, project: str, tag: str = "") -> Board:
     overview = observe.observe(context, living) if living else observe.Overview([], [])
     views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
-    tips = heads(project) if newest else {}
+    tips = projects.heads(project) if newest else {}
     assignments = {
         id: assignment_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
@@ -133,12 +131,6 @@ def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
         if mine == tag and not (agent.phase == "removed" and id in found and found[id].phase != "removed"):
             found[id] = agent
     return found
-
-
-def heads(project: str) -> dict[str, str]:
-    """The commit of each local branch, asked in one call."""
-    rows = git(project, "for-each-ref", "--format=%(refname:lstrip=2)%00%(objectname)", "refs/heads").text
-    return dict(row.split("\0") for row in rows.split("\n")[:-1])
 
 
 @cache
@@ -157,14 +149,14 @@ def assignment_of(
             assignment = work_of(context, agent, status, done, tips)
     except MagentsError:
         assignment = Assignment(agent, status, False, None)
-    return assignment._replace(last_seen=view.stirred) if view else assignment
+    return assignment._replace(last_sign=view.stirred) if view else assignment
 
 
 def work_of(
     context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]
 ) -> Assignment:
     """What has become of an agent's work."""
-    if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
+    if any(entry.data["into"] == agent.base for entry in context.store.history(agent, "merged")):
         return Assignment(agent, status, True, 0)
     if not agent.base or (done and status is None):
         return Assignment(agent, status, done, None)
@@ -200,4 +192,9 @@ def due(status: str, assignment: Assignment) -> str:
 
 def left(context: Context, agent: Agent) -> bool:
     """Whether its task was left to a person."""
-    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
+    return bool(context.store.history(agent, "left"))
+
+
+def leave(context: Context, agent: Agent, why: str) -> None:
+    """Leave its task to a person: from now on nothing is done about it by itself."""
+    context.store.note(agent, "left", f"left to a person: {why}")

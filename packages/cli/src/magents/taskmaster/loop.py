@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
 from magents.core.status import BUSY
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 from magents.taskmaster import automerge, supervisor
 from magents.taskmaster.assignments import begin
 from magents.taskmaster.board import left, load_board

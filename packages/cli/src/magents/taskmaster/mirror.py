@@ -123,10 +123,7 @@ def put_back(
 
 def shares(context: Context, agent: Agent) -> bool:
     """Whether an agent has the shared list and not the project's own."""
-    try:
-        return context.runtime(agent).traits.workspace != "worktree"
-    except MagentsError:  # a runtime that is not known here
-        return False
+    return context.runtime(agent).traits.workspace != "worktree"
 
 
 def sharers(context: Context, project: str) -> str:

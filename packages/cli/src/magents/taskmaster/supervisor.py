@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 from magents.taskmaster import statuses
-from magents.taskmaster.board import LEFT
+from magents.taskmaster.board import leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Assignment, Board
     from magents.taskmaster.model import Task
 
-AGAIN = "was stuck: "
-"""How a line of an agent's history begins that tells of a start after it was stuck."""
 PAUSES_S = (0.0, 60.0, 300.0)
 """Seconds to wait after a failed turn, start by start: what keeps a model from answering may pass. There are as
 many starts, for whatever reason."""
@@ -52,7 +50,7 @@ def why(assignment: Assignment, now: float, silence: float) -> str:
         return f"it has ended: {status.detail}"
     if status.reason == "turn-failed":
         return status.detail
-    silent_s = now - (assignment.last_seen or now)
+    silent_s = now - (assignment.last_sign or now)
     if (status.state == "working" or status.reason == "on-screen") and silent_s > silence:
         return f"no sign of it for {silent_s:.0f} s"
     return ""
@@ -89,9 +87,9 @@ def steps(context: Context, board: Board, only: Sequence[str] = ()) -> Iterator[
 def step_of(context: Context, board: Board, task: Task, assignment: Assignment, reason: str) -> Step | None:
     """The step for one stuck agent, taken; None where its time has not come."""
     agent = assignment.agent
-    starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(agent))
+    starts = len(context.store.history(agent, "stuck"))
     if starts >= len(PAUSES_S):
-        context.store.note(agent, f"{LEFT}{reason}")
+        leave(context, agent, reason)
         statuses.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, assignment, reason)
     status = assignment.status
@@ -99,5 +97,5 @@ def step_of(context: Context, board: Board, task: Task, assignment: Assignment, 
         return None
     if observe.is_alive(context, agent):
         stop.stop(context, agent)
-    context.store.note(agent, f"{AGAIN}{reason}")
+    context.store.note(agent, "stuck", f"was stuck: {reason}")
     return Step("stuck", task, assignment, reason)
