@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict
 from magents.fleet.diff import check_workspace
-from magents.system import guarded, process
+from magents.system.files import locks
+from magents.system.process import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +29,13 @@ def ensure_collector(context: Context) -> None:
     lock = alone(context.store)
     if lock is not None:
         os.close(lock)
-        process.detach([sys.executable, "-m", COLLECTOR, context.store.folder])
+        background.detach([sys.executable, "-m", COLLECTOR, context.store.folder])
 
 
 def alone(store: Store) -> int | None:
     """Take the lock that the collector holds while it runs; None where it is another process's."""
-    lock = os.open(os.path.join(store.folder, "collector.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if guarded.grab(lock):
+    lock = locks.opened(os.path.join(store.folder, "collector.lock"))
+    if locks.take(lock):
         return lock
     os.close(lock)
     return None

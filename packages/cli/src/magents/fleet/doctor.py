@@ -17,6 +17,7 @@ from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
 from magents.system.extensions import BROKEN
 from magents.system.isolated import isolated
+from magents.system.programs import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,9 +71,8 @@ def examine(context: Context, folder: str) -> list[Finding]:
         *configuration(settings),
         *errors(),
         kept,
-        *(
-            [*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []
-        ),  # who they are stands in the store
+        # Who they are stands in the store.
+        *([*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []),
         *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 
@@ -105,7 +105,14 @@ def errors() -> list[Finding]:
 
 def of_listeners(context: Context) -> list[Finding]:
     """What the rooms that join the agents' lives have found."""
-    return [finding for listener in LISTENERS for finding in listener.load().findings(context)]
+    found: list[Finding] = []
+    for listener in LISTENERS:
+        try:
+            with isolated(listener.module):
+                found += listener.load().findings(context)
+        except MagentsError as error:
+            found.append(Finding(listener.module, False, error.message, error.hint, needed=False))
+    return found
 
 
 def fix_one(context: Context, view: View) -> list[str]:
@@ -123,11 +130,11 @@ def git() -> Finding:
     try:
         said = process.run(["git", "--version"], timeout=10).line
     except MagentsError as error:
-        return Finding("git", False, error.message, process.INSTALL["git"])
+        return Finding("git", False, error.message, INSTALL["git"])
     digits = next((word for word in said.split() if word[0].isdigit()), "0")
     version = tuple(int(part) for part in digits.split(".")[:2] if part.isdigit())
     if version < OLDEST_GIT:
-        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", process.INSTALL["git"])
+        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", INSTALL["git"])
     return Finding("git", True, said)
 
 

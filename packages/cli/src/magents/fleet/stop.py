@@ -47,7 +47,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     if late and not bring_home(context, agent, AFTER_S):
         context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
-        context.store.note(agent, "stopped")
+        context.store.note(agent, "stopped", "stopped")
     return agent
 
 
@@ -77,7 +77,7 @@ def let_it_save(context: Context, agent: Agent) -> None:
         return
     from magents.guest import events, terminal
 
-    log = events.read(context.desk(agent).here)
+    log = events.read(context.place(agent))
     last = next((event for event in reversed(log) if event.by == harness.name), None)
     rest = last.at + harness.saves - time.time() if last else 0
     if last and 0 < rest <= harness.saves:

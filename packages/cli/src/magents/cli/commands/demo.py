@@ -20,6 +20,7 @@ from magents.core.errors import MagentsError
 from magents.fleet import Fleet
 from magents.git.plumbing import git
 from magents.system import paths, process
+from magents.system.process import foreground
 
 if TYPE_CHECKING:
     import argparse
@@ -149,7 +150,7 @@ def finish() -> None:
 
 def work_off(project: str) -> None:
     """A list of tasks, from the first agent to the last merge."""
-    from magents.taskmaster.assignments import shortage
+    from magents.taskmaster.scheduler import shortage
 
     if short := shortage():
         say(f"A list of tasks would be worked off now, but {short}.")
@@ -199,7 +200,7 @@ def until(fleet: Fleet, true: Callable[[dict[str, str]], bool]) -> None:
 def type_in(*args: str) -> None:
     """Show a command as the user would type it, and run it. Raises MagentsError when it fails."""
     show(*args)
-    code = process.interact(command(*args))
+    code = foreground.interact(command(*args))
     if code:
         raise MagentsError(f"`magents {' '.join(args)}` failed with exit code {code}.", "Please report this.")
 
