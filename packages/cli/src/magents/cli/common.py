@@ -134,7 +134,7 @@ def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
     """Do something to each agent; one that fails is told of and does not keep the others from it."""
     from magents.cli.render import complain
-    from magents.fleet.context import isolated
+    from magents.system.isolated import isolated
 
     code = 0
     for agent in agents:
@@ -151,7 +151,7 @@ def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | Mag
     """What each agent gives when it is asked, or the error that this raises; several are asked at once, so that one
     that does not answer keeps the others from nothing."""
 
-    from magents.fleet.context import isolated
+    from magents.system.isolated import isolated
 
     def answer(agent: Agent) -> T | MagentsError:
         try:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
 from magents.fleet import collect, listeners
-from magents.fleet.context import isolated
 from magents.guest import events
+from magents.runtimes import Unknown
 from magents.store import Store
 from magents.system import log
+from magents.system.isolated import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -144,9 +145,10 @@ def chosen(grown: Iterable[Turns], now: float) -> list[Turns]:
 def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
-        with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).traits.workspace != "worktree":
-                yield agent
+        runtime = context.runtime(agent)
+        secluded = runtime.traits.workspace != "worktree" and not isinstance(runtime, Unknown)
+        if agent.phase in ("creating", "active") and secluded:
+            yield agent
 
 
 def turn_end(context: Context, agent: Agent) -> float:

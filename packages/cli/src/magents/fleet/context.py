@@ -6,10 +6,9 @@ import contextlib
 import os
 import time
 
-from magents.core.errors import MagentsError, remedy
-from magents.core.text import one_line
-from magents.harnesses import harness
-from magents.runtimes import runtime
+from magents import harnesses, runtimes
+from magents.core.errors import MagentsError
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,13 +102,13 @@ class Context:
         return os.path.join(self.store.folder, "shared", digest(project))
 
     def harness(self, agent: Agent) -> Harness:
-        """What it runs."""
+        """What it runs; `Unknown` where this machine does not have it."""
         traits = self.runtime(agent).traits
-        return harness(agent.harness, traits.home, traits.program)
+        return harnesses.recorded(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
-        """Where it runs."""
-        return runtime(agent.runtime)
+        """Where it runs; `Unknown` where this machine does not have it."""
+        return runtimes.recorded(agent.runtime)
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
@@ -143,34 +142,6 @@ class Context:
                 guarded.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
-
-
-class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
-    """One agent's turn in a loop over several. Whatever it makes our code raise becomes a MagentsError that names
-    it, so the loop can tell of it and go on. What agents have written is read by code that may have a defect."""
-
-    def __init__(self, whose: str) -> None:
-        """`whose`: an agent's id, or what else the error's message is to begin with."""
-        self.whose = whose
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MagentsError):
-            from magents.system import log
-
-            log.unexpected(error)
-            raise blamed(self.whose, error) from error
-
-
-def blamed(whose: str, error: Exception) -> MagentsError:
-    """What an agent has made our code raise, as an error that names it."""
-    if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
-    said = one_line(f"{type(error).__name__}: {error}")
-    return MagentsError(f"{whose}: {said}", "What it has written cannot be read. Other agents go on.")
 
 
 def in_time(log: Sequence[Event]) -> Iterator[Event]:

@@ -8,19 +8,27 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents import config, harnesses, runtimes
-from magents.core.errors import MagentsError
+from magents.core.errors import MagentsError, Problem
 from magents.core.status import ABSENT
 from magents.fleet import observe, recover, stop
-from magents.fleet.context import isolated
 from magents.fleet.listeners import LISTENERS
+from magents.harnesses.base import Unknown as UnknownHarness
+from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
+from magents.system.extensions import BROKEN
+from magents.system.isolated import isolated
+from magents.system.programs import INSTALL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.fleet.observe import View
+    from magents.runtimes.base import Runtime
+
+    T = TypeVar("T")
 
 OLDEST_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
@@ -57,12 +65,15 @@ def examine(context: Context, folder: str) -> list[Finding]:
     return [
         git(),
         *places(),
+        *extensions(),
         *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
         *keys(settings),
         *configuration(settings),
         *errors(),
         kept,
-        *([*agents(context), *of_listeners(context)] if kept.ok else []),  # who they are stands in the store
+        *(
+            [*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []
+        ),  # who they are stands in the store
         *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 
@@ -113,30 +124,60 @@ def git() -> Finding:
     try:
         said = process.run(["git", "--version"], timeout=10).line
     except MagentsError as error:
-        return Finding("git", False, error.message, process.INSTALL["git"])
+        return Finding("git", False, error.message, INSTALL["git"])
     digits = next((word for word in said.split() if word[0].isdigit()), "0")
     version = tuple(int(part) for part in digits.split(".")[:2] if part.isdigit())
     if version < OLDEST_GIT:
-        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", process.INSTALL["git"])
+        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", INSTALL["git"])
     return Finding("git", True, said)
 
 
 def places() -> list[Finding]:
     """Each runtime's own check."""
     found = []
-    for name in runtimes.TABLE:
-        problems = runtimes.runtime(name).check()
+    for name in [*runtimes.TABLE, *(plugin.name for plugin in runtimes.plugins() if not plugin.problem)]:
+        problems = asked(name, lambda runtime: runtime.check(), lambda error: [Problem(error.message, error.hint)])
         found += [Finding(name, False, p.what, p.remedy, p.needed) for p in problems]
         if not problems:
             found.append(Finding(name, True, "works"))
     return found
 
 
+def asked(name: str, ask: Callable[[Runtime], T], failed: Callable[[MagentsError], T]) -> T:
+    """What a runtime answers, or what follows from its error."""
+    try:
+        return ask(runtimes.runtime(name))
+    except MagentsError as error:
+        return failed(error)
+
+
+def extensions() -> list[Finding]:
+    """What installed packages bring can be used."""
+    return [
+        Finding(plugin.kind, not plugin.problem, f"`{plugin.name}` of {plugin.package}{said}", BROKEN, needed=False)
+        for plugin in (*harnesses.plugins(), *runtimes.plugins())
+        for said in [f": {plugin.problem}" if plugin.problem else ""]
+    ]
+
+
+def unknown(context: Context) -> list[Finding]:
+    """The harnesses and modes of agents that this machine does not have."""
+    missing = dict[str, tuple[MagentsError, list[str]]]()
+    for agent in context.store.live():
+        for part in (context.harness(agent), context.runtime(agent)):
+            if isinstance(part, (UnknownHarness, UnknownRuntime)):
+                missing.setdefault(part.why.message, (part.why, []))[1].append(agent.id)
+    return [
+        Finding("agents", False, f"{why.message} Agents that need it: {', '.join(ids)}", why.hint, needed=False)
+        for why, ids in missing.values()
+    ]
+
+
 def keys(settings: config.Config) -> list[Finding]:
     """In Docker mode, the configured harness finds a key of its model's in the environment."""
-    if not settings.flag("DOCKER_ENABLED") or settings["AGENT"] not in harnesses.TABLE:
+    if not settings.flag("DOCKER_ENABLED") or not is_harness(settings["AGENT"]):
         return []
-    wanted = harnesses.harness(settings["AGENT"]).keys
+    wanted = harnesses.record(settings["AGENT"]).keys
     there = [name for name in wanted if os.environ.get(name)]
     if there or not wanted:
         return [Finding("keys", True, ", ".join(there) or f"{settings['AGENT']} takes one of many")]
@@ -147,14 +188,21 @@ def keys(settings: config.Config) -> list[Finding]:
 def programs(default: str) -> list[Finding]:
     """Which harnesses are installed; the configured one is needed."""
     found = []
-    for name in harnesses.TABLE:
-        if name == "command":
-            continue
-        problems = harnesses.harness(name).check()
+    for name in [*harnesses.NAMES, *(plugin.name for plugin in harnesses.plugins() if not plugin.problem)]:
+        record = harnesses.record(name)
+        problems = record.check()
         found += [Finding(name, False, p.what, p.remedy, name == default) for p in problems]
         if not problems:
-            found.append(Finding(name, True, shutil.which(harnesses.harness(name).program) or "installed"))
+            found.append(Finding(name, True, shutil.which(record.program) or "installed"))
     return found
+
+
+def is_harness(name: str) -> bool:
+    """Whether this machine has the harness."""
+    try:
+        return bool(harnesses.record(name))
+    except MagentsError:
+        return False
 
 
 def configuration(settings: config.Config) -> list[Finding]:
@@ -163,7 +211,7 @@ def configuration(settings: config.Config) -> list[Finding]:
         Finding("configuration", False, problem, f"Mend the line in {config.shorten(paths.config())}", needed=False)
         for problem in settings.problems
     ]
-    if settings["AGENT"] not in harnesses.TABLE:
+    if not is_harness(settings["AGENT"]):
         said = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
         found.append(Finding("configuration", False, said, "magents config --set AGENT=claude"))
     where = config.shorten(paths.config())
@@ -229,7 +277,12 @@ def agents(context: Context) -> list[Finding]:
 def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store, the workspaces and what the runtimes keep are."""
     found = []
-    engines = {disk: name for name in runtimes.TABLE for disk in runtimes.runtime(name).disks()}
+    none = list[str]()
+    engines = {
+        disk: name
+        for name in runtimes.TABLE
+        for disk in asked(name, lambda runtime: runtime.disks(), lambda error: none)
+    }
     wanted = {context.store.folder, folder, *(agent.workspace for agent in live), *engines}
     seen = set()
     for path in sorted(wanted):

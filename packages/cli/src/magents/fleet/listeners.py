@@ -11,7 +11,7 @@ import os
 
 from magents.core.errors import MagentsError
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
 from magents.store import Store
-from magents.system import log, process
+from magents.system import log
+from magents.system.process import background
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def recover(context: Context, named: Agent | None = None, *, again: bool = False
     for agent in context.store.unsettled():
         asked = again or (named is not None and named.key == agent.key)
         if (asked or not tried(context, agent)) and not context.store.busy(agent.id):
-            process.detach([sys.executable, "-m", __name__, context.store.folder, str(agent.key)])
+            background.detach([sys.executable, "-m", __name__, context.store.folder, str(agent.key)])
             waiting.append((agent, time.monotonic() + patience(agent, asked)))
     return [outcome(context, agent, begun, until) for agent, until in waiting]
 

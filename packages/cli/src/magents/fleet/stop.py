@@ -8,7 +8,8 @@ import time
 
 from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
-from magents.fleet.context import Context, isolated
+from magents.fleet.context import Context
+from magents.system.isolated import isolated
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""

@@ -13,9 +13,9 @@ from magents.core.errors import CheckFailed, Conflict, MagentsError
 from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
 from magents.fleet import collect, launch, listeners, merge, observe, send, stop
-from magents.fleet.context import isolated
 from magents.git import merge as merging
-from magents.taskmaster import assignments, file
+from magents.system.isolated import isolated
+from magents.taskmaster import assignments, statuses
 from magents.taskmaster import board as boards
 from magents.taskmaster.plan import order
 
@@ -89,7 +89,7 @@ def resume(context: Context, board: Board) -> None:
         and hand.status.state in LIVE
         and not boards.left(context, hand.agent)
     }
-    file.move(board.project, board.tasks.tag, again)
+    statuses.move(board.project, board.tasks.tag, again)
 
 
 def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Auto) -> Step:
@@ -168,7 +168,7 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
         known = assignments.words(context, board, task, agent.branch)
         launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
     context.store.note(agent, "sent-back", f"sent back: {first}")
-    file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
+    statuses.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
-from magents.fleet.context import isolated
 from magents.git.plumbing import git
-from magents.taskmaster import file, mirror, parse, prompt
+from magents.system.isolated import isolated
+from magents.taskmaster import baseline, file, mirror, parse, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
 
@@ -50,7 +50,7 @@ class Board(NamedTuple):
     """What could not be asked, a line each."""
     by_agents: Mapping[str, str] = {}
     """The ids of tasks whose text an agent in a container has written and no person has accepted; see
-    `mirror.marked`."""
+    `baseline.marked`."""
 
     def text_by_agent(self, task: Task) -> list[str]:
         """The ids of such tasks whose text an agent for this one would be told: itself or what it is a part of, and
@@ -63,7 +63,7 @@ class Board(NamedTuple):
 def board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
     found = context.project(folder)
-    mirror.try_same(context, found.path)
+    mirror.try_update(context, found.path)
     return settled(context, found.path, tag)
 
 
@@ -76,17 +76,17 @@ def settled(context: Context, project: str, tag: str = "") -> Board:
         for id, hand in before.hands.items()
         if id in every and (after := due(every[id].status, hand))
     }
-    if not file.move(project, before.tasks.tag, moves):
+    if not statuses.move(project, before.tasks.tag, moves):
         return before
-    mirror.try_same(context, project)
+    mirror.try_update(context, project)
     tasks = file.read(project, before.tasks.tag)
-    return before._replace(tasks=tasks, plan=plan(tasks), by_agents=mirror.marked(context, project, tasks.tag))
+    return before._replace(tasks=tasks, plan=plan(tasks), by_agents=baseline.marked(context, project, tasks.tag))
 
 
 def read(context: Context, project: str, tag: str = "") -> Board:
     """The tasks as they stand in the file, and their agents."""
     tasks = file.read(project, tag)
-    by_agents = mirror.marked(context, project, tasks.tag)
+    by_agents = baseline.marked(context, project, tasks.tag)
     newest = newest_of(context.store.of_tasks(project), tasks.tag)
     living = [agent for agent in newest.values() if agent.phase != "removed"]
     overview = observe.observe(context, living) if living else observe.Overview([], [])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
-from magents.fleet.context import isolated
-from magents.taskmaster import file
+from magents.system.isolated import isolated
+from magents.taskmaster import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str)
     starts = len(context.store.history(hand.agent, "stuck"))
     if starts >= len(PAUSES):
         context.store.note(hand.agent, "left", f"left to a person: {reason}")
-        file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
+        statuses.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, hand, reason)
     if hand.status and hand.status.reason == "turn-failed" and not waited(hand, PAUSES[starts]):
         return None
