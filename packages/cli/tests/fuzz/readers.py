@@ -219,7 +219,7 @@ def pin(data: bytes) -> None:
     except MagentsError as error:
         assert "refs/magents/one/" in error.message
         return
-    assert names.is_id(meta.id) and 0 <= meta.taken <= format.LATEST_S
+    assert names.is_id(meta.id) and 0 <= meta.taken <= format.MAX_TIME_S
     for path in [*meta.deleted, *meta.nested, *meta.modes, *meta.folders]:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 

@@ -132,7 +132,7 @@ class Fleet:
         """The local branches of the project that `folder` lies in."""
         from magents.git import project
 
-        return project.local_branches(self.context.project(folder))
+        return list(project.heads(self.context.project(folder).path))
 
     # --- its life
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
+from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.system.isolated import isolated
 from magents.taskmaster import baseline, file, mirror, parse, prompt, statuses
@@ -92,7 +93,7 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     overview = observe.observe(context, living) if living else observe.Overview([], [])
     views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
-    tips = heads(project) if newest else {}
+    tips = projects.heads(project) if newest else {}
     hands = {
         id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
@@ -108,12 +109,6 @@ def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
         if mine == tag and not (agent.phase == "removed" and id in found and found[id].phase != "removed"):
             found[id] = agent
     return found
-
-
-def heads(project: str) -> dict[str, str]:
-    """The commit of each local branch, asked in one call."""
-    rows = git(project, "for-each-ref", "--format=%(refname:lstrip=2)%00%(objectname)", "refs/heads").text
-    return dict(row.split("\0") for row in rows.split("\n")[:-1])
 
 
 @cache

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.status import ENDED
 from magents.fleet import observe
 from magents.git.plumbing import git
+from magents.git.project import heads
 from magents.taskmaster import paths, prompt
-from magents.taskmaster.board import heads
 from magents.taskmaster.model import PRIORITIES, rank
 from magents.taskmaster.plan import Choice, Work, choose
 

@@ -15,7 +15,8 @@ from magents.core.errors import CommandFailed, MagentsError, Missing
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.git.pins import format, write
-from magents.git.plumbing import git
+from magents.git.plumbing import git, refs
+from magents.git.project import heads
 from magents.git.trust import brought
 from magents.git.workspaces import borrow, disk, fetch, verbs
 from magents.system import paths, process
@@ -85,15 +86,15 @@ class Clone(NamedTuple):
 
         agent = self.agent
         tip = fetch.kept(agent.id)
-        if not fetch.refs(agent.project, tip):
+        if tip not in refs(agent.project, tip):
             return agent.base_commit
         return diff.fork(agent.project, agent.base, agent.base_commit, tip, seconds)
 
     def renew(self) -> None:
         """Move the branch inside. Its objects are among those that the clone borrows; pinned, they stay."""
         agent = self.agent
-        found = fetch.refs(agent.project, f"refs/heads/{agent.base}") if agent.base else {}
-        for name, (commit, _) in found.items():
+        name = f"refs/heads/{agent.base}"
+        if agent.base and (commit := refs(agent.project, name).get(name)):
             git(agent.project, "update-ref", f"{format.prefix(agent.id)}onto", commit)
             with self.reach() as words:
                 verbs.ask(self.agent.id, words, "renew", verbs.QUESTION_S, name=name, commit=commit)
@@ -108,7 +109,7 @@ class Clone(NamedTuple):
         """Asked inside."""
         from magents.git import diff
 
-        raw = diff.held(lambda target: self.diff(target, *diff.NUMBERS), diff.MOST_NUMBERS)
+        raw = diff.held(lambda target: self.diff(target, *diff.NUMBERS), diff.MAX_NUMBERS_BYTES)
         return diff.numbered(raw)
 
     def summary(self) -> Summary:
@@ -176,8 +177,7 @@ class Clone(NamedTuple):
         ref = format.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
         self._fetch(words, there, ref)
         try:
-            onto = fetch.refs(agent.project, f"{format.prefix(agent.id)}onto").values()
-            own = (agent.base_commit, *(oid for oid, _ in onto))
+            own = (agent.base_commit, *refs(agent.project, f"{format.prefix(agent.id)}onto").values())
             brought.arrive_pin(agent.project, ref, agent.id, agent.branch, own)
             commit, _ = format.read(agent.project, ref)
         except MagentsError:  # it could not be restored
@@ -188,7 +188,7 @@ class Clone(NamedTuple):
 
     def salvage(self) -> format.Kept:
         """Salvaged inside; else what the project has of it, from its last collection."""
-        from magents.git.pins.salvage import MOST_NAMED
+        from magents.git.pins.salvage import MAX_NAMED
 
         if not os.path.isdir(self.agent.workspace):
             return format.Kept(*self.pin())
@@ -203,7 +203,7 @@ class Clone(NamedTuple):
             why = f"what was not committed or not collected: {one_line(error.message, 300)}"
             return format.Kept(self._known(), 0, [why])
         told = said.get("unkept") if isinstance(said, dict) else None
-        unkept = [one_line(str(text), 300) for text in told[:MOST_NAMED]] if isinstance(told, list) else []
+        unkept = [one_line(str(text), 300) for text in told[:MAX_NAMED]] if isinstance(told, list) else []
         return format.Kept(ref, verbs.whole(said, "uncommitted"), unkept)
 
     def clear(self) -> None:
@@ -242,7 +242,7 @@ class Clone(NamedTuple):
 
         agent = self.agent
         meta = format.meta_of(agent.project, pin)
-        new = not fetch.refs(agent.project, f"refs/heads/{agent.branch}")
+        new = agent.branch not in heads(agent.project)
         start = borrow.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
         borrow.fill(agent.project, agent.workspace, agent.id, start).result()
         include.copy(agent.project, agent.workspace, links=False, warn=self.warn)

@@ -23,7 +23,7 @@ from magents.core.text import one_line, plain
 from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.pins.format import prefix
-from magents.git.plumbing import command, git, run, working_tree
+from magents.git.plumbing import branches, command, git, is_ancestor, refs, run, working_tree
 from magents.git.trust import brought
 from magents.git.workspaces.quarantine import quarantine
 from magents.system import paths
@@ -150,7 +150,7 @@ def collected(
 ) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
-    last = refs(project, ref).get(ref, ("", ""))[0]
+    last = refs(project, ref).get(ref, "")
     try:
         with fetched(project, id, words, f"refs/heads/{branch}", seconds) as (after, room), hold():
             room.move()
@@ -160,23 +160,23 @@ def collected(
     except CommandFailed as error:
         if "no such remote ref" not in error.stderr:
             raise
-    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", ("", ""))[0]
+    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", "")
     return Collected(before, before, f"{id} has no branch {branch} any more")
 
 
 def follow(project: str, id: str, branch: str, commit: str, after: str, last: str) -> Collected:
     """Move the project's branch to what was collected, if the user has left it at `last`. Raises CommandFailed."""
     name, ref, onto = f"refs/heads/{branch}", kept(id), f"{prefix(id)}onto"
-    known = refs(project, name, onto)
-    before, checked_out = known.get(name, ("", ""))
+    known = branches(project, name, onto)
+    before, place = known.get(name, ("", ""))
     if after == before:
         return Collected(before, after)
-    own = (commit, *known.get(onto, ())[:1])
+    own = (commit, known[onto].commit) if onto in known else (commit,)
     brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
-    checked_out = working_tree(checked_out)
+    checked_out = working_tree(place)
     if checked_out:
         return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
-    if before not in ("", last) and not is_ancestor(project, before, after):
+    if before not in ("", last) and not is_ancestor(project, before, after, ANCESTRY_S):
         return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
     move = ("update-ref", "-m", f"magents: collect {id}", name, after, before or "0" * len(after))
     git(project, *move, env={"LC_ALL": "C"})
@@ -194,15 +194,3 @@ def fetch(project: str, id: str, words: Sequence[str], there: str, ref: str, sec
     with fetched(project, id, words, there, seconds) as (commit, room):
         room.move()
         update(project, id, ref, commit, "")
-
-
-def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
-    """Those of these refs that there are: name → commit, and the working tree that has it checked out."""
-    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
-    rows = [row.split("\0") for row in git(project, "for-each-ref", form, *names).text.split("\n")[:-1]]
-    return {name: (oid, where) for name, oid, where in rows if name in names}
-
-
-def is_ancestor(project: str, old: str, new: str) -> bool:
-    """Whether the history of `new` has `old`. Raises CommandFailed, also where it is too long to tell soon."""
-    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1), timeout=ANCESTRY_S).code == 0
