@@ -6,12 +6,14 @@ defect. `guard` is for an object of an extension: a harness or a runtime.
 
 from __future__ import annotations
 
+from functools import cache
+
 from magents.core.errors import MagentsError, remedy
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
@@ -48,12 +50,18 @@ def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError
     return MagentsError(f"{whose}: {one_line(f'{type(error).__name__}: {error}')}", hint)
 
 
+@cache
+def public_methods(kind: Hashable) -> tuple[str, ...]:
+    """The names of the methods that a class has for others."""
+    return tuple(name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name)))
+
+
 def guard(extension: T, whose: str) -> T:
-    """The same object. From now on its public methods, and the `with` blocks that they begin, raise no Exception
-    but a MagentsError."""
+    """The same object. From now on its public methods, the `with` blocks that they begin and the methods of the
+    places that it gives raise no Exception but a MagentsError."""
     hint = f"This is a defect of {whose}. Agents without it go on."
 
-    def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
             try:
                 result = method(*args, **options)
@@ -61,13 +69,14 @@ def guard(extension: T, whose: str) -> T:
                 raise
             except Exception as error:
                 raise blamed(whose, error, hint) from error
+            if name == "place":
+                return guard(result, whose)
             return _Entering(result, whose, hint) if hasattr(result, "__exit__") else result
 
         return call
 
-    for name in dir(extension):
-        if not name.startswith("_") and callable(method := getattr(extension, name)):
-            setattr(extension, name, guarded(method))
+    for name in public_methods(type(extension)):
+        setattr(extension, name, guarded(name, getattr(extension, name)))
     return extension
 
 
