@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import commit, git, leaked, until
 from magents.core.model import Agent, Status
 from magents.core.status import Report
@@ -21,6 +20,7 @@ from magents.taskmaster import supervisor
 from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
 from magents.taskmaster.board import Hand
+from magents.testing import standin
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
 

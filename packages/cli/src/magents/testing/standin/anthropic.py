@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-from standin.script import Answer, Asked, dumps
+from magents.testing.standin.script import Answer, Asked, dumps
 
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _FOLDER = re.compile(r"(?:Primary w|W)orking directory: *([^\n<]+)")
