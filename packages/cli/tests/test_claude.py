@@ -15,10 +15,10 @@ import pytest
 
 from conftest import git, until
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import Conflict
-from magents.core.model import Agent
-from magents.core.status import HELD
 from magents.guest import events
+from magents.guest.status import DIALOG_S
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +68,15 @@ def test_it_works_on_a_prompt_and_is_done(claude_env, fleet, project, magents):
     assert json.loads(magents("list", "--json").out)[0]["detail"] == "slept"
 
 
+def test_last_words_like_ours_about_an_ended_program(agent, fleet):
+    fleet.send(agent, "say exit code 1 came from the linter")
+    assert reaches(fleet, agent, "done") == "exit code 1 came from the linter"
+    assert not fleet.start(agent)
+    assert fleet.wait([agent], "waiting", 0.5).timed_out
+    assert fleet.send(agent, "run: touch made").how == "acknowledged"
+    assert fleet.wait([agent], "waiting", 30).reached
+
+
 def test_a_prompt_that_looks_like_an_option(claude_env, fleet, project):
     agent = fleet.create("work", folder=str(project), prompt="--version")
     assert reaches(fleet, agent, "done") == "ok: --version"
@@ -78,7 +87,7 @@ def test_it_asks_for_permission_and_is_answered(agent, fleet, project):
     os.mkfifo(gate)
     fleet.send(agent, "run: cat gate; touch made")
     assert fleet.wait([agent], "waiting", 30).reached
-    found = [e for e in events.read(fleet.context.folder(agent)) if e.name == "PermissionRequest"]
+    found = [e for e in events.read(fleet.context.place(agent)) if e.name == "PermissionRequest"]
     shown = time.time() - found[-1].at
     print(f"waiting shows {shown:.2f} s after Claude asks")
     assert shown < SOON
@@ -97,7 +106,7 @@ def test_it_asks_for_permission_and_is_answered(agent, fleet, project):
 def test_a_question_that_is_dismissed(agent, fleet):
     fleet.send(agent, "run: touch never")
     assert fleet.wait([agent], "waiting", 30).reached
-    time.sleep(HELD)  # nobody answers faster than they read
+    time.sleep(DIALOG_S)  # nobody answers faster than they read
     press(fleet, agent, "Escape")
     reaches(fleet, agent, "done")
     assert not (Path(agent.workspace) / "never").exists()
@@ -181,7 +190,7 @@ def test_a_stop_waits_until_a_turn_is_written_down(claude_env, fleet, project, p
     (place.home / ".claude" / "settings.json").write_text(json.dumps(settings))
     agent = fleet.create("work", folder=str(project), prompt="say remember the number 4711")
     reaches(fleet, agent, "done")
-    last = events.read(fleet.context.desk(agent).here)[-1]
+    last = events.read(fleet.context.place(agent))[-1]
     early = fleet.context.harness(agent).saved(last)  # it can be quicker than the hook that freezes it
     fleet.stop(agent)
     assert frozen.exists() and (early or thawed.exists())

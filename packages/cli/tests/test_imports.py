@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from conftest import run
+from taskmaster.lab import put, tagged, task
 
 HEAVY = {
-    "typing", "subprocess", "selectors", "threading", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
+    "typing", "shutil", "tempfile", "datetime", "sqlite3",
     "dataclasses", "inspect", "logging", "asyncio", "pathlib", "urllib", "socket", "argcomplete", "questionary",
 }  # fmt: skip
-BESIDE = {"threading", "datetime"}
+BESIDE = {"datetime"}
 """What `list` has where there is an engine to ask, too."""
 
 
@@ -26,3 +27,15 @@ def test_commands_import_nothing_heavy(place, project):
     assert heavy & imported("create", "one", "--", "sleep", "300", cwd=project) == set()
     assert heavy & imported("list", cwd=project) <= BESIDE
     assert heavy & imported("stop", "one", "--remove-worktree", cwd=project) == set()
+
+
+def test_task_master_is_imported_only_where_there_are_tasks(place, project):
+    for words in (
+        ["create", "one", "--", "true"],
+        ["list"],
+        ["merge", "one"],
+        ["stop", "one", "--remove-worktree"],
+    ):
+        assert not [name for name in imported(*words, cwd=project) if name.startswith("magents.taskmaster")], words
+    put(project, tagged(task(1)))
+    assert "magents.taskmaster.board" in imported("tasks", cwd=project)

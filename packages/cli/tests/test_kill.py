@@ -13,8 +13,8 @@ import pytest
 from conftest import commit, git, leaked, make_project, run, until, work_of
 from kills import Killer
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent
 
 pytestmark = pytest.mark.slow
 

@@ -53,7 +53,7 @@ def world(project, place, fleet, tmux):
     """An agent whose every word is hostile, an orphan's label, a list of tasks."""
     program = ("sh", "-c", 'printf "%s\\n" "$0"; exec sleep 300', EVIL)
     agent = fleet.create("evil", SPOKEN, folder=str(project), command=program)
-    with open(os.path.join(fleet.context.desk(agent).here, events.LOG), "a", encoding="utf-8") as log:
+    with open(os.path.join(fleet.context.place(agent).root, events.LOG), "a", encoding="utf-8") as log:
         log.write(json.dumps({"at": time.time(), "by": "command", "name": "waiting", "data": EVIL}) + "\n")
     work = Path(agent.workspace)
     (work / f"na{EVIL}me".replace("/", "")).write_text(f"text {EVIL}\n")
@@ -182,6 +182,9 @@ def test_the_exact_bytes_go_to_a_terminal_by_its_pager_alone(world):
 def test_a_defect_of_ours_prints_nothing_of_an_agents(place):
     script = "import sys, magents.cli as cli\ndef main(): raise ValueError(sys.argv[1])\ncli.main = main; cli.run()"
     said = run(sys.executable, "-c", script, EVIL, code=1).err
+    assert "Traceback" not in said and "ValueError: redblinkend" in said
+    check(said, colours=False, line="a defect")
+    said = run(sys.executable, "-c", script, EVIL, code=1, MAGENTS_VERBOSE="1").err
     assert "Traceback" in said and "ValueError: redblinkend" in said
     check(said, colours=False, line="a defect")
 

@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Place, git, until, use_engine
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 from magents.runtimes.docker import image as images
 
 from . import engines

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Magents, containers, git, work_of
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 
 from .conftest import Box, docker, nothing_made, state
 

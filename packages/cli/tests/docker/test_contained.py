@@ -284,7 +284,7 @@ def test_start_sh_is_its_loop_and_its_crash_is_told(new, magents, tmp_path):
     assert box.logs().count("start.sh begins") == 2
 
 
-def test_task_master_on_the_shared_list(new, project):
+def test_task_master_on_the_shared_list(new, project, magents):
     tasks = [
         {"id": n, "title": f"Task number {n}", "description": "d", "status": "pending", "dependencies": [],
          "priority": "medium", "details": "", "testStrategy": "", "subtasks": []}
@@ -301,7 +301,9 @@ def test_task_master_on_the_shared_list(new, project):
         json.loads(first.sh("cat /shared/.taskmaster/tasks/tasks.json"))["master"]["tasks"][0]["status"] == "done"
     )
     assert git("status", "--porcelain", cwd=project) == ""
-    assert '"pending"' in (project / ".taskmaster/tasks/tasks.json").read_text()
+    assert '"done"' not in (project / ".taskmaster/tasks/tasks.json").read_text()
+    magents("stop", first.name[8:], "--remove-worktree")
+    assert '"done"' in (project / ".taskmaster/tasks/tasks.json").read_text(), "of a turn that was cut short"
 
 
 def test_what_one_agent_writes_counts_for_another_once_it_is_accepted(new, project, magents, unique):

@@ -102,7 +102,7 @@ def test_no_room_for_magents_own(
 def test_no_room_for_events(magents: Magents, project: Path, place: Place):
     """A piece of a line garbles nothing."""
     with engines.disk(place.top / "desk", "64k") as disk:
-        event = Path(__file__).parents[2] / "src/magents/share/magents-event"
+        event = Path(__file__).parents[2] / "src/magents/guest/magents-event"
         log = disk / "events.jsonl"
         subprocess.run([event, disk, "x", "first", "y" * 3000], check=True)
         filler = fill(disk)
@@ -111,8 +111,9 @@ def test_no_room_for_events(magents: Magents, project: Path, place: Place):
         filler.unlink()
         subprocess.run([event, disk, "x", "last", "y"], check=True)
         from magents.guest import events
+        from magents.guest.files import Folder
 
-        names = [found.name for found in events.read(str(disk))]
+        names = [found.name for found in events.read(Folder(str(disk)))]
         assert (names[0], names[-1]) == ("first", "last")
         assert log.read_bytes().endswith(b"\n")
 

@@ -14,7 +14,7 @@ from .engines import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("own")]
 
-SERVER = "python3 -I -S /usr/local/lib/magents/health"
+SERVER = "python3 -I -S /usr/local/lib/magents/python/magents/guest/health.py"
 
 
 def test_a_container_that_is_not_well(own: Engine, magents: Magents, fleet: Fleet, project: Path):

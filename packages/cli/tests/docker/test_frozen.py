@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Done, Magents, git, run, until
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 from magents.runtimes.docker import runtime
 
 from .conftest import Box, docker

@@ -17,6 +17,7 @@ import pytest
 
 from magents.core.errors import MagentsError, Missing, UsageError
 from magents.guest import events
+from magents.guest.files import Folder
 from magents.runtimes.docker import image as images
 from magents.testing import standin
 from magents.testing.standin import homes
@@ -129,7 +130,7 @@ def test_health_of_a_living_agent_costs_little(box, until):
     assert said["uptime"] > 0
     assert "404" in running.sh("curl -sS -o /dev/null -w '%{http_code}' localhost:3000/other")
     assert docker("port", running.name) == ""
-    rss = running.sh("ps -o rss= -p $(pgrep -f lib/magents/health | head -n 1)")
+    rss = running.sh("ps -o rss= -p $(pgrep -f guest/health.py | head -n 1)")
     assert int(rss) < 15 * 1024
     # curl -f is the image's own check
     running.sh("curl -fsS http://localhost:3000/health")
@@ -226,8 +227,8 @@ def test_events_are_in_the_log(box, until):
 def test_a_launch_that_was_told_before_it_looked_is_in_the_log(box, until, tmp_path):
     """The host tells of it as soon as the container runs; what was told of earlier ones is not told again."""
     tmp_path.chmod(0o777)
-    events.write(str(tmp_path), "launch", "an earlier one")
-    events.write(str(tmp_path), "launch", "this one")
+    events.write(Folder(str(tmp_path)), "launch", "an earlier one")
+    events.write(Folder(str(tmp_path)), "launch", "this one")
     (tmp_path / "events.jsonl").chmod(0o666)
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-v", f"{tmp_path}:/agent")
     until(lambda: "this one" in running.logs(), 30, "the launch", shown=running.logs)

@@ -11,8 +11,8 @@ import pytest
 
 from conftest import git, until
 from magents import Fleet
-from magents.core.model import Agent
-from magents.git.pins import pinned, snapshot
+from magents.core.agent import Agent
+from magents.git.pins import format, write
 
 from .conftest import Box
 
@@ -63,7 +63,7 @@ def test_who_made_it_is_written_down_here_and_restored_there(agent, box, project
     )
     magents("stop", agent.id, "--remove-worktree")
     removed = Fleet().find_removed(agent.id)
-    assert pinned.origin(str(project), removed.pin) == pinned.Origin("clone", "docker")
+    assert format.origin(str(project), removed.pin) == format.Origin("clone", "docker")
     for name in os.listdir(place.state):
         if name.startswith("magents.db"):
             (place.state / name).unlink()
@@ -87,9 +87,9 @@ def test_a_pin_that_it_forged_is_data_in_tmux(agent, box, project, magents, plac
     known = git("for-each-ref", "--format=%(refname)", "refs/magents/*/origin/*", cwd=project).splitlines()
     assert len(known) == 1 and "20260101" not in known[0], "what it wrote there stays there"
     pin = Fleet().find_removed(agent.id).pin  # in whose place comes what an older image let its agent write
-    git("update-ref", "-d", pinned.origin_ref(pin), cwd=project)
+    git("update-ref", "-d", format.origin_ref(pin), cwd=project)
     git("update-ref", pin, commit, cwd=project)
-    snapshot.record(str(project), pin, commit, pinned.Origin("clone", "docker"))
+    write.record(str(project), pin, commit, format.Origin("clone", "docker"))
     magents("create", "feature/x", agent.id, "--tmux", *SLEEP)
     workspace = Fleet().find(agent.id).workspace
     assert Path(workspace, "new.txt").read_text() == "forged\n"
@@ -107,7 +107,7 @@ def test_a_pin_that_is_refused_can_be_given_up(agent, box, project, magents):
     before = refs(project)
     said = magents("stop", agent.id, "--remove-worktree", code=1).err
     assert f"The work of {agent.id} could not be brought" in said and "--discard" in said
-    assert pinned.pins(str(project)) == [], "nothing of it is left"
+    assert format.pins(str(project)) == [], "nothing of it is left"
     said = magents("stop", agent.id, "--remove-worktree", "--discard").err
     assert "this could not be kept: what was not committed or not collected" in said
     magents("restore", agent.id)

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import Done, Magents, Place, commit, make_project, run
 from magents import Fleet
-from magents.core.model import Agent
+from magents.core.agent import Agent
 
 from .conftest import Box
 

@@ -12,8 +12,8 @@ import pytest
 
 from conftest import commit, git, until
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import CheckFailed, Conflict
-from magents.core.model import Agent
 
 SLEEP = ("sleep", "300")
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import commit, git, make_project
 from git.lab import files
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import Conflict
-from magents.core.model import Agent
 from magents.fleet import conflicts
 from magents.fleet.conflicts import Clash, Side
 

@@ -17,7 +17,7 @@ from magents import Fleet
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
 from magents.fleet.create import LARGE, is_large
 from magents.git.project import locate
-from magents.git.workspaces import worktree
+from magents.git.workspaces import disk
 
 SLEEP = ("sleep", "300")
 
@@ -416,15 +416,15 @@ def test_a_folder_of_workspaces_that_is_just_swept_away(place, monkeypatch):
         make(wanted, *mode)
 
     monkeypatch.setattr(os, "mkdir", mkdir)
-    worktree.claim(str(path))
+    disk.claim(str(path))
     assert path.is_dir() and next(sweeps, None) is None
 
 
 def test_a_folder_of_workspaces_that_cannot_be(place, monkeypatch):
-    monkeypatch.setattr(worktree, "SWEPT", 0.1)
+    monkeypatch.setattr(disk, "SWEPT", 0.1)
     (place.top / "project-agents").symlink_to(place.top / "nowhere")
     with pytest.raises(MagentsError, match="cannot be made"):
-        worktree.claim(str(place.top / "project-agents" / "new"))
+        disk.claim(str(place.top / "project-agents" / "new"))
 
 
 def test_a_plan_makes_nothing(fleet, place, project):

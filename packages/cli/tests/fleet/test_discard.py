@@ -14,8 +14,8 @@ import pytest
 
 from conftest import commit, git, make_project, run, until
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import Unkept
-from magents.core.model import Agent
 
 HINT = "magents stop one --remove-worktree --discard"
 

@@ -10,9 +10,9 @@ import pytest
 from conftest import Place, commit, git, work_of
 from git.forge import REF, forged, trap
 from magents import Fleet
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent
-from magents.git.workspaces import clone
+from magents.git.workspaces import borrow
 
 SLEEP = ("sleep", "300")
 
@@ -190,8 +190,8 @@ def test_a_user_who_stands_in_a_container_s_clone(project, place, magents, canar
     """The agent has configured it; what is asked for is done in the user's project."""
     workspace = place.top / "project-agents" / "one"
     workspace.mkdir(parents=True)
-    start = clone.Beginning("feature/x", git("rev-parse", "main", cwd=project), "main", True)
-    clone.fill(str(project), str(workspace), "one", start).result()
+    start = borrow.Beginning("feature/x", git("rev-parse", "main", cwd=project), "main", True)
+    borrow.fill(str(project), str(workspace), "one", start).result()
     (workspace / ".git/magents/given").unlink()
     git("config", "magents.setup", f"touch {canary}", cwd=workspace)
     git("config", "core.fsmonitor", f"touch {canary}; false", cwd=workspace)

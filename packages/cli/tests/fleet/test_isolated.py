@@ -10,7 +10,8 @@ import pytest
 from conftest import until
 from magents import harnesses
 from magents.cli import main
-from magents.core.model import Agent, Event, Signal
+from magents.core.agent import Agent
+from magents.core.event import Event, Signal
 from magents.fleet import context as contexts
 from magents.fleet import observe
 from magents.guest import events
@@ -37,7 +38,7 @@ def agents(fleet, project) -> tuple[Agent, Agent]:
 
 def write(fleet, agent: Agent, line: str) -> None:
     """Append to an agent's log, as the agent can."""
-    with open(f"{fleet.context.desk(agent).here}/{events.LOG}", "a", encoding="utf-8") as log:
+    with open(f"{fleet.context.place(agent).root}/{events.LOG}", "a", encoding="utf-8") as log:
         log.write(f"{line}\n")
 
 
@@ -111,7 +112,11 @@ def test_a_screen_that_cannot_be_read(agents, fleet, broken):
 
 def parts(fleet, agent: Agent):
     """What `gather` takes."""
-    return observe.placed(fleet.context, [agent]), observe.ask_runtimes([agent]), observe.Logs(fleet.context)
+    return (
+        observe.placed(fleet.context, [agent]),
+        observe.ask_runtimes([agent]).result(),
+        observe.Logs(fleet.context),
+    )
 
 
 def test_no_screen_passes_for_another_agents(fleet, project):

@@ -15,16 +15,18 @@ def test_an_end_that_came_after_its_log_was_read(fleet, project):
     fleet.context.terminal(agent).keys(agent.id, "Enter")
 
     def ended() -> observe.Seen | None:
-        seen = observe.ask_runtimes([agent])
-        return None if seen.sightings["tmux"][0].alive else seen
+        seen = observe.ask_runtimes([agent]).result()
+        return None if seen.observations["tmux"][0].alive else seen
 
     [fact] = observe.gather(context, places, until(ended), logs)
-    assert (fact.seen, fact.report.code) == ("ended", 3)
+    assert (fact.presence, fact.report.exit_code) == ("ended", 3)
 
 
 def test_one_whose_log_was_not_read_meanwhile(fleet, project):
     """A runtime need not do what could be done meanwhile."""
     agent = fleet.create("one", folder=str(project), command=("sleep", "300"))
     places = observe.placed(fleet.context, [agent])
-    [fact] = observe.gather(fleet.context, places, observe.ask_runtimes([agent]), observe.Logs(fleet.context))
-    assert fact.seen == "alive" and fact.report.launched
+    [fact] = observe.gather(
+        fleet.context, places, observe.ask_runtimes([agent]).result(), observe.Logs(fleet.context)
+    )
+    assert fact.presence == "alive" and fact.report.launched_at

@@ -120,6 +120,18 @@ def test_send_to_what_does_not_run(fleet, make):
         fleet.send(fleet.find("one"), "hello")
 
 
+def test_what_an_agent_says_decides_nothing(fleet, make):
+    """Its last words begin as ours do about a program that has ended, and it still waits for the next prompt."""
+    tells = 'tell() { "$MAGENTS_EVENT" "$MAGENTS_FOLDER" command "$@"; }'
+    agent = make(f"{tells}; tell done 'exit code 3 is gone'; read -r line; tell waiting \"$line?\"; exec sleep 300")
+    until(lambda: fleet.status(agent).detail == "exit code 3 is gone")
+    assert fleet.wait([agent], "waiting", timeout=0.5).timed_out
+    assert fleet.wait([agent], "stopped", timeout=0.5).timed_out
+    assert fleet.send(agent, "which one").how == "typed"
+    assert fleet.wait([agent], "waiting", timeout=30).reached
+    assert fleet.status(agent).detail == "which one?"
+
+
 HOSTILE = r"printf '\033]0;title\007\033[31mred\033[0m \033Pq#0\033\\ \302\2332J end\n'"
 
 

@@ -15,16 +15,17 @@ from typing import Any
 
 from magents import harnesses
 from magents.cli.console import safe
-from magents.core import bounded, names, status, text
+from magents.core import bounded, names, text
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.core.model import Agent, Event, Signal
+from magents.core.event import Event, Signal
 from magents.fleet import observe
-from magents.git import changes
-from magents.git.pins import pinned
+from magents.git import diff as diffs
+from magents.git.pins import format
 from magents.git.trust import notice
-from magents.git.workspaces import kinds
-from magents.guest import events
-from magents.runtimes import base, terminal
+from magents.git.workspaces import verbs
+from magents.guest import events, status, terminal
+from magents.runtimes import base
 from magents.runtimes.docker import engine, usage
 from magents.runtimes.docker.runtime import Docker
 from magents.system.process import Result
@@ -60,11 +61,11 @@ def log(data: bytes) -> None:
     """An agent's event log, from the lines to the status."""
     found = [event for line in data.split(b"\n") if (event := events.parse(line)) is not None]
     for event in found:
-        assert math.isfinite(event.at) and 0 <= event.at < events.LATEST
+        assert math.isfinite(event.at) and 0 <= event.at < events.MAX_TIME_S
         assert all(isinstance(text, str) for text in event[1:])
     for kind in KINDS:
         report = status.read(found, kind)
-        assert report.code is None or 0 <= report.code <= 255
+        assert report.exit_code is None or 0 <= report.exit_code <= 255
         whole(report.signal)
         for seen in ("alive", "ended", "absent", "unknown"):
             facts = status.Facts(AGENT, report, kind.reports, bool(kind.takes_prompt), seen)
@@ -109,12 +110,12 @@ def label(data: bytes) -> None:
     """What a runtime keeps of an agent, and the orphan that is made of it."""
     found = base.parse(data.decode("utf-8", "surrogateescape"))
     assert all(isinstance(k, str) and isinstance(v, str) and "\0" not in v for k, v in found.items())
-    sighting = base.Sighting(found.get("id", "x"), True, 5.0, found)
-    agent = observe.adopted("docker", sighting)
-    assert 0 <= agent.created < events.LATEST
-    assert agent.harness in harnesses.TABLE
+    observation = base.Observation(found.get("id", "x"), True, 5.0, found)
+    agent = observe.adopted("docker", observation)
+    assert 0 <= agent.created < events.MAX_TIME_S
+    assert names.is_id(agent.harness)
     assert all(isinstance(word, str) for word in agent.command)
-    printable(safe(observe.of_orphan(sighting).detail), "\n\t")
+    printable(safe(observe.of_orphan(observation).detail), "\n\t")
 
 
 def containers(data: bytes) -> None:
@@ -122,7 +123,7 @@ def containers(data: bytes) -> None:
     for row in data.decode("utf-8", "surrogateescape").splitlines():
         if (found := engine.read(row)) is not None:
             assert math.isfinite(engine.unix_time(found.made))
-            seen = Docker()._sighting(found)
+            seen = Docker()._observation(found)
             assert isinstance(seen.id, str) and math.isfinite(seen.active)
             usage.line(found, "1MiB/2MiB", "1%", "3")
 
@@ -201,12 +202,12 @@ def readable(document: dict[str, Any]) -> bool:
 def answer(data: bytes) -> None:
     """What is answered where an agent runs: numbers, names, a diff in numbers, an error."""
     try:
-        said = bounded.loads(data, kinds.MAX_ANSWER_BYTES)
+        said = bounded.loads(data, verbs.MAX_ANSWER_BYTES)
     except ValueError:
         said = None
-    assert kinds.whole(said, "uncommitted") >= 0
+    assert verbs.whole(said, "uncommitted") >= 0
     json.dumps(said)
-    error = kinds.refusal("one", "diff", Result(3, b"", data.decode("utf-8", "replace")))
+    error = verbs.refusal("one", "diff", Result(3, b"", data.decode("utf-8", "replace")))
     printable(safe(f"{error.message}\n{error.hint}"), "\n\t")
     assert len(error.message) < 5000 and len(error.hint) <= 400
 
@@ -214,11 +215,11 @@ def answer(data: bytes) -> None:
 def pin(data: bytes) -> None:
     """What a pin says of itself."""
     try:
-        meta = pinned.parse("refs/magents/one/20260131T120000.000Z", data.decode("utf-8", "surrogateescape"))
+        meta = format.parse("refs/magents/one/20260131T120000.000Z", data.decode("utf-8", "surrogateescape"))
     except MagentsError as error:
         assert "refs/magents/one/" in error.message
         return
-    assert names.is_id(meta.id) and 0 <= meta.taken <= pinned.LATEST_S
+    assert names.is_id(meta.id) and 0 <= meta.taken <= format.MAX_TIME_S
     for path in [*meta.deleted, *meta.nested, *meta.modes, *meta.folders]:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 
@@ -227,7 +228,7 @@ def diff(data: bytes) -> None:
     """What `git diff --raw` and `--numstat` say where an agent runs."""
     for path, old, new in notice.split(io.BytesIO(data)):
         assert all(isinstance(text, str) for text in (path, old, new))
-    for change in changes.numbered(data):
+    for change in diffs.numbered(data):
         assert change.added is None or change.added >= 0
 
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from conftest import Place, copy_of, git, run
 from git.states import PRELUDE
-from magents.git.pins import restore, snapshot
-from magents.git.workspaces import include, worktree
+from magents.git import layout
+from magents.git.pins import read, write
+from magents.git.workspaces import disk, include, worktree
 
 SETTINGS = """\
 [protocol "file"]
@@ -46,20 +47,20 @@ class Lab(NamedTuple):
     def pin(self) -> str:
         """What `magents stop --remove-worktree` does before it removes; returns the ref."""
         extra = include.changed(self.project, self.path)
-        return snapshot.take(self.project, self.path, "one", extra)[0]
+        return write.take(self.project, self.path, "one", extra)[0]
 
     def remove(self) -> str:
         """Pin it, remove it, and let git throw away whatever nothing holds; returns the ref."""
         ref = self.pin()
-        worktree.remove(self.project, self.path)
+        disk.remove(self.project, self.path)
         assert not os.path.lexists(self.path)
         git("-c", "gc.packRefs=false", "gc", "--quiet", "--prune=now", cwd=self.project)
         return ref
 
-    def restore(self, ref: str) -> restore.Restored:
+    def restore(self, ref: str) -> read.Restored:
         """What `magents restore` does."""
-        worktree.claim(self.path)
-        back = restore.bring_back(self.project, ref, self.path)
+        disk.claim(self.path)
+        back = read.bring_back(self.project, ref, self.path)
         include.copy(self.project, self.path)
         return back
 
@@ -99,7 +100,7 @@ def start(place: Place, name: str = "project") -> Lab:
 def grow(lab: Lab, branch: str = "agent", path: str = "", *, new: bool = False) -> Lab:
     """Make a workspace as `magents create` does."""
     made = Lab(lab.project, path or lab.path)
-    worktree.claim(made.path)
+    disk.claim(made.path)
     worktree.add(lab.project, made.path, branch, "main", new=new).result()
     shutil.copy2(Path(lab.project, ".env"), made.path)
     return made
@@ -145,7 +146,7 @@ def look(lab: Lab) -> Sight:
     """Look at a workspace without changing it."""
     os.environ["GIT_OPTIONAL_LOCKS"] = "0"
     try:
-        admin = worktree.admin(lab.project, lab.path)
+        admin = layout.admin_folder(lab.project, lab.path)
         state = {name: what[2] for name, what in files(admin).items() if name.split("/")[0] not in NOT_STATE}
         modules = os.path.join(admin, "modules")
         return Sight(

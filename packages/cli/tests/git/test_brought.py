@@ -17,13 +17,13 @@ from git.lab import files
 from magents.core.errors import MagentsError
 from magents.fleet import trust
 from magents.git.merge import merge
-from magents.git.pins import restore, snapshot
+from magents.git.pins import read, write
 from magents.git.plumbing import git as ours
 from magents.git.trust import brought
 from magents.git.trust import hooks as asked_hooks
 from magents.git.trust.brought import Arrival
 from magents.git.trust.record import Record
-from magents.git.workspaces import include, worktree
+from magents.git.workspaces import disk, include, worktree
 
 EVERY = ("post-checkout", "post-merge", "post-index-change", "reference-transaction", "pre-commit", "post-commit")
 
@@ -69,7 +69,7 @@ def collect(project: Path, far: Path, branch: str = "agent") -> str:
 def add(project: Path, branch: str = "agent", *, new: bool = False) -> Path:
     """What `create` in tmux mode does."""
     path = project.parent / f"tmux-{branch}"
-    worktree.claim(str(path))
+    disk.claim(str(path))
     start = git("rev-parse", "main" if new else branch, cwd=project)
     worktree.add(str(project), str(path), branch, start, new=new).result()
     return path
@@ -339,11 +339,11 @@ def test_what_comes_with_a_pin(project, far, ran):
     git("config", "core.hooksPath", ".husky", cwd=project)
     git("fetch", "-q", far, "agent:agent", cwd=project)
     hook(far, ran, "post-commit")
-    ref, _ = snapshot.take(str(far), str(far), "x")
+    ref, *_ = write.take(str(far), str(far), "x")
     git("fetch", "-q", far, f"{ref}:{ref}", cwd=project)
     brought.arrive_pin(str(project), ref, "x", "agent")
     path = add(project)
-    assert restore.bring_over(str(project), ref, str(path), foreign=True)
+    assert read.bring_over(str(project), ref, str(path), foreign=True)
     assert (path / ".husky/post-commit").exists()
     ours(str(path), "commit", "-q", "--allow-empty", "-m", "mine")
     assert marks(ran) == set()

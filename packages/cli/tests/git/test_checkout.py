@@ -14,7 +14,7 @@ import pytest
 from conftest import commit, git, run, until
 from git.lab import files
 from magents.core.errors import Conflict
-from magents.git import checkout
+from magents.git import checkout, preflight
 from magents.git.merge import merge
 
 ROOT = os.geteuid() == 0
@@ -180,7 +180,7 @@ def test_no_room_is_seen_before(project, small):
 def test_no_room_midway(project, small, monkeypatch):
     """As when another program fills the disk meanwhile: what could be known beforehand was fine."""
     large(project)
-    monkeypatch.setattr(checkout, "check_room", lambda *_: None)
+    monkeypatch.setattr(preflight, "check_room", lambda *_: None)
     (small.parent / "ballast").write_bytes(b"x" * 1_000_000)
     (small / "mine.txt").write_text("mine, untracked\n")
     before = everything(small)

@@ -16,8 +16,8 @@ import pytest
 
 from conftest import commit, git, until
 from magents.core.errors import CommandFailed, MagentsError
-from magents.git.workspaces import clone, quarantine
-from magents.system import process
+from magents.git.workspaces import fetch, quarantine
+from magents.system import processes
 
 BRANCH = "agent"
 REF = "refs/magents/one/branch"
@@ -57,8 +57,8 @@ class Far:
         git("commit", "-qm", message, cwd=self.path)
         return git("rev-parse", "HEAD", cwd=self.path)
 
-    def collect(self, script: str = 'exec git-upload-pack "$0"', **more: object) -> clone.Collected:
-        return clone.collect(
+    def collect(self, script: str = 'exec git-upload-pack "$0"', **more: object) -> fetch.Collected:
+        return fetch.collect(
             str(self.project),
             "one",
             BRANCH,
@@ -84,11 +84,11 @@ def objects(project: Path) -> set[str]:
 
 
 def test_commits_come_home(far, project):
-    assert far.collect() == clone.Collected("", far.start)
+    assert far.collect() == fetch.Collected("", far.start)
     before = far.start
     for number in range(3):
         made = far.work(f"Work{number}")
-        assert far.collect() == clone.Collected(before, made)
+        assert far.collect() == fetch.Collected(before, made)
         assert far.at(REF) == far.at() == made
         before = made
     git("fsck", "--strict", cwd=project)
@@ -193,13 +193,13 @@ def fetches(far: Far) -> list[int]:
     """The processes of the last fetch that was served in part."""
     folder = (far.path / "fetch").read_text().strip()
     assert quarantine.BEGINNING in folder
-    return process.marked(f"{quarantine.MARK}={folder}")
+    return processes.marked(f"{quarantine.MARK}={folder}")
 
 
 COLLECT = """
 import sys
-from magents.git.workspaces import clone
-clone.collect(sys.argv[1], "one", "agent", sys.argv[2], sys.argv[3:])
+from magents.git.workspaces import fetch
+fetch.collect(sys.argv[1], "one", "agent", sys.argv[2], sys.argv[3:])
 """
 
 
@@ -221,13 +221,13 @@ def test_what_a_killed_one_has_left_is_swept_by_the_next(far, project):
 def test_one_that_is_under_way_is_not_swept(far, project):
     made = far.work("Large", 1 << 20)
     go = far.path / "go"
-    ended: list[clone.Collected] = []
+    ended: list[fetch.Collected] = []
     script = part(500_000, 'while [ ! -e "$0/go" ]; do sleep 0.02; done; cat')
     slow = threading.Thread(target=lambda: ended.append(far.collect(script)))
     slow.start()
     until(lambda: [name for name in objects(project) if "tmp_pack" in name], 20, "a part of the pack")
     git("branch", "other", far.start, cwd=far.path)
-    clone.collect(str(project), "two", "other", far.start, far.words())
+    fetch.collect(str(project), "two", "other", far.start, far.words())
     go.touch()
     slow.join()
     assert ended[0].after == made
@@ -267,12 +267,12 @@ def test_a_hold_that_refuses_leaves_all_as_it_was(far, project):
 def test_a_pin_is_fetched_once_and_never_replaces_another_ref(far, project):
     ref = "refs/magents/one/20260101T000000.000Z"
     git("update-ref", ref, far.work(), cwd=far.path)
-    clone.fetch(str(project), "one", far.words(), ref, ref, 60)
+    fetch.fetch(str(project), "one", far.words(), ref, ref, 60)
     kept = far.at(ref)
     assert kept == git("rev-parse", ref, cwd=far.path)
     git("update-ref", ref, far.work("Other"), cwd=far.path)
     with pytest.raises(CommandFailed):
-        clone.fetch(str(project), "one", far.words(), ref, ref, 60)
+        fetch.fetch(str(project), "one", far.words(), ref, ref, 60)
     assert far.at(ref) == kept
 
 

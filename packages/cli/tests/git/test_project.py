@@ -13,9 +13,10 @@ from magents.git.project import Branch, locate
 
 
 def look_up(found: projects.Project, branch: str) -> Branch:
-    asked = projects.ask(found.here, branch)
-    assert projects.project_of(asked).path == found.path
-    return projects.branch_of(asked)
+    with projects.Asked(found.here, branch) as asked:
+        same, known = asked.result()
+    assert same.path == found.path
+    return known
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from conftest import git, run, unprivileged, until
 from git import lab as labs
 from git.lab import Lab
 from magents.core.errors import CommandFailed, Conflict, MagentsError
-from magents.git.workspaces import worktree
+from magents.git import layout
+from magents.git.workspaces import disk, worktree
 
 
 @pytest.fixture
@@ -30,25 +31,25 @@ def test_what_is_there_is_not_claimed(place, kind):
     path = place.top / "there"
     {"folder": path.mkdir, "file": path.touch, "dangling link": lambda: path.symlink_to("nowhere")}[kind]()
     with pytest.raises(Conflict, match="is there already"):
-        worktree.claim(str(path))
+        disk.claim(str(path))
     assert os.path.lexists(path)
 
 
 def test_claim_makes_the_folders_above(place):
-    worktree.claim(str(place.top / "a" / "b" / "c"))
+    disk.claim(str(place.top / "a" / "b" / "c"))
     assert (place.top / "a" / "b" / "c").is_dir()
 
 
 def test_claim_where_none_can_be_made(place):
     (place.top / "file").touch()
     with pytest.raises(MagentsError) as caught:
-        worktree.claim(str(place.top / "file" / "x"))
+        disk.claim(str(place.top / "file" / "x"))
     assert caught.value.hint
 
 
 def test_a_new_branch(lab, place):
     path = place.top / "new"
-    worktree.claim(str(path))
+    disk.claim(str(path))
     commit = git("rev-parse", "main", cwd=lab.project)
     worktree.add(lab.project, str(path), "feature/x", commit, new=True).result()
     assert git("rev-parse", "--abbrev-ref", "HEAD", cwd=path) == "feature/x"
@@ -59,14 +60,14 @@ def test_a_new_branch(lab, place):
 def test_a_branch_that_follows_a_remote_one(lab, place):
     git("clone", "-q", lab.project, place.top / "copy", cwd=place.top)
     path = place.top / "new"
-    worktree.claim(str(path))
+    disk.claim(str(path))
     worktree.add(str(place.top / "copy"), str(path), "agent", "", new=True, track="origin/agent").result()
     assert git("rev-parse", "--abbrev-ref", "agent@{upstream}", cwd=path) == "origin/agent"
 
 
 def test_a_branch_that_is_checked_out_already(lab, place):
     path = place.top / "new"
-    worktree.claim(str(path))
+    disk.claim(str(path))
     with pytest.raises(CommandFailed, match="already"):
         worktree.add(lab.project, str(path), "main", "", new=False).result()
 
@@ -96,9 +97,9 @@ def test_it_is_removed_whatever_it_is_like(lab, state):
     lab.do(BROKEN[state])
     before = {name: listed(lab) for name in ["all"]} if "half" not in state else {}
     others = sorted(name for name in os.listdir(os.path.dirname(lab.path)) if name != "one")
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     assert not os.path.lexists(lab.path)
-    assert worktree.admin(lab.project, lab.path) == ""
+    assert layout.admin_folder(lab.project, lab.path) == ""
     assert not os.path.exists(os.path.join(lab.project, ".git/worktrees/one"))
     assert not before or listed(lab) in {before["all"], before["all"] - 1}
     assert git("rev-parse", "--verify", "-q", "agent", cwd=lab.project)
@@ -106,13 +107,13 @@ def test_it_is_removed_whatever_it_is_like(lab, state):
     # What lies beside it stays, and nothing but that.
     parent = os.path.dirname(lab.path)
     until(lambda: (sorted(os.listdir(parent)) if os.path.isdir(parent) else []) == others, 30, "all deleted")
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
 
 
 REMOVE = """
 import sys
-from magents.git.workspaces import worktree
-worktree.remove(sys.argv[1], sys.argv[2])
+from magents.git.workspaces import disk
+disk.remove(sys.argv[1], sys.argv[2])
 """
 
 
@@ -129,7 +130,7 @@ def test_folders_that_may_not_be_written_are_removed(lab, place, mode):
     assert outside.stat().st_mode & 0o777 == 0o555
 
 
-DISCARD = "import sys; from magents.git.workspaces import worktree; worktree.discard(sys.argv[1])"
+DISCARD = "import sys; from magents.git.workspaces import disk; disk.discard(sys.argv[1])"
 
 
 @pytest.mark.parametrize("mode", [0o555, 0o000, 0o300])
@@ -148,9 +149,9 @@ def test_folders_that_may_not_be_written_are_discarded(tmp_path, mode):
 
 def test_the_folder_of_workspaces_goes_with_the_last(lab):
     two = labs.grow(lab, "two", lab.path.replace("/one", "/two"), new=True)
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     assert Path(two.path, "a.txt").exists()
-    worktree.remove(lab.project, two.path)
+    disk.remove(lab.project, two.path)
     until(lambda: not os.path.exists(os.path.dirname(two.path)), 30, "the folder has gone")
 
 
@@ -161,25 +162,25 @@ def test_links_are_not_followed(lab, place):
     os.symlink(outside, os.path.join(lab.path, "out"))
     os.symlink(outside / "mine", os.path.join(lab.path, "file-link"))
     parent = os.path.dirname(lab.path)
-    worktree.remove(lab.project, lab.path)
+    disk.remove(lab.project, lab.path)
     until(lambda: not os.path.exists(parent), 30, "all deleted")
     assert (outside / "mine").read_text() == "mine"
 
 
 def test_admin_is_of_this_worktree(lab):
     two = labs.grow(lab, "two", lab.path.replace("/one", "/one2"), new=True)
-    assert worktree.admin(lab.project, lab.path) == os.path.join(lab.project, ".git/worktrees/one")
-    assert worktree.admin(lab.project, two.path) == os.path.join(lab.project, ".git/worktrees/one2")
-    assert worktree.admin(lab.project, lab.path + "x") == ""
-    assert worktree.admin(lab.project, lab.project) == ""
+    assert layout.admin_folder(lab.project, lab.path) == os.path.join(lab.project, ".git/worktrees/one")
+    assert layout.admin_folder(lab.project, two.path) == os.path.join(lab.project, ".git/worktrees/one2")
+    assert layout.admin_folder(lab.project, lab.path + "x") == ""
+    assert layout.admin_folder(lab.project, lab.project) == ""
 
 
 def test_admin_with_a_neighbour_of_an_odd_name(lab, place):
     neighbour = os.fsdecode(os.fsencode(place.top) + b"/a\xff b")
     git("worktree", "add", "-q", "-b", "odd", neighbour, cwd=lab.project)
-    assert worktree.admin(lab.project, lab.path) == os.path.join(lab.project, ".git/worktrees/one")
-    assert worktree.admin(lab.project, neighbour) != ""
-    worktree.remove(lab.project, neighbour)
+    assert layout.admin_folder(lab.project, lab.path) == os.path.join(lab.project, ".git/worktrees/one")
+    assert layout.admin_folder(lab.project, neighbour) != ""
+    disk.remove(lab.project, neighbour)
     assert not os.path.lexists(neighbour)
 
 
@@ -197,14 +198,14 @@ def test_a_branch_is_dropped_only_where_it_stands(lab):
 
 
 def test_only_an_empty_folder_is_discarded(lab):
-    worktree.discard_empty(lab.path)
+    disk.discard_empty(lab.path)
     assert Path(lab.path, "a.txt").exists()
     empty = lab.path + "-2"
     os.mkdir(empty)
-    worktree.discard_empty(empty)
+    disk.discard_empty(empty)
     assert not os.path.exists(empty)
-    worktree.discard_empty(empty)
+    disk.discard_empty(empty)
     shutil.rmtree(lab.path)
     os.mkdir(lab.path)
-    worktree.discard_empty(lab.path)
+    disk.discard_empty(lab.path)
     assert not os.path.exists(os.path.dirname(lab.path))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harnesses.screens import screen
-from magents.core.model import Event, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Start
 from magents.harnesses.aider import Aider
 
 ASKS = "¶Tokens: 2.5k sent, 12 received. ¶touch f.txt ¶Run shell command? (Y)es/(N)o/(D)on't ask again [Yes]: "

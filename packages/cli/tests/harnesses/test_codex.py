@@ -7,7 +7,8 @@ import tomllib
 import pytest
 
 from harnesses.screens import screen
-from magents.core.model import Event, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Start
 from magents.harnesses.codex import Codex
 
 ID = "01a207a3-a067-71b1-93d0-ffc6d6c54059"

@@ -8,7 +8,8 @@ import os
 import pytest
 
 from harnesses.screens import screen
-from magents.core.model import Event, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Start
 from magents.harnesses.gemini import Gemini
 
 ID = "0d7c5ab1-5b37-4a55-8c0f-0a6a2a1f9f11"

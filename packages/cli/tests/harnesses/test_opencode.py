@@ -7,7 +7,8 @@ import json
 import pytest
 
 from harnesses.screens import screen
-from magents.core.model import Event, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Start
 from magents.harnesses.opencode import OpenCode
 
 ID = "ses_df853aaf4ffepi9sFixYDWWUz7"

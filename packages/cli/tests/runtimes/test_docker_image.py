@@ -2,34 +2,126 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conftest import run
 from magents import harnesses
 from magents.core.errors import CommandFailed, Missing, UsageError
 from magents.runtimes.docker import image
-from magents.system import process
+from magents.system import paths, process
+from magents.system.process import following
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
 
 def test_it_holds_what_the_containers_need():
     found = {file.name: file for file in image.files()}
-    for name in ("init", "health", "home", "inside", "service", "agent-run", "magents-event"):
-        assert found[f"{image.LIBRARY}/{name}"].mode == 0o755
-    assert f"{image.LIBRARY}/python/magents/core/status.py" in found
+    guest = f"{image.PYTHON}/magents/guest"
+    for name in (
+        "agent-run",
+        "magents-event",
+        "bin/task-master",
+        *(f"container/{n}" for n in ("init", "home", "inside")),
+    ):
+        assert found[f"{guest}/{name}"].mode == 0o755
+    for name in ("health.py", "service.py", "container/home.jq", "relay/__main__.py"):
+        assert f"{guest}/{name}" in found
+    assert f"{image.PYTHON}/magents/core/status.py" in found
     assert not [name for name in found if "__pycache__" in name or "/magents/cli/" in name]
-    share = Path(image.PACKAGE) / "share"
-    assert found[f"{image.LIBRARY}/agent-run"].data == (share / "agent-run").read_bytes()
+    assert found[f"{guest}/agent-run"].data == (Path(paths.share()) / "agent-run").read_bytes()
+
+
+def test_what_it_holds_of_the_package_imports_nothing_else(tmp_path):
+    modules = {}
+    for file in image.files():
+        name = file.name.removeprefix(f"{image.PYTHON}/")
+        if name != file.name:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.data)
+            if name.endswith(".py") and "/relay/" not in name:  # the relay is started by itself
+                modules[name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")] = file.data
+    script = "import sys; sys.path.insert(0, sys.argv[1])\nfor name in sys.argv[2:]: __import__(name)"
+    run(sys.executable, "-I", "-S", "-c", script, str(tmp_path), *modules, cwd=tmp_path)
+    # What is imported only when it is needed, too; of the package itself that is `Fleet`, for users of the library.
+    missing = {
+        f"{name} imports {wanted}"
+        for name, data in modules.items()
+        if name != "magents"
+        for wanted in wanted_by(ast.parse(data))
+        if wanted.startswith("magents.") and wanted not in modules and wanted.rpartition(".")[0] not in modules
+    }
+    assert missing == set()
+
+
+def wanted_by(tree: ast.Module) -> Iterator[str]:
+    """What a module imports when it runs, names in modules included."""
+    inner = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in inner:
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and id(node) not in inner:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_what_it_holds_makes_it_old(monkeypatch, tmp_path):
+    before = image.digest()
+    copy = tmp_path / "magents"
+    shutil.copytree(image.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source = image.source()
+    monkeypatch.setattr(image, "source", lambda: source)
+    monkeypatch.setattr(image, "PACKAGE", str(copy))
+    assert image.digest() == before
+    for name in ("fleet/look.py", "store.py", "runtimes/docker/image.py", "git/workspaces/clone.py", "new/room.py"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        with (copy / name).open("a") as file:
+            file.write("# a comment\n")
+    assert image.digest() == before
+    for name in (
+        "guest/agent-run",
+        "guest/container/init",
+        "guest/relay/wire.py",
+        "core/text.py",
+        "git/pins/pinned.py",
+    ):
+        with (copy / name).open("a") as file:
+            file.write("# a comment\n")
+        changed = image.digest()
+        assert changed != before, name
+        before = changed
+
+
+def test_scripts_and_python_name_the_same_paths():
+    words = (Path(paths.share()) / "container/paths").read_text().splitlines()
+    told = dict(line.split("=") for line in words if not line.startswith("#"))
+    assert told == {
+        "lib": paths.LIBRARY, "workspace": paths.WORKSPACE, "shared": paths.SHARED, "folder": paths.AGENT,
+        "accepted": paths.ACCEPTED, "run": paths.RUN,
+    }  # fmt: skip
+    made = image.read(os.path.join(image.source(), "Dockerfile")).decode()
+    assert f"mkdir -p {paths.WORKSPACE} {paths.SHARED} {paths.AGENT} {paths.RUN} " in made
 
 
 def test_every_harness_can_be_built_in():
-    assert set(image.AGENTS) == set(harnesses.TABLE) - {"command"}
-    assert set(image.AGENTS.values()) <= set(image.versions())
-    assert image.check_agents(["codex", "claude", "codex"]) == ("claude", "codex")
+    records = image.chosen(harnesses.NAMES)
+    assert {record.name for record in records} == set(harnesses.TABLE) - {"command"}
+    assert {record.pinned for record in records} <= set(image.versions())
+    given = image.harness_arguments(records)
+    assert all(given[record.pinned] for record in records if not record.npm)
+    assert len(given["NPM_HARNESSES"].split()) == len(given["NPM_PROGRAMS"].split())
+    assert [record.name for record in image.chosen(["codex", "claude", "codex"])] == ["claude", "codex"]
 
 
 def test_the_digest_tells_a_change(monkeypatch, tmp_path):
@@ -77,13 +169,13 @@ def test_what_cannot_be_built_is_refused_first(magents, words):
 
 def test_follow_gives_lines_as_they_come_and_the_last_ones_in_its_error():
     lines: list[str] = []
-    process.follow(["sh", "-c", "echo out; echo err >&2"], lines.append)
+    following.follow(["sh", "-c", "echo out; echo err >&2"], lines.append)
     assert sorted(lines) == ["err", "out"]
     with pytest.raises(CommandFailed) as failed:
-        process.follow(["sh", "-c", "echo why; exit 3"], lines.append)
+        following.follow(["sh", "-c", "echo why; exit 3"], lines.append)
     assert (failed.value.code, failed.value.output) == (3, "why")
     with pytest.raises(CommandFailed) as late:
-        process.follow(["sleep", "30"], lines.append, timeout=0.2)
+        following.follow(["sleep", "30"], lines.append, timeout=0.2)
     assert late.value.code is None
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from conftest import commit, git, until
 from magents.core.errors import CommandFailed
-from magents.git import changes
-from magents.git.pins import snapshot
+from magents.git import diff
+from magents.git.pins import write
 from magents.system import fifos, process
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the kernel tells by /proc")
@@ -46,7 +46,7 @@ def test_one_that_is_read_is_an_empty_file(project, name):
     (project / "d/e/new.txt").write_text("new\n")
     assert run(project, "status", "--porcelain", "--untracked-files=all").text.splitlines() == ["?? d/e/new.txt"]
     run(project, "for-each-ref")
-    assert b"+new" in changes.held(lambda target: changes.since(target, str(project), "HEAD"))
+    assert b"+new" in diff.held(lambda target: diff.since(target, str(project), "HEAD"))
     assert stat.S_ISFIFO((project / name).lstat().st_mode)
 
 
@@ -92,7 +92,7 @@ def test_everything_can_be_pinned(project):
     """Where git is fed and where files of git's are read here, too."""
     plant(project, *EMPTY, ".git/magents/given", ".git/logs/HEAD", "fifo")
     (project / "d/new.txt").write_text("new\n")
-    ref, meta = snapshot.take(str(project), str(project), "one", [])
+    ref, meta, _ = write.take(str(project), str(project), "one", [])
     assert meta.uncommitted == 1
     assert run(project, "cat-file", "blob", f"{ref}:files/d/new.txt").line == "new"
 

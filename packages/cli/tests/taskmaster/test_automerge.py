@@ -12,8 +12,9 @@ import pytest
 
 from conftest import commit, git
 from kills import later_and_later
-from magents.taskmaster.assignments import Request
+from magents.taskmaster import Tasks
 from magents.taskmaster.automerge import Auto
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import DIAMOND, WORK, statuses
 
@@ -80,8 +81,8 @@ def test_a_conflict_goes_back_to_its_agent(fleet, project):
     assert sorted((project / "shared.txt").read_text().split()) == ["1", "2", "3", "4"]
     assert did(project) == ["Did 1", "Did 2", "Did 3", "Did 4"]
     back = fleet.find(f"task-{of(told, 'back')[0]}")
-    sent = [e.what for e in fleet.context.store.history(back) if e.what.startswith("sent back")]
-    assert len(sent) == 1 and "shared.txt" in sent[0]
+    sent = [entry.text for entry in fleet.context.store.history(back, "sent-back")]
+    assert len(sent) == 1 and sent[0].startswith("sent back: ") and "shared.txt" in sent[0]
 
 
 @pytest.mark.slow
@@ -144,7 +145,7 @@ def test_what_is_not_whole_goes_back(project, program, said):
 def test_a_base_that_is_in_the_way_is_the_users(fleet, project):
     begin(project, task(1))
     (project / "README.md").write_text("open work\n")
-    watch = fleet.task_watch(Request(str(project), command=WORK), lambda board: None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=WORK), lambda board: None, Auto())
     problem = next(event for event in watch if event.event == "problem")
     assert "uncommitted changes: README.md" in problem.text and "Commit or stash" in problem.text
     git("checkout", "-q", "README.md", cwd=project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import commit, until
+from magents.taskmaster import Tasks
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_automerge import auto, of
 from taskmaster.test_tasks import SLEEP, request, statuses
@@ -28,24 +29,24 @@ def ids(planned) -> list[str]:
 
 
 def test_the_second_of_two_waits_until_the_first_is_merged(fleet, crowded):
-    planned = fleet.task_schedule(request(crowded))
+    planned = Tasks(fleet).schedule(request(crowded))
     assert ids(planned) == ["1", "3", "4"]
     assert planned.left == {"2": "waits for task-1: both change src/app.py"}
-    one, *others = fleet.task_agents(request(crowded, *DOES, only=("1",))).started
+    one, *others = Tasks(fleet).start(request(crowded, *DOES, only=("1",))).started
     assert others == []
-    assert ids(fleet.task_schedule(request(crowded))) == ["3", "4"]
+    assert ids(Tasks(fleet).schedule(request(crowded))) == ["3", "4"]
     until(lambda: fleet.status(one[1].agent).state == "done")
-    assert fleet.task_agents(request(crowded, *SLEEP, only=("3",))).started
-    planned = fleet.task_schedule(request(crowded, only=("2",)))
+    assert Tasks(fleet).start(request(crowded, *SLEEP, only=("3",))).started
+    planned = Tasks(fleet).schedule(request(crowded, only=("2",)))
     assert planned.left["2"] == "waits for task-1: both change src/app.py"
     fleet.merge(one[1].agent)
-    assert ids(fleet.task_schedule(request(crowded))) == ["2", "4"]
+    assert ids(Tasks(fleet).schedule(request(crowded))) == ["2", "4"]
 
 
 def test_if_nothing_else_runs_it_does_not_wait(fleet, crowded):
-    agent = fleet.task_agents(request(crowded, *DOES, only=("1",))).started[0][1].agent
+    agent = Tasks(fleet).start(request(crowded, *DOES, only=("1",))).started[0][1].agent
     until(lambda: fleet.status(agent).state == "done")
-    planned = fleet.task_schedule(request(crowded, only=("2",)))
+    planned = Tasks(fleet).schedule(request(crowded, only=("2",)))
     assert ids(planned) == ["2"] and planned.held == {}
     assert planned.jobs[0].clash.who == "task-1"
 
@@ -53,13 +54,13 @@ def test_if_nothing_else_runs_it_does_not_wait(fleet, crowded):
 def test_what_a_branch_has_changed_counts(fleet, project):
     put(project, tagged(task(1, "Silent"), task(2, "Loud", details="src/new.py"), task(3, "Beside")))
     commit(project, "Plan")
-    agent = fleet.task_create("1", request=request(project, *SLEEP))
-    assert ids(fleet.task_schedule(request(project))) == ["2", "3"]
+    agent = Tasks(fleet).create("1", request=request(project, *SLEEP))
+    assert ids(Tasks(fleet).schedule(request(project))) == ["2", "3"]
     commit(agent.workspace, "New", src__new_py="x\n")
-    planned = fleet.task_schedule(request(project))
+    planned = Tasks(fleet).schedule(request(project))
     assert ids(planned) == ["3"] and planned.left["2"] == "waits for task-1: both change src/new.py"
     commit(project, "Meanwhile", README_md="the base goes on\n")
-    assert ids(fleet.task_schedule(request(project))) == ["3"]
+    assert ids(Tasks(fleet).schedule(request(project))) == ["3"]
 
 
 def test_agents_without_a_task_count_while_they_live(fleet, project):
@@ -67,15 +68,15 @@ def test_agents_without_a_task_count_while_they_live(fleet, project):
     commit(project, "Plan")
     agent = fleet.create("by-hand", folder=str(project), command=SLEEP)
     commit(agent.workspace, "By hand", README_md="mine\n")
-    assert ids(fleet.task_schedule(request(project))) == ["2"]
+    assert ids(Tasks(fleet).schedule(request(project))) == ["2"]
     fleet.stop(agent)
-    assert ids(fleet.task_schedule(request(project))) == ["1", "2"]
+    assert ids(Tasks(fleet).schedule(request(project))) == ["1", "2"]
 
 
 def test_the_urgent_goes_first_all_the_same(fleet, project):
     put(project, tagged(task(1, details="README.md"), task(2, details="README.md", priority="high")))
-    fleet.task_create("1", request=request(project, *SLEEP))
-    planned = fleet.task_schedule(request(project))
+    Tasks(fleet).create("1", request=request(project, *SLEEP))
+    planned = Tasks(fleet).schedule(request(project))
     assert ids(planned) == ["2"] and planned.jobs[0].clash.files == ("README.md",)
 
 
@@ -95,7 +96,7 @@ def test_what_the_commands_say(magents, crowded):
 def test_names_from_an_agent_are_cleaned_for_a_terminal(fleet, project, magents):
     put(project, tagged(task(1), task(2, details="see `evil\x1b]0;x\x07.py` or `evil.py`")))
     commit(project, "Plan")
-    agent = fleet.task_create("1", request=request(project, *SLEEP))
+    agent = Tasks(fleet).create("1", request=request(project, *SLEEP))
     commit(agent.workspace, "Evil", evil_py="")
     magents("create", "other", "--", *SLEEP)
     said = magents("task-agents", "--dry-run").out

@@ -17,7 +17,7 @@ from conftest import git
 from magents import Fleet
 from magents.core.errors import MagentsError
 from magents.fleet.context import Context
-from magents.taskmaster import file, mirror
+from magents.taskmaster import Tasks, file, mirror
 from taskmaster.lab import put, set_status, tagged, task
 
 
@@ -35,26 +35,26 @@ def both(project: Path, shared: Path) -> list[list[str]]:
 
 
 def test_it_is_filled_and_then_left_alone(fleet, project, shared):
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert both(project, shared) == [["1 pending", "2 pending"]] * 2
     before = [os.stat(file.path_of(str(root))).st_mtime_ns for root in (project, shared)]
-    assert not mirror.same(fleet.context, str(project))
+    assert not mirror.update(fleet.context, str(project))
     os.utime(file.path_of(str(shared)))
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert os.stat(file.path_of(str(project))).st_mtime_ns == before[0]
 
 
 def test_what_agents_write_shows_at_once(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(shared, "2", "review")
     set_status(project, "1", "blocked")
-    assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["blocked", "review"]
+    assert [t.status for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["blocked", "review"]
     assert both(project, shared) == [["1 blocked", "2 review"]] * 2
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "", '{"master": {"tasks": []}}', "{}"])
 def test_what_an_agent_ruins_does_not_ruin_yours(fleet, project, shared, text, magents):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, text)
     said = magents("tasks")
     assert "Task 1" in said.out and "Task 2" in said.out
@@ -63,12 +63,12 @@ def test_what_an_agent_ruins_does_not_ruin_yours(fleet, project, shared, text, m
 
 
 def test_no_link_leads_out_of_the_shared_folder(fleet, project, shared, place):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     outside = put(place.top / "outside", tagged(task(9, "Secret")))
     os.remove(file.path_of(str(shared)))
     os.symlink(outside, file.path_of(str(shared)))
     with pytest.raises(MagentsError, match="symbolic link"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     assert "Secret" in outside.read_text() and "Secret" not in Path(file.path_of(str(project))).read_text()
 
 
@@ -77,7 +77,7 @@ def test_a_link_at_any_place_makes_and_shows_nothing_elsewhere(project, shared, 
     """Whatever the link leads to, the user's own list goes on, and nothing appears or changes there."""
     told: list[str] = []
     fleet = Fleet(warn=told.append)
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     (shared / name).rename(shared / "away")
     for leads_to in ("a list", "an empty folder", "nothing"):
         outside = place.top / "outside" / leads_to
@@ -91,18 +91,18 @@ def test_a_link_at_any_place_makes_and_shows_nothing_elsewhere(project, shared, 
         (shared / name).symlink_to(outside / name)
         status = {"blocked": "deferred"}.get(file.read(str(project)).tasks[0].status, "blocked")
         set_status(project, "1", status)
-        assert fleet.tasks(str(project)).tasks.tasks[0].status == status
+        assert Tasks(fleet).board(str(project)).tasks.tasks[0].status == status
         assert {path: path.stat().st_mtime_ns for path in outside.parent.rglob("*")} == before
     assert [t.title for t in file.read(str(project)).tasks] == ["Task 1", "Task 2"]
     assert any("symbolic link" in line for line in told) and "Secret" not in str(told)
 
 
 def test_what_is_removed_there_is_written_again(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     os.remove(file.path_of(str(shared)))
     os.rmdir(shared / ".taskmaster" / "tasks")
     os.rmdir(shared / ".taskmaster")
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert both(project, shared) == [["1 pending", "2 pending"]] * 2
 
 
@@ -126,7 +126,7 @@ from magents.taskmaster import mirror
 from magents.fleet.context import Context
 print("begun", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:  # it is closed
-    mirror.same(Fleet().context, sys.argv[1], wait=20)
+    mirror.update(Fleet().context, sys.argv[1], wait=20)
 """
 
 
@@ -140,7 +140,7 @@ def meet(project: Path) -> subprocess.Popen[str]:
 
 
 def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     meeting = [meet(project) for _ in range(2)]
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITE, str(root), f"{name}{n}"])
@@ -151,7 +151,7 @@ def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
     for child in meeting:
         child.communicate(timeout=60)
         assert child.returncode == 0
-    mirror.same(fleet.context, str(project), wait=20)
+    mirror.update(fleet.context, str(project), wait=20)
     wanted = sorted(f"{name}{n}-{number}" for name in ("ours", "theirs") for n in range(2) for number in range(20))
     for root in (project, shared):
         tasks = file.read(str(root)).tasks
@@ -207,26 +207,26 @@ def test_a_list_that_is_refused_changes_nothing(project, shared):
     """The user's list stays, the reason is told once, agents get the good list back, and theirs is kept."""
     told: list[str] = []
     fleet = Fleet(warn=told.append)
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     before = Path(file.path_of(str(project))).read_bytes()
     for said, data in refusals().items():
         told.clear()
         bad = put(shared, data).read_bytes()
-        assert [t.title for t in fleet.tasks(str(project)).tasks.tasks] == ["Task 1", "Task 2"]
+        assert [t.title for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["Task 1", "Task 2"]
         assert Path(file.path_of(str(project))).read_bytes() == before
         assert both(project, shared) == [["1 pending", "2 pending"]] * 2
         assert len(told) == 1 and said in told[0] and "agents of project" in told[0], (said, told)
         kept = Path(told[0].partition("kept in ")[2].partition(";")[0])
         assert bad.endswith(kept.read_bytes()) and kept.stat().st_size
-        fleet.tasks(str(project))
+        Tasks(fleet).board(str(project))
         assert len(told) == 1
 
 
 def test_what_the_collector_refuses_the_next_command_tells(fleet, project, shared, magents):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, "{")
     with pytest.raises(MagentsError, match="is refused"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     assert "is refused" in magents("tasks").err
     assert magents("tasks").err == ""
 
@@ -234,31 +234,31 @@ def test_what_the_collector_refuses_the_next_command_tells(fleet, project, share
 def test_what_is_odd_in_the_users_own_list_stays(fleet, project, shared):
     """An agent's change next to it is taken over all the same."""
     put(project, tagged(task(1, status="ready", priority="urgent", odd=[[1]]), task(2)))
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(shared, "2", "review")
-    assert [t.status for t in fleet.tasks(str(project)).tasks.tasks] == ["ready", "review"]
+    assert [t.status for t in Tasks(fleet).board(str(project)).tasks.tasks] == ["ready", "review"]
 
 
 def test_what_both_have_made_may_not_be_too_much_either(fleet, project, shared):
     """Or it would be refused the next time, as if an agent had written it."""
     put(project, tagged(task(1, details="plan")))
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(project, tagged(task(1, details="mine " * 30_000)))
     put(shared, tagged(task(1, details="theirs " * 25_000)))
     with pytest.raises(MagentsError, match=r"agents of project .* a text of more than 200,000 characters"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     put(project, tagged(task(1, details="mine " * 50_000)))
     with pytest.raises(MagentsError, match=r"^[^ ]*/project/\.taskmaster/tasks/tasks\.json holds a text"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
 
 
 def test_both_changes_that_do_not_go_together_are_refused(fleet, project, shared):
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     put(shared, tagged(task(1, "", 2), task(2)))
     put(project, tagged(task(1), task(2, "", 1)))
     with pytest.raises(MagentsError, match=r"with what agents have changed: these tasks wait for each other"):
-        mirror.same(fleet.context, str(project))
-    assert fleet.tasks(str(project)).tasks.every()["2"].dependencies == ("1",)
+        mirror.update(fleet.context, str(project))
+    assert Tasks(fleet).board(str(project)).tasks.every()["2"].dependencies == ("1",)
 
 
 HOLD = """
@@ -272,7 +272,7 @@ time.sleep(1000)
 
 def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents):
     """The user sees the tasks as they were, who holds the lock, and how to end that."""
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     set_status(project, "1", "blocked")
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(shared / ".taskmaster")], stdout=subprocess.PIPE, text=True
@@ -284,7 +284,7 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents
         took = time.monotonic() - began
         again = Context(fleet.context.store, print, print)
         for _ in range(3):
-            mirror.try_same(again, str(project))
+            mirror.try_update(again, str(project))
         assert time.monotonic() - began - took < 3, "the lock is waited for once, and then only tried"
         assert said.code == 0 and "blocked" in said.out and took < 5
         assert f"locked by process {holder.pid} (python" in said.err
@@ -301,7 +301,7 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents
 @pytest.mark.slow
 def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
     """A merge is killed again and again while both sides are written; nothing is lost, and nothing there twice."""
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     wanted = []
     for number in range(12):
         for who, root in (("ours", project), ("theirs", shared)):
@@ -314,7 +314,7 @@ def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
             with pytest.raises(subprocess.TimeoutExpired):
                 child.wait(0.01 * number)
             child.kill()
-    mirror.same(fleet.context, str(project))
+    mirror.update(fleet.context, str(project))
     for root in (project, shared):
         assert sorted(t.title for t in file.read(str(root)).tasks if "-" in t.title) == sorted(wanted)
 
@@ -344,10 +344,10 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
     while any(thread.is_alive() for thread in adding):
         for status in ("in-progress", "pending"):
             set_status(project, "3", status)
-            mirror.same(fleet.context, str(project), wait=300)
+            mirror.update(fleet.context, str(project), wait=300)
     for thread in adding:
         thread.join()
-    tasks = fleet.tasks(str(project)).tasks.tasks
+    tasks = Tasks(fleet).board(str(project)).tasks.tasks
     assert sorted(t.title for t in tasks) == ["Task 1", "Task 2", "Task 3", "box-0-1", "box-1-2"]
     assert [t.status for t in tasks[:3]] == ["review", "review", "pending"]
     for agent in agents:

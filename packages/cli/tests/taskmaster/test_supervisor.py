@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git, leaked, until
-from magents.core.model import Agent, Status
-from magents.core.status import Report
-from magents.fleet.observe import STARTS, presence
-from magents.runtimes.base import Sighting
-from magents.taskmaster import supervisor
-from magents.taskmaster.assignments import Request
+from magents.core.agent import Agent
+from magents.core.status import Status
+from magents.fleet.observe import presence
+from magents.guest.status import START_S, Report
+from magents.runtimes.base import Observation
+from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.automerge import Auto
-from magents.taskmaster.board import Hand
+from magents.taskmaster.board import Assignment
+from magents.taskmaster.scheduler import Request
 from magents.testing import standin
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
@@ -28,19 +29,31 @@ AGENT = Agent(1, "one", "/p", "b", "main", "c0ffee", True, "claude", (), "tmux",
 NOW, SILENCE = 10_000.0, 900.0
 RECENT, LONG_AGO = NOW - SILENCE + 1, NOW - SILENCE - 1
 CASES = {
-    "ended badly": (Status("failed", "exit code 3"), RECENT, "it has ended: exit code 3"),
-    "its terminal is gone": (Status("lost", "its terminal is gone"), 0.0, "it has ended: its terminal is gone"),
-    "its turn failed": (Status("waiting", "its turn failed: 500", NOW, True), RECENT, "its turn failed: 500"),
+    "ended badly": (Status("failed", "exit code 3", reason="exit", code=3), RECENT, "it has ended: exit code 3"),
+    "its terminal is gone": (
+        Status("lost", "its terminal is gone", reason="terminal-gone"),
+        0.0,
+        "it has ended: its terminal is gone",
+    ),
+    "its turn failed": (
+        Status("waiting", "its turn failed: 500", NOW, "turn-failed"),
+        RECENT,
+        "its turn failed: 500",
+    ),
     "silent": (Status("working"), LONG_AGO, "no sign of it for 901 s"),
-    "interrupted": (Status("done", "", unsaid=True), RECENT, ""),
-    "interrupted, and nobody goes on": (Status("done", "", unsaid=True), LONG_AGO, "no sign of it for 901 s"),
+    "interrupted": (Status("done", "", reason="on-screen"), RECENT, ""),
+    "interrupted, and nobody goes on": (
+        Status("done", "", reason="on-screen"),
+        LONG_AGO,
+        "no sign of it for 901 s",
+    ),
     "at work": (Status("working"), RECENT, ""),
     "asks, for however long": (Status("waiting", "Bash: rm x"), LONG_AGO, ""),
     "done": (Status("done"), LONG_AGO, ""),
     "a program that tells nothing": (Status("running"), LONG_AGO, ""),
     "stopped by a person": (Status("stopped"), LONG_AGO, ""),
-    "the machine was restarted": (Status("lost", "the machine was restarted"), 0.0, ""),
-    "not to be asked": (Status("lost", "docker cannot be asked"), 0.0, ""),
+    "the machine was restarted": (Status("lost", "the machine was restarted", reason="restarted"), 0.0, ""),
+    "not to be asked": (Status("lost", "docker cannot be asked", reason="unreachable"), 0.0, ""),
     "removed": (None, 0.0, ""),
 }
 
@@ -48,16 +61,16 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_why(case):
     status, stirred, expected = CASES[case]
-    assert supervisor.why(Hand(AGENT, status, False, 0, stirred), NOW, SILENCE) == expected
-    assert supervisor.why(Hand(AGENT, status, True, 0, stirred), NOW, SILENCE) == ""
+    assert supervisor.why(Assignment(AGENT, status, False, 0, stirred), NOW, SILENCE) == expected
+    assert supervisor.why(Assignment(AGENT, status, True, 0, stirred), NOW, SILENCE) == ""
 
 
 def test_a_start_that_was_cut_short_is_none():
     """A container lives without its agent: only that the wrapper never told of its start shows it."""
-    seen, now = Sighting("one", True, NOW, {}), time.time()
-    assert presence(seen, Report(launched=now)) == "alive"
-    assert presence(seen, Report(launched=now - STARTS - 1)) == "ended"
-    assert presence(seen, Report(launched=now - STARTS - 1, run="")) == "alive"
+    seen, now = Observation("one", True, NOW, {}), time.time()
+    assert presence(seen, Report(launched_at=now)) == "alive"
+    assert presence(seen, Report(launched_at=now - START_S - 1)) == "ended"
+    assert presence(seen, Report(launched_at=now - START_S - 1, run="")) == "alive"
     assert presence(seen, Report()) == "alive"
 
 
@@ -66,13 +79,13 @@ def test_a_person_who_takes_over_is_not_overruled(fleet, project):
     """What was left stays at review, also while its agent works again."""
     put(project, tagged(task(1)))
     dies = "test -e ../go && sleep 100; exit 3"
-    watch = fleet.task_watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
     assert [event.event for event in watch][-2:] == ["status", "end"]
     agent = fleet.find("task-1")
     Path(agent.workspace, "../go").touch()
     fleet.start(agent)
     assert fleet.status(agent).state == "running"
-    watch = fleet.task_watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project), command=("sh", "-c", dies)), None, Auto())
     assert [event.event for event in watch] == ["end"]
     assert statuses(project) == ["review"] and fleet.status(agent).state == "running"
 
@@ -107,7 +120,7 @@ def test_a_model_that_gives_no_answer(fleet, project, model):
     commit(project, "Plan")
     model["up"] = False
     happened = []
-    for event in fleet.task_watch(Request(str(project)), None, Auto()):
+    for event in Tasks(fleet).watch(Request(str(project)), None, Auto()):
         happened += [event] if event.event != "status" else []
         model["up"] = "stuck" in [event.event for event in happened]
     assert [event.event for event in happened] == ["started", "stuck", "again", "merged", "end"]
@@ -120,7 +133,7 @@ def test_a_failed_turn_is_none_that_is_done(fleet, project, model, tmux):
     """Also when its terminal is drawn anew later, and shows what it shows when a turn is over."""
     model["up"] = False
     agent = fleet.create("work", folder=str(project), prompt=DO)
-    until(lambda: fleet.status(agent).turn_failed, 30, shown=lambda: str(fleet.status(agent)))
+    until(lambda: fleet.status(agent).reason == "turn-failed", 30, shown=lambda: str(fleet.status(agent)))
     time.sleep(3)
     tmux("resize-window", "-t", f"magents-{agent.id}:agent", "-x", "100", "-y", "40")
     for _ in range(20):
@@ -132,13 +145,13 @@ def test_a_failed_turn_is_none_that_is_done(fleet, project, model, tmux):
 def test_a_turn_that_a_person_interrupts_is_none_that_is_done(fleet, project, model, tmux):
     put(project, tagged(task(1, description=f"{DO}; sleep 100")))
     commit(project, "Plan")
-    ((_, view),) = fleet.task_agents(Request(str(project))).started
+    ((_, view),) = Tasks(fleet).start(Request(str(project))).started
     until(lambda: git("log", "--format=%s", "-1", view.agent.branch, cwd=project) == "Work", 60)
     time.sleep(2)
     tmux("send-keys", "-t", f"=magents-{view.agent.id}:agent", "Escape")
-    until(lambda: fleet.status(view.agent).unsaid, 30, shown=lambda: str(fleet.status(view.agent)))
+    until(lambda: fleet.status(view.agent).reason == "on-screen", 30, shown=lambda: str(fleet.status(view.agent)))
     assert fleet.status(view.agent).state == "done"
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     assert statuses(project) == ["in-progress"]
 
 
@@ -147,7 +160,7 @@ def test_one_that_gives_no_sign_any_more(fleet, project, place, model, monkeypat
     monkeypatch.setenv("MAGENTS_SILENCE_TIMEOUT", "8")
     put(project, tagged(task(1, description="do: test -e ../once || { touch ../once; sleep 100; }; " + DO[4:])))
     commit(project, "Plan")
-    watch = fleet.task_watch(Request(str(project)), None, Auto())
+    watch = Tasks(fleet).watch(Request(str(project)), None, Auto())
     assert next(watch).event == "started"
     until(Path(place.top, "project-agents", "once").exists, 60)
     frozen = [pid for pid, words in leaked(place) if words.startswith("claude ")]

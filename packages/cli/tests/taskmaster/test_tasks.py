@@ -12,8 +12,8 @@ import pytest
 from conftest import commit, git, until
 from magents import config
 from magents.core.errors import Conflict, NotFound
-from magents.taskmaster import assignments, file
-from magents.taskmaster.assignments import Request
+from magents.taskmaster import Tasks, file, scheduler
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, set_status, tagged, task
 
 WORK = ("sh", "-c", 'printf %s "$1" >"$MAGENTS_TASK.txt" && git add . && git commit -qm "Did $MAGENTS_TASK"', "sh")
@@ -40,7 +40,7 @@ def request(project: Path, *command: str, **more) -> Request:
 
 def reach(fleet, project: Path, *wanted: str) -> None:
     def there() -> bool:
-        fleet.tasks(str(project))
+        Tasks(fleet).board(str(project))
         return statuses(project) == list(wanted)
 
     until(there, 20, str(wanted), shown=lambda: str(statuses(project)))
@@ -49,12 +49,12 @@ def reach(fleet, project: Path, *wanted: str) -> None:
 def test_a_diamond_is_worked_off(fleet, listed):
     rounds = []
     while "pending" in statuses(listed):
-        started = fleet.task_agents(request(listed)).started
+        started = Tasks(fleet).start(request(listed)).started
         rounds.append([job.task.id for job, _ in started])
         for _, view in started:
             until(lambda agent=view.agent: fleet.status(agent).state == "done", 30)
             assert file.read(str(listed)).every()[view.agent.task.partition(":")[2]].status == "in-progress"
-        fleet.tasks(str(listed))
+        Tasks(fleet).board(str(listed))
         for job, view in started:
             assert file.read(str(listed)).every()[job.task.id].status == "review"
             fleet.merge(view.agent)
@@ -70,37 +70,37 @@ def test_a_diamond_is_worked_off(fleet, listed):
     assert sorted(git("log", "--no-merges", "--format=%s", cwd=listed).splitlines()) == [
         "Begin", "Did 1", "Did 2", "Did 3", "Did 4", "Plan",
     ]  # fmt: skip
-    assert not fleet.task_agents(request(listed)).started
+    assert not Tasks(fleet).start(request(listed)).started
 
 
 def test_as_many_as_may_be_and_never_two_for_one(fleet, project):
     put(project, tagged(task(1), task(2, priority="critical"), task(3), task(4, status="deferred"), task(5, "", 1)))
-    first = fleet.task_agents(request(project, *SLEEP, most=2))
+    first = Tasks(fleet).start(request(project, *SLEEP, limit=2))
     assert [view.agent.id for _, view in first.started] == ["task-2", "task-1"]
     assert first.left == {"3": "no more than 2 at once", "4": "deferred", "5": "waits for 1"}
-    again = fleet.task_agents(request(project, *SLEEP, most=2))
+    again = Tasks(fleet).start(request(project, *SLEEP, limit=2))
     assert again.started == []
     assert again.left["3"] == "2 agents are at work already"
     assert again.left["1"] == "task-1 is running"
-    third = fleet.task_agents(request(project, *SLEEP, most=3))
+    third = Tasks(fleet).start(request(project, *SLEEP, limit=3))
     assert [view.agent.id for _, view in third.started] == ["task-3"]
     assert len(fleet.list().views) == 3
 
 
 def test_the_setting_bounds_them(fleet, project, monkeypatch):
     put(project, tagged(*(task(n) for n in range(1, 8))))
-    assert len(fleet.task_schedule(request(project)).jobs) == int(config.KNOWN["MAX_AGENTS"].default)
+    assert len(Tasks(fleet).schedule(request(project)).jobs) == int(config.known()["MAX_AGENTS"].default)
     monkeypatch.setenv("MAGENTS_MAX_AGENTS", "6")
-    assert len(fleet.task_schedule(request(project)).jobs) == 6
-    assert [job.task.id for job in fleet.task_schedule(request(project, only=("5", "2"))).jobs] == ["2", "5"]
+    assert len(Tasks(fleet).schedule(request(project)).jobs) == 6
+    assert [job.task.id for job in Tasks(fleet).schedule(request(project, only=("5", "2"))).jobs] == ["2", "5"]
     with pytest.raises(NotFound, match="no task 9"):
-        fleet.task_schedule(request(project, only=("9",)))
+        Tasks(fleet).schedule(request(project, only=("9",)))
 
 
 def test_short_memory_is_told(fleet, project, monkeypatch):
     put(project, tagged(task(1), task(2)))
-    monkeypatch.setattr(assignments, "NEEDED", 10**9)
-    done = fleet.task_agents(request(project))
+    monkeypatch.setattr(scheduler, "NEEDED_MIB", 10**9)
+    done = Tasks(fleet).start(request(project))
     assert done.started == []
     assert all("memory is short" in why for why in done.left.values()) and len(done.left) == 2
     assert statuses(project) == ["pending", "pending"]
@@ -111,7 +111,7 @@ def test_what_has_ended_is_begun_again(fleet, project, tmux, how):
     put(project, tagged(task(1)))
     slow = ("sh", "-c", 'test -e ok && exec sleep 100; echo "$1" >>ok; [ "$1" ] && sleep 100; exit 3', "sh")
     program = ("sh", "-c", "exit 3") if how == "failed" else slow
-    agent = fleet.task_agents(request(project, *program)).started[0][1].agent
+    agent = Tasks(fleet).start(request(project, *program)).started[0][1].agent
     if how == "stopped":
         fleet.stop(agent)
     elif how == "killed":
@@ -121,73 +121,73 @@ def test_what_has_ended_is_begun_again(fleet, project, tmux, how):
     else:
         until(lambda: fleet.status(agent).state == "failed")
     assert statuses(project) == ["in-progress"]
-    again = fleet.task_agents(request(project, *program)).started
+    again = Tasks(fleet).start(request(project, *program)).started
     assert [(job.again, view.agent.branch) for job, view in again] == [(True, agent.branch)]
     assert [a.id for a in fleet.context.store.live()] == ["task-1"]
 
 
 def test_one_for_one_task(fleet, listed):
     with pytest.raises(Conflict, match=r"Task 4 waits for 2, 3\."):
-        fleet.task_create("4", request=request(listed))
+        Tasks(fleet).create("4", request=request(listed))
     with pytest.raises(NotFound, match="no task 7"):
-        fleet.task_create("7", request=request(listed))
-    agent = fleet.task_create("1", "mine", request(listed, *SLEEP))
+        Tasks(fleet).create("7", request=request(listed))
+    agent = Tasks(fleet).create("1", "mine", request(listed, *SLEEP))
     assert (agent.id, agent.branch, agent.task) == ("mine", "task/1-base", "master:1")
     assert statuses(listed)[0] == "in-progress"
     with pytest.raises(Conflict, match="already has an agent: mine"):
-        fleet.task_create("1", request=request(listed))
+        Tasks(fleet).create("1", request=request(listed))
     set_status(listed, "3", "cancelled")
     with pytest.raises(Conflict, match="Task 3 is cancelled"):
-        fleet.task_create("3", request=request(listed))
+        Tasks(fleet).create("3", request=request(listed))
 
 
 def test_a_subtask_has_an_agent_of_its_own(fleet, project):
     put(project, tagged(task(3, "Big", subtasks=[task(1, "Small", status="done"), task(2, "Next", 1)])))
-    agent = fleet.task_create("3.2", request=request(project, *SLEEP))
+    agent = Tasks(fleet).create("3.2", request=request(project, *SLEEP))
     assert (agent.id, agent.branch, agent.task) == ("task-3-2", "task/3.2-next", "master:3.2")
     assert file.read(str(project)).every()["3.2"].status == "in-progress"
 
 
 def test_another_tag(fleet, project):
     put(project, tagged(task(1), beta={"tasks": [task(1, "Other")]}))
-    both = [fleet.task_create("1", request=request(project, *SLEEP, tag=tag)) for tag in ("", "beta")]
+    both = [Tasks(fleet).create("1", request=request(project, *SLEEP, tag=tag)) for tag in ("", "beta")]
     assert [agent.branch for agent in both] == ["task/1-task-1", "task/beta-1-other"]
-    assert set(fleet.tasks(str(project), "beta").hands) == {"1"}
+    assert set(Tasks(fleet).board(str(project), "beta").assignments) == {"1"}
 
 
 def test_done_counts_when_it_is_merged(fleet, listed):
-    agent = fleet.task_create("1", request=request(listed))
+    agent = Tasks(fleet).create("1", request=request(listed))
     until(lambda: fleet.status(agent).state == "done")
     set_status(listed, "1", "done")  # as an agent may do it that thinks it is
-    board = fleet.tasks(str(listed))
+    board = Tasks(fleet).board(str(listed))
     assert statuses(listed)[0] == "review" and board.plan.ready == ()
     git("merge", "-q", "task/1-base", cwd=listed)  # by hand
-    fleet.tasks(str(listed))
+    Tasks(fleet).board(str(listed))
     assert statuses(listed)[0] == "done"
 
 
 def test_a_squash_counts_as_well_and_a_removal_changes_nothing(fleet, listed):
-    agent = fleet.task_create("1", request=request(listed))
+    agent = Tasks(fleet).create("1", request=request(listed))
     until(lambda: fleet.status(agent).state == "done")
-    fleet.tasks(str(listed))
+    Tasks(fleet).board(str(listed))
     fleet.merge(agent, squash=True)
     fleet.remove(agent)
-    board = fleet.tasks(str(listed))
-    assert statuses(listed)[0] == "done" and board.hands["1"].merged and board.hands["1"].status is None
+    board = Tasks(fleet).board(str(listed))
+    assert statuses(listed)[0] == "done" and board.assignments["1"].merged and board.assignments["1"].status is None
 
 
 def test_what_a_person_holds_back_stays(fleet, project):
     put(project, tagged(task(1)))
-    agent = fleet.task_create("1", request=request(project))
+    agent = Tasks(fleet).create("1", request=request(project))
     until(lambda: fleet.status(agent).state == "done")
     set_status(project, "1", "blocked")
-    fleet.tasks(str(project))
+    Tasks(fleet).board(str(project))
     assert statuses(project) == ["blocked"]
 
 
 def test_a_broken_list_does_not_keep_a_merge_back(fleet, project, magents):
     path = put(project, tagged(task(1)))
-    agent = fleet.task_create("1", request=request(project))
+    agent = Tasks(fleet).create("1", request=request(project))
     until(lambda: fleet.status(agent).state == "done")
     path.write_text("{")
     done = magents("merge", "task-1")
@@ -245,7 +245,7 @@ def test_agents_see_the_projects_own_list(fleet, listed):
     agent = fleet.create("look", folder=str(listed), command=program)
     until(lambda: fleet.status(agent).state == "done")
     said = "\n".join(fleet.logs(agent))
-    assert "share/bin/task-master" in said.replace("\n", "")
+    assert "guest/bin/task-master" in said.replace("\n", "")
     assert "npm install -g task-master-ai" in said.replace("\n", " ") and "127" in said
 
 
@@ -291,13 +291,13 @@ def test_a_look_asks_git_as_often_for_many_agents_as_for_one(fleet, project, tmp
     put(project, tagged(*(task(number) for number in range(1, 5))))
     asked = []
     for most in (1, 4):
-        fleet.task_agents(request(project, *SLEEP, most=most))
-        fleet.tasks(str(project))
+        Tasks(fleet).start(request(project, *SLEEP, limit=most))
+        Tasks(fleet).board(str(project))
         log = tmp_path / str(most)
         monkeypatch.setenv("GIT_TRACE2", str(log))
-        fleet.tasks(str(project))
+        Tasks(fleet).board(str(project))
         monkeypatch.delenv("GIT_TRACE2")
         lines = log.read_text().splitlines()
         asked.append(sorted(line.partition(" start ")[2] for line in lines if " start " in line))
     assert asked[0] and asked[0] == asked[1]
-    assert fleet.tasks(str(project)).hands["4"].ahead == 0
+    assert Tasks(fleet).board(str(project)).assignments["4"].ahead == 0

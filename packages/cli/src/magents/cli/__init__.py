@@ -1,4 +1,4 @@
-"""The command line. One module per group of commands; each is imported only when one of its commands runs."""
+"""The command line. Of the commands, only the module of the one that was typed is imported."""
 
 from __future__ import annotations
 
@@ -38,12 +38,32 @@ def run() -> None:
 
 
 def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell of an error that nothing has expected, and write down what is needed to mend it."""
+    from magents.cli.render import complain
+    from magents.core.text import one_line
+    from magents.system import log
+
+    failure = log.unexpected(error)
+    where = f"That could not be written down: {failure}" if failure else f"Its traceback is in {log.path()}"
+    complain(MagentsError(f"a defect of Magents: {one_line(f'{kind.__name__}: {error}', 200)}", where))
+    if failure or verbose(sys.argv[1:]):
+        show_trace(error)
+
+
+def verbose(words: Sequence[str]) -> bool:
+    """Whether the user wants to see where an error came from."""
+    own = words[: words.index("--")] if "--" in words else words
+    return "--verbose" in own or bool(os.environ.get("MAGENTS_VERBOSE"))
+
+
+def show_trace(error: BaseException) -> None:
     """Print what Python would, by the same door as all else: an error's words can be an agent's."""
     from traceback import format_exception
 
     from magents.cli.console import echo
+    from magents.system import log
 
-    echo("".join(format_exception(kind, error, trace)), sys.stderr, end="")
+    echo(log.hidden("".join(format_exception(error))), sys.stderr, end="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from magents.cli.render import complain
 
         complain(error)
+        if verbose(words):
+            show_trace(error)
         return error.exit_code
     except BrokenPipeError:
         # Whoever reads our output has seen enough; keep Python from complaining at its exit.
@@ -70,9 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:
         from magents.cli.render import complain
+        from magents.system import log
 
+        failure = log.unexpected(error, words)
         where = f": {error.filename}" if error.filename else ""
-        complain(MagentsError(f"{error.strerror or error}{where}", remedy(error)))
+        hint = remedy(error, "" if failure else f"Where that happened is in {log.path()}")
+        complain(MagentsError(f"{error.strerror or error}{where}", hint))
+        if verbose(words):
+            show_trace(error)
         return 1
     except KeyboardInterrupt:
         from magents.cli.console import echo

@@ -11,11 +11,11 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from magents.fleet import Fleet
-    from magents.taskmaster.assignments import Request
+    from magents.taskmaster import Tasks
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
     from magents.taskmaster.loop import Count, Event
+    from magents.taskmaster.scheduler import Request
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
@@ -73,12 +73,12 @@ def line(now: Count) -> str:
     return f"[{'█' * full}{'·' * (BAR - full)}] {', '.join(parts)}"
 
 
-def follow(fleet: Fleet, request: Request, auto: Auto | None, *, json: bool) -> int:
+def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> int:
     """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
     bar = Bar(shown=not json and sys.stdout.isatty())
-    fleet.context.progress = bar.step
+    tasks.context.progress = bar.step
     try:
-        for event in fleet.task_watch(request, bar.draw, auto):
+        for event in tasks.watch(request, bar.draw, auto):
             bar.clear()
             if json:
                 echo(as_line(event), flush=True)

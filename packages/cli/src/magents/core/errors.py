@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 
+from magents.core.tuples import NamedTuple
+
 FREE = "Free some space: `magents doctor` tells which disk is almost full."
 """What to do where a disk is full."""
 
@@ -103,3 +105,13 @@ class CommandFailed(MagentsError):
         how = "took too long" if code is None else f"failed with exit code {code}"
         command = " ".join(argv)
         super().__init__(f"`{command}` {how}" + (f":\n{said}" if said else ""), hint or full(said))
+
+
+class Problem(NamedTuple):
+    """Something that keeps a part from working here."""
+
+    what: str
+    remedy: str
+    """A command to type, or what to do. Never empty."""
+    needed: bool = True
+    """Whether Magents cannot do its work without it."""

@@ -1,242 +1,93 @@
-"""What an agent is doing: computed from what it reported and from whether it lives. Pure.
+"""The states of an agent, why it is in one, and the sets of states that decisions are taken by.
 
-`read` folds an agent's events into a `Report`; `status` puts that together with what the runtime has seen.
-Where both leave the matter open, `doubtful` says so, and the caller looks at the screen.
+`detail` is for people alone: no decision is ever taken from it (docs/adr/0021-typed-reasons-and-history.md).
 """
 
 from __future__ import annotations
 
-from magents.core import bounded
-from magents.core.model import Agent, Event, Signal, Status
-from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from typing import Literal, TypeAlias
 
-    from magents.harnesses.base import Harness
+State: TypeAlias = (
+    "Literal['working', 'waiting', 'done', 'running', 'failed', 'stopped', 'lost',"
+    " 'creating', 'removing', 'restoring']"
+)
+"""What an agent is doing, computed at each look.
 
-QUIET = 4.0
-"""Seconds without output after which a harness that should be working is doubted: theirs animate."""
-HELD = 1.5
-"""Seconds by which output must be later than a question to mean that something may have happened to it: by
-then its dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
-READY = 3.0
-"""Seconds that a harness gets to report its first event."""
-RESTARTED = "the machine was restarted"
-UNASKED = "cannot be asked"
-PROMPTED = "prompt"
-"""What the event `launch` carries when the harness was started with a prompt."""
-MAX_CODE = 255
-"""The largest exit code there is."""
-ENDS = ("exit", "gone", "stopping")
-"""What the wrapper, or the init of a container, says when the program has ended or is being ended."""
+working    its harness is busy with a prompt
+waiting    it asks the user something; `Status.detail` says what
+done       its turn is over, or its program ended with exit code 0
+running    a program that reports nothing about itself is running
+failed     its program ended with another exit code
+stopped    the user stopped it
+lost       it should run but does not (killed server, reboot), or its workspace is gone
+The last three are agents on which a command is at work, or was when it was killed.
+"""
+
+Reason: TypeAlias = (
+    "Literal['', 'starting', 'turn-failed', 'on-screen', 'unreadable', 'exit', 'unreachable', 'restarted',"
+    " 'workspace-gone', 'terminal-gone', 'interrupted', 'no-record', 'foreign']"
+)
+"""Why an agent is in its state, where the state alone does not say it.
+
+starting        working: it has reported nothing yet
+turn-failed     waiting: its turn has failed, for want of an answer from its model
+on-screen       done by its screen alone, while it has reported that it works: somebody has interrupted it, or the
+                machine is too busy for it to draw what it does
+unreadable      running: what it has reported cannot be read
+exit            done, failed: its program has ended; `Status.code` is its exit code, None where nobody knows it
+unreachable     lost: its runtime could not be asked, so what it does is not known
+restarted       lost: the machine was restarted
+workspace-gone  lost: its workspace is not there
+terminal-gone   lost: its terminal or its container is not there
+interrupted     creating, removing, restoring: the command that was at work on it was killed
+no-record       it runs, and the store does not know it
+foreign         the same, of a container that somebody else looks after
+"""
+
+LIVE: frozenset[State] = frozenset({"working", "waiting", "running"})
+"""Its program runs, and has something to do or to ask."""
+UNSETTLED: tuple[State, ...] = ("creating", "removing", "restoring")
+"""A command is at work on it, or was when it was killed. The phases of these names are the same ones."""
+ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})
+"""It goes on only when it is started again."""
+ABSENT: frozenset[State] = frozenset({"stopped", "lost"})
+"""Nothing of it is there to look at or to talk to."""
+BUSY: frozenset[State] = LIVE | {"creating", "restoring"}
+"""It takes one of the places that `MAX_AGENTS` allows for."""
 
 
-class Report(NamedTuple):
-    """What an agent's log says of its present run."""
+class Status(NamedTuple):
+    """What an agent is doing at one moment."""
 
-    launched: float | None = None
-    """Unix time at which this run was begun; None if the log does not tell."""
-    signal: Signal | None = None
-    at: float | None = None
-    """Unix time of the event behind `signal`."""
+    state: State
+    detail: str = ""
+    """One line for people: what it waits for, why it failed. Free of control sequences."""
+    since: float | None = None
+    """Unix time of the change to this state, where it is known."""
+    reason: Reason = ""
     code: int | None = None
-    """The exit code of its program; None while it runs, or when nobody could record it."""
-    ended: float | None = None
-    session: str | None = None
-    """The harness's own name for its conversation, of this run or an earlier one."""
-    taken: int = 0
-    """How many prompts the harness has acknowledged in the part of the log that was read."""
-    prompted: bool = False
-    """Whether this run was begun with a prompt."""
-    heard: bool = False
-    """Whether the harness itself has reported anything in this run."""
-    run: str | None = None
-    """The wrapper's name of this run; '' from one that gives none, None before it has told of its start."""
-    unread: str = ""
-    """Why what it has written cannot be read; then nothing else of this is known."""
+    """The exit code of its program, where the reason is `exit` and somebody knows it."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is a program to talk to. One that is done may wait for the next prompt."""
+        return self.state in LIVE or (self.state == "done" and self.reason != "exit")
 
-class Facts(NamedTuple):
-    """All that is known of an agent at one moment."""
+    @property
+    def finished(self) -> bool:
+        """Whether its turn is over for certain: it has said so itself, or its program has ended well."""
+        return self.state == "done" and self.reason != "on-screen"
 
-    agent: Agent
-    report: Report
-    reports: bool
-    """Whether its harness reports events at all."""
-    tells: bool
-    """Whether these tell that it has begun to work on a prompt."""
-    seen: str
-    """`alive`, `ended` (its terminal is there, its program has ended), `absent`, or `unknown`."""
-    active: float = 0.0
-    """Unix time of its terminal's last output, in whole seconds."""
-    workspace: bool = True
-    """Whether its workspace is there."""
-    boot: str = ""
-    """The machine's present boot."""
-    busy: bool = False
-    """Whether a command is at work on it."""
-    look: Signal | None = None
-    """What its screen shows, if someone has looked."""
-    note: str = ""
-    """What the runtime has to say of it."""
+    @property
+    def over(self) -> bool:
+        """Whether its program runs no more, however that came; one that nobody could ask counts as such."""
+        return self.state in ENDED or self.reason == "exit"
 
-
-def read(events: Iterable[Event], harness: Harness) -> Report:
-    """Fold a log, oldest event first.
-
-    What is late, because the run it tells of was over when the next one began, does not count.
-    """
-    report = before = Report()
-    asked: Event | None = None
-    for event in events:
-        if event.by == "magents" and event.name == "withdrawn":
-            report = before  # the start failed
-        elif event.by == "magents" and event.name == "launch":
-            before = report
-            report = Report(
-                launched=event.at, session=report.session, taken=report.taken, prompted=event.data == PROMPTED
-            )  # fmt: skip
-            asked = None
-        elif event.by == "wrapper" and event.name == "start":
-            report = report._replace(run=event.run)
-        elif late(event, report):
-            continue
-        elif event.by == "wrapper" and event.name in ENDS:
-            if report.ended is None:
-                report = report._replace(code=exit_code(event.data), ended=event.at)
-        elif event.by == harness.name:
-            report = report._replace(
-                session=None if forgotten(event, report, harness) else harness.session(event) or report.session,
-                taken=report.taken + (event.name in harness.takes_prompt),
-                heard=True,
-            )
-            signal = harness.read(event)
-            if signal is None or (asked and signal.state == "working" and not harness.settles(asked, event)):
-                continue
-            asked = event if signal.state == "waiting" else None
-            report = report._replace(signal=signal, at=event.at)
-    return report
-
-
-def forgotten(event: Event, report: Report, harness: Harness) -> bool:
-    """Whether the harness says that it does not have the conversation it was to go on with."""
-    return not report.heard and harness.forgets(event)
-
-
-def late(event: Event, report: Report) -> bool:
-    """Whether an event is of a run before the one that the report is of."""
-    if not event.run or (report.launched is None and report.run is None):
-        return False
-    return event.run != report.run
-
-
-def exit_code(data: str) -> int | None:
-    """The exit code in a wrapper's report; None when there is none, or one that no program ends with."""
-    try:
-        code = bounded.loads(data)["code"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code <= MAX_CODE else None
-
-
-def doubtful(facts: Facts, now: float) -> bool:
-    """Whether only the screen can tell: no hook says that a question was answered by a click, that a turn
-    was interrupted, or that the harness asks something before its first event."""
-    report = facts.report
-    if facts.seen != "alive" or not facts.reports or facts.agent.phase != "active" or not facts.workspace:
-        return False
-    if report.unread:
-        return False
-    if report.signal is None:
-        return now - (report.launched or 0) > READY
-    if report.signal.failed:  # its empty input looks like that of one that is done
-        return False
-    if report.signal.state == "waiting" or (report.signal.state == "done" and not facts.tells):
-        told = (report.at or 0) + HELD
-        return now > told and facts.active + 1 > told
-    return report.signal.state == "working" and now - max(facts.active, report.at or 0) > QUIET
-
-
-def seen_on_screen(facts: Facts, seen: Signal | None, now: float) -> Facts:
-    """The facts with what the screen shows. A harness that has just come up shows an empty input before it
-    takes the prompt that it was started with: that is not done yet."""
-    early = facts.report.prompted and facts.report.signal is None and now - facts.active < QUIET
-    return facts if early and seen and seen.state == "done" else facts._replace(look=seen)
-
-
-def status(facts: Facts) -> Status:
-    """What the agent is doing."""
-    agent, report = facts.agent, facts.report
-    if agent.phase in ("creating", "removing", "restoring"):
-        return transitional(facts)
-    if facts.seen == "unknown":
-        return Status("lost", f"{agent.runtime} {UNASKED}")
-    if facts.seen == "alive" and facts.workspace:
-        return noted(of_living(facts), facts.note)
-    if not facts.workspace:
-        return Status("lost", f"its workspace is gone: {one_line(agent.workspace)}")
-    if agent.phase == "stopped":
-        return Status("stopped")
-    if facts.seen == "ended":
-        return of_ended(report)
-    if facts.boot and agent.boot and facts.boot != agent.boot:
-        return Status("lost", RESTARTED)
-    return Status("lost", facts.note or "its terminal is gone")
-
-
-def died(found: Status) -> bool:
-    """Whether its program has ended although nobody wanted that; not when the whole machine has."""
-    if found.state == "lost":
-        return found.detail != RESTARTED and not unasked(found)
-    return found.state == "failed"
-
-
-def unasked(found: Status) -> bool:
-    """Whether what it does is not known, because nobody could ask."""
-    return found.state == "lost" and found.detail.endswith(UNASKED)
-
-
-def stirred(facts: Facts) -> float:
-    """Unix time of the last that was heard or seen of it in this run; 0 when nothing was."""
-    return max(facts.active, facts.report.at or 0.0, facts.report.launched or 0.0)
-
-
-def transitional(facts: Facts) -> Status:
-    """A command is at work on it, or was killed in the middle."""
-    phase = facts.agent.phase
-    detail = "" if facts.busy else "interrupted; the next command, or `magents doctor --fix`, mends it"
-    assert phase in ("creating", "removing", "restoring")
-    return Status(phase, detail)
-
-
-def of_living(facts: Facts) -> Status:
-    """Its program runs."""
-    report = facts.report
-    if report.unread:
-        return Status("running", one_line(report.unread))
-    if report.signal is None and not facts.reports:
-        return Status("running", since=report.launched)
-    if facts.look is not None and (report.signal is None or facts.look.state != report.signal.state):
-        unsaid = facts.look.state == "done" and report.signal is not None and report.signal.state == "working"
-        return Status(facts.look.state, one_line(facts.look.detail), facts.active or None, unsaid=unsaid)
-    if report.signal is None:
-        return Status("working", "starting", report.launched)
-    return Status(report.signal.state, one_line(report.signal.detail), report.at, report.signal.failed)
-
-
-def noted(found: Status, note: str) -> Status:
-    """The status with what the runtime has to say before its own detail."""
-    return found._replace(detail=f"{note}; {found.detail}" if found.detail else note) if note else found
-
-
-def of_ended(report: Report) -> Status:
-    """Its program has ended by itself."""
-    if report.code is None:
-        return Status("failed", "its program ended, nobody knows how")
-    if report.code == 0:
-        return Status("done", "exit code 0", report.ended)
-    signal = f" (signal {report.code - 128})" if report.code > 128 else ""
-    return Status("failed", f"exit code {report.code}{signal}", report.ended)
+    @property
+    def died(self) -> bool:
+        """Whether its program has ended although nobody wanted that; not when the whole machine has."""
+        return self.state == "failed" or (self.state == "lost" and self.reason not in ("restarted", "unreachable"))

@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
-from magents.fleet.context import isolated
+from magents.fleet import collect, listeners
 from magents.guest import events
+from magents.runtimes import Unknown
 from magents.store import Store
-from magents.system import guarded, process
+from magents.system import log
+from magents.system.isolated import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 PAUSE_S = 0.5
 """Between two looks, each of one `lstat` for an agent."""
-PATIENCE = 5
+MAX_IDLE_LOOKS = 5
 """Looks without an agent after which the process ends."""
 AT_ONCE = 8
 """How many agents are collected from at the same time."""
@@ -36,31 +38,9 @@ SLOW_AT_ONCE = 2
 """How many of them may be such whose last collection was slow: nobody waits long for others."""
 SLOW_S = 3
 """What a slow one takes at least."""
-REST = 4
+REST_FACTOR = 4
 """How many times as long as its last collection took an agent is left alone afterwards: it gets a small share,
 however often it says that a turn has ended."""
-
-
-def ensure(context: Context) -> None:
-    """Start the process if it does not run."""
-    handle = held(context.store)
-    if handle is not None:
-        os.close(handle)
-        process.detach([sys.executable, "-m", "magents.daemon.collector", context.store.folder])
-
-
-def lock_path(store: Store) -> str:
-    """The file whose lock the process holds."""
-    return os.path.join(store.folder, "collector.lock")
-
-
-def held(store: Store) -> int | None:
-    """Take the lock; None when it is another process's."""
-    handle = os.open(lock_path(store), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if guarded.grab(handle):
-        return handle
-    os.close(handle)
-    return None
 
 
 class Turns:
@@ -75,20 +55,20 @@ class Turns:
         """Seconds that its last collection took."""
         self.due = 0.0
         """When it may be collected from again, by the monotonic clock."""
-        self.told = ""
-        """What was last noted of it."""
+        self.noted = ""
+        """The problem that was last noted of it."""
         self.running = False
 
     def look(self, context: Context, agent: Agent) -> None:
         """Collect from an agent if its log tells of a turn's end not seen before. Never raises."""
         try:
             with isolated(agent.id):
-                size = events.size(context.desk(agent).here)
+                size = context.place(agent).size(events.LOG)
                 ended = turn_end(context, agent)
                 if ended <= self.ended or self.collect(context, agent):
                     self.size, self.ended = size, max(ended, self.ended)
         except MagentsError as error:
-            self.note(context, agent, f"not collected: {one_line(error.message)}")
+            self.note(context, agent, one_line(error.message))
         finally:
             self.running = False
 
@@ -98,30 +78,26 @@ class Turns:
 
         if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False
-        begun, told = time.monotonic(), ""
+        begun, problem = time.monotonic(), ""
         try:
-            if kept_back := context.workspace(agent).collect(hold=lambda: settling(context, agent)):
-                told = f"not collected: {kept_back}"
+            problem = context.workspace(agent).collect(hold=lambda: settling(context, agent))
         except Conflict:
             return False
         except MagentsError as error:
-            told = f"not collected: {one_line(error.message)}"
+            problem = one_line(error.message)
         finally:
             self.took = time.monotonic() - begun
-            self.due = time.monotonic() + self.took * REST
-        self.note(context, agent, told)
-        with contextlib.suppress(MagentsError):  # the next command tells of what is wrong with them
-            from magents.taskmaster import mirror
-
-            mirror.same(context, agent.project)
+            self.due = time.monotonic() + self.took * REST_FACTOR
+        self.note(context, agent, problem)
+        listeners.tell(context, "turn_ended", agent)
         return True
 
-    def note(self, context: Context, agent: Agent, told: str) -> None:
+    def note(self, context: Context, agent: Agent, problem: str) -> None:
         """Note what kept its commits back, unless that was noted last, or it was stopped meanwhile."""
         with contextlib.suppress(MagentsError):
-            if told not in ("", self.told) and context.store.get(agent.key).phase == "active":
-                context.store.note(agent, told)
-        self.told = told
+            if problem not in ("", self.noted) and context.store.get(agent.key).phase == "active":
+                context.store.note(agent, "not-collected", f"not collected: {problem}")
+        self.noted = problem
 
 
 def serve(store: Store) -> None:
@@ -131,14 +107,14 @@ def serve(store: Store) -> None:
     known: dict[int, Turns] = {}
     idle = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        while idle < PATIENCE and os.path.exists(store.path):
+        while idle < MAX_IDLE_LOOKS and os.path.exists(store.path):
             context = quiet(store)
             agents = {agent.key: agent for agent in secluded(context)}
             known = {key: known.get(key) or Turns() for key in agents}
             idle = 0 if agents else idle + 1
             grown = {
                 turns: agents[key] for key, turns in known.items()
-                if turns.running or events.size(context.desk(agents[key]).here) != turns.size
+                if turns.running or context.place(agents[key]).size(events.LOG) != turns.size
             }  # fmt: skip
             for turns in chosen(grown, time.monotonic()):
                 turns.running = True
@@ -169,22 +145,25 @@ def chosen(grown: Iterable[Turns], now: float) -> list[Turns]:
 def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
-        with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).traits.workspace != "worktree":
-                yield agent
+        runtime = context.runtime(agent)
+        secluded = runtime.traits.workspace != "worktree" and not isinstance(runtime, Unknown)
+        if agent.phase in ("creating", "active") and secluded:
+            yield agent
 
 
 def turn_end(context: Context, agent: Agent) -> float:
     """When its last turn ended, by its log; 0 for never."""
     report = context.report(agent)
-    return max(report.ended or 0.0, (report.at or 0.0) if report.signal and report.signal.state == "done" else 0.0)
+    done = report.signal is not None and report.signal.state == "done"
+    return max(report.ended_at or 0.0, (report.signal_at or 0.0) if done else 0.0)
 
 
 def main(folder: str) -> None:
     """The process: one for each store."""
-    store = Store(folder)
-    if held(store) is not None:
-        serve(store)
+    with log.recorded("collector"):
+        store = Store(folder)
+        if collect.alone(store) is not None:
+            serve(store)
 
 
 if __name__ == "__main__":

@@ -12,27 +12,25 @@ from magents.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
-    from magents.core.model import Agent, Status
+    from magents.config import Config
+    from magents.core.agent import Agent
+    from magents.core.status import Status
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
+    from magents.fleet.doctor import Checkup
     from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
     from magents.fleet.send import Delivery
     from magents.fleet.trust import Waiting
     from magents.fleet.wait import Goal, Waited
-    from magents.git.changes import Change, Summary
+    from magents.git.diff import Change, Summary
     from magents.git.merge import Merged
-    from magents.git.pins.restore import Restored
-    from magents.git.project import Asked
+    from magents.git.pins.read import Restored
     from magents.runtimes.base import Traits
-    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.board import Board
-    from magents.taskmaster.loop import Event
 
 
 class Fleet:
@@ -70,6 +68,10 @@ class Fleet:
 
         return observe.observe(self.context)
 
+    def agents(self) -> Sequence[Agent]:
+        """Every agent that is not removed, without looking what it does."""
+        return self.context.store.live()
+
     def removed(self) -> Sequence[Agent]:
         """Agents whose workspace was removed and can be restored, newest first."""
         return self.context.store.removed()
@@ -100,6 +102,12 @@ class Fleet:
 
         return observe.one(self.context, agent)
 
+    def view(self, agent: Agent) -> View:
+        """An agent with what it does now."""
+        from magents.fleet import observe
+
+        return observe.View(agent, observe.one(self.context, agent))
+
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
@@ -114,40 +122,53 @@ class Fleet:
 
         return observe.usage(self.context, agents)
 
+    # --- where the user stands
+
+    def settings(self, folder: str = ".") -> Config:
+        """The settings that hold in a folder: its project's own before the user's."""
+        return self.context.settings(folder)
+
+    def branches(self, folder: str = ".") -> Sequence[str]:
+        """The local branches of the project that `folder` lies in."""
+        from magents.git import project
+
+        return list(project.heads(self.context.project(folder).path))
+
     # --- its life
 
     def plan(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Plan:  # fmt: skip
         """What `create` with the same words would do; makes nothing."""
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.plan(self.context, request)
+        with Asked(folder := self.context.here(folder), branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.plan(self.context, request, asked)
 
     def create(
         self, branch: str, id: str = "", *, folder: str = ".", harness: str = "", base: str = "",
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
-        runtime: str = "", asked: Asked | None = None,
+        runtime: str = "",
     ) -> Agent:  # fmt: skip
         """A new agent on `branch` of the project that `folder` lies in; returns once its program runs.
 
         `id`: '' for one made from the branch. `harness`: '' for the configured one; or `command`, any
         program. `base`: what a new branch starts from. `env` is added to this process's environment.
-        `asked`: `workspace.project.ask(folder, branch)`, where that was begun earlier.
         """
-        from magents.fleet import create
+        from magents.git.project import Asked
 
         self.recover()
-        request = create.Request(
-            branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime, asked
-        )
-        return create.create(self.context, request)
+        with Asked(folder := self.context.here(folder), branch) as asked:
+            from magents.fleet import create  # while git answers
+
+            request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
+            return create.create(self.context, request, asked)
 
     def start(self, agent: Agent, prompt: str | None = None) -> bool:
         """Start it again, its conversation resumed; False when it runs already."""
@@ -200,15 +221,19 @@ class Fleet:
         if self.context.store.unsettled():
             from magents.fleet import recover
 
-            self.context.mended = True
             lines += recover.recover(self.context, agent, again=again)
         return lines
 
-    def adopt(self, view: View) -> Agent:
-        """Make a record for an orphan, from what its runtime keeps of it."""
-        from magents.fleet import recover
+    def doctor(self, folder: str = ".", *, fix: bool = False) -> Checkup:
+        """What is missing or wrong on this machine and in the project that `folder` lies in, and what mends it.
 
-        return recover.adopt(self.context, view)
+        `fix`: repair first what is safe to repair. Completes or undoes what killed commands began, adopts agents
+        that run without a record.
+        """
+        from magents.fleet import doctor
+
+        fixed = [*self.recover(again=True), *doctor.fix(self.context)] if fix else []
+        return doctor.Checkup(fixed, doctor.examine(self.context, folder))
 
     # --- talking
 
@@ -232,7 +257,7 @@ class Fleet:
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
-        return self.context.terminal(agent, tty=True).attach(agent.id, inside=inside, read_only=read_only)
+        return self.context.terminal(agent).attach(agent.id, inside=inside, read_only=read_only)
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""
@@ -243,21 +268,30 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
-        from magents.git import changes
-
-        return changes.held(lambda target: self.write_diff(agent, target, *options))
-
-    def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
-        """The same, written to an empty file as it comes: it need not fit in memory."""
         from magents.fleet import diff
 
-        diff.diff(self.context, agent, target, *options)
+        return diff.read(self.context, agent, *options)
+
+    def write_diff(self, agent: Agent, target: BinaryIO, *, stat: bool = False) -> None:
+        """Write the same to an empty file, as a patch or in numbers of lines, and stand where it begins. It need
+        not fit in memory. Warns of files that run by themselves on the user's side."""
+        from magents.fleet import diff
+        from magents.git.trust import notice
+
+        if names := diff.write(self.context, agent, target, "--stat" if stat else "--patch"):
+            self.context.warn(notice.line(agent.id, names))
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
         from magents.fleet import diff
 
         return diff.files(self.context, agent)
+
+    def runs_by_itself(self, agent: Agent, changes: Sequence[Change]) -> Sequence[str]:
+        """The files among its changes that run by themselves on the user's side: hooks, settings of editors."""
+        from magents.fleet import diff
+
+        return diff.runs_by_itself(self.context, agent, changes)
 
     def collect(self, agent: Agent) -> str:
         """Bring the commits of an agent in a container to its branch in the project.
@@ -282,20 +316,14 @@ class Fleet:
         from magents.fleet import merge
 
         self.recover(agent)
-        done = merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
-        if agent.task:
-            from magents.taskmaster import board as boards
-
-            boards.after_merge(self.context, agent)
-        return done
+        return merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
 
     def brought(self, folder: str = ".") -> Waiting:
         """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
         `folder` lies in, and the user has not accepted: it is left out on this side until then."""
         from magents.fleet import trust
-        from magents.git import project
 
-        return trust.waiting(project.locate(folder).path)
+        return trust.waiting(self.context.project(folder).path)
 
     def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
         """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
@@ -303,9 +331,8 @@ class Fleet:
         What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
         """
         from magents.fleet import trust
-        from magents.git import project
 
-        return trust.accept(project.locate(folder).path, names)
+        return trust.accept(self.context.project(folder).path, names)
 
     def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
         """Which branches of these agents conflict with their base or another agent's branch, and in which files.
@@ -323,72 +350,11 @@ class Fleet:
         """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
         in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
         from magents.fleet import accepted
-        from magents.git import project
 
-        return accepted.differences(self.context, project.locate(folder).path)
+        return accepted.differences(self.context, self.context.project(folder).path)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
         """Let them count, as they are in `differences`, from the next start of each agent of the project."""
         from magents.fleet import accepted
-        from magents.git import project
 
-        accepted.accept(self.context, project.locate(folder).path, differences)
-
-    # --- tasks
-
-    def tasks(self, folder: str = ".", tag: str = "") -> Board:
-        """Task Master's tasks of the project that `folder` lies in, and what their agents make of them.
-
-        Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
-        Task Master uses now.
-        """
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        return boards.board(self.context, folder, tag)
-
-    def accept_texts(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
-        """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
-        that an agent has changed since `board` was read, which stay as they are."""
-        from magents.taskmaster import mirror
-
-        marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
-        return mirror.accept(self.context, board.project, board.tasks.tag, marks)
-
-    def task_create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
-        """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.taskmaster import assignments
-
-        self.recover()
-        return assignments.one(self.context, task, id, request or assignments.Request())
-
-    def task_schedule(self, request: Request) -> Schedule:
-        """What `task_agents` would do now."""
-        from magents.taskmaster import assignments
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        return assignments.schedule(self.context, boards.board(self.context, request.folder, request.tag), request)
-
-    def task_agents(self, request: Request, told: Callable[[Job, View], None] | None = None) -> Outcome:
-        """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
-        at once. Can be called again and again. `told` of each agent as it starts."""
-        from magents.taskmaster import assignments
-        from magents.taskmaster import board as boards
-
-        self.recover()
-        board = boards.board(self.context, request.folder, request.tag)
-        return assignments.run(self.context, board, request, told or (lambda job, view: None))
-
-    def task_watch(
-        self, request: Request, drawn: Callable[[Board], None] | None = None, auto: Auto | None = None
-    ) -> Iterator[Event]:
-        """Go on with `task_agents` until nothing is left that could be done; yields what happens.
-
-        `auto`: merge what is finished, and how; None leaves that to a person. `drawn` is told of each look, about
-        once a second.
-        """
-        from magents.taskmaster import loop
-
-        self.recover()
-        return loop.watch(self.context, request, drawn or (lambda board: None), auto)
+        accepted.accept(self.context, self.context.project(folder).path, differences)

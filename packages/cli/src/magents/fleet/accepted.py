@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import stat
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +19,9 @@ from magents import config
 from magents.core.errors import MagentsError, NotFound, UsageError, remedy
 from magents.core.text import one_line
 from magents.fleet.context import digest
-from magents.system import guarded, process
+from magents.fleet.listeners import LISTENERS
+from magents.system import process
+from magents.system.files import atomic, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,26 +30,16 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 1024
 """Of one of these files."""
+NAMES = ("CLAUDE.md", ".mcp.json")
+"""The files that this is about."""
 GUIDE = """\
 # What the agents of this project share
 
 You are one of several agents. Each works in its own copy of the project, `/workspace`, on its own branch.
 What is in this folder, `/shared`, all of them see and may change.
 
-- `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
-  work on it from anywhere, and so do the tools of the MCP server `task-master-ai`. One call waits for the other.
-- Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
+{listeners}- Commit your work to your branch. Your commits are collected from here; there is no remote to push to.
 """
-TOOLS = (
-    "get_tasks", "next_task", "get_task", "set_task_status", "add_task", "add_subtask", "update_task",
-    "update_subtask", "expand_task", "remove_task", "add_dependency", "remove_dependency",
-)  # fmt: skip
-"""What agents are offered of Task Master's tools. Its 30 others would cost each conversation 8,000 tokens more."""
-SERVERS = {"mcpServers": {"task-master-ai": {
-    "type": "stdio", "command": "task-master-ai", "args": [], "env": {"TASK_MASTER_TOOLS": ",".join(TOOLS)},
-}}}  # fmt: skip
-FIRST = {"CLAUDE.md": GUIDE, ".mcp.json": json.dumps(SERVERS, indent=2) + "\n"}
-"""The files that this is about, as they are at first."""
 
 
 class Difference(NamedTuple):
@@ -79,18 +70,20 @@ def provide(context: Context, project: str) -> str:
     return place(context, project)
 
 
+def first() -> dict[str, str]:
+    """The files as they are at first, by name."""
+    modules = [listener.load() for listener in LISTENERS]
+    servers = {name: server for module in modules for name, server in module.SERVERS.items()}
+    guide = GUIDE.format(listeners="".join(module.GUIDE for module in modules))
+    return dict(zip(NAMES, (guide, json.dumps({"mcpServers": servers}, indent=2) + "\n"), strict=True))
+
+
 def make(path: str) -> None:
     """Make the folder, with the files as they are at first. It appears in one step, whole."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    made = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(path))
-    try:
+    with atomic.folder(path) as made:
         os.chmod(made, 0o755)  # who the agents run as may be another user
-        for name, text in FIRST.items():
+        for name, text in first().items():
             put(made, name, text.encode())
-        with contextlib.suppress(OSError):  # another command was first
-            os.rename(made, path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def tell(context: Context, found: Sequence[Difference]) -> None:
@@ -113,7 +106,7 @@ def differences(context: Context, project: str) -> list[Difference]:
     if not os.path.isdir(path):
         make(path)
     found = []
-    for name in FIRST:
+    for name in NAMES:
         text, problem = offered(shared, name)
         known = kept(path, name)
         if problem or text != known:
@@ -168,7 +161,7 @@ def put(folder: str, name: str, text: bytes | None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
             return
-        guarded.write(folder, name, text, mode=0o644)
+        atomic.write(folder, name, text, mode=0o644)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
 

@@ -10,23 +10,25 @@ import time
 from magents import config
 from magents.core.errors import CheckFailed, CommandFailed, Conflict, MagentsError, NotFound
 from magents.core.text import one_line
-from magents.fleet.context import isolated
-from magents.git.plumbing import UNHOOKED, git
-from magents.git.workspaces import include, worktree
-from magents.system import process
+from magents.git.inert import UNHOOKED
+from magents.git.plumbing import git
+from magents.git.workspaces import disk, include
+from magents.system import processes
+from magents.system.isolated import isolated
+from magents.system.process import following
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
 
 MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""
 LINES = 40
 """How much of a failing command's output is shown."""
-MOST = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Bytes at the end of a command's output that are kept."""
 GRACE = 3.0
 """Seconds that what a check has started gets to end by itself, before it is killed."""
@@ -44,7 +46,7 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
         try:
-            process.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, most=MOST)
+            following.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, max_bytes=MAX_BYTES)
         except CommandFailed as error:
             raise failed(agent, into, command, error.code, error.output, limit) from error
 
@@ -91,7 +93,7 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
 def clear(context: Context, project: str, place: str) -> None:
     """End what runs in a check's working tree and delete that; the folder of all, too, when it was the last."""
     end_all(f"{MARK}={place}")
-    worktree.remove(project, place)
+    disk.remove(project, place)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
 
@@ -99,10 +101,10 @@ def clear(context: Context, project: str, place: str) -> None:
 def end_all(mark: str) -> None:
     """End what a check has left running, firmly if need be."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in process.marked(mark):
-            process.end(pid, number)
+        for pid in processes.marked(mark):
+            processes.end(pid, number)
         until = time.monotonic() + GRACE
-        while process.marked(mark):
+        while processes.marked(mark):
             if time.monotonic() > until:
                 break
             time.sleep(0.02)
@@ -117,8 +119,8 @@ def sweep(context: Context) -> list[str]:
     for name in names:
         if name.isdecimal():
             said += sweep_one(context, int(name), os.path.join(context.checks, name))
-    if any(name.startswith(worktree.TRASH) for name in names):
-        worktree.sweep(context.checks)
+    if any(name.startswith(disk.TRASH) for name in names):
+        disk.sweep(context.checks)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
     return said
@@ -138,7 +140,7 @@ def sweep_one(context: Context, key: int, place: str) -> list[str]:
     except NotFound:  # forgotten, and its project with it
         end_all(f"{MARK}={place}")
         with contextlib.suppress(OSError):
-            worktree.discard(place)
+            disk.discard(place)
         return []
     except MagentsError as error:
         return [f"{place} cannot be cleared away: {error.message} {error.hint}"]

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict
 from magents.fleet.diff import check_workspace
+from magents.system.files import locks
+from magents.system.process import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
+    from magents.store import Store
+
+
+COLLECTOR = "magents.daemon.collector"
+"""The process that brings commits home at the end of each turn. It stands above this room, so it is named only."""
+
+
+def ensure_collector(context: Context) -> None:
+    """Start the collector unless it runs."""
+    lock = alone(context.store)
+    if lock is not None:
+        os.close(lock)
+        background.detach([sys.executable, "-m", COLLECTOR, context.store.folder])
+
+
+def alone(store: Store) -> int | None:
+    """Take the lock that the collector holds while it runs; None where it is another process's."""
+    lock = locks.opened(os.path.join(store.folder, "collector.lock"))
+    if locks.take(lock):
+        return lock
+    os.close(lock)
+    return None
 
 
 def collect(context: Context, agent: Agent) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from magents.core.errors import MagentsError, remedy
-from magents.core.text import one_line
-from magents.harnesses import harness
-from magents.runtimes import runtime
+from magents import harnesses, runtimes
+from magents.core.errors import MagentsError
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from magents.core import status
-    from magents.core.model import Agent, Event
-    from magents.git.workspaces.kinds import Workspace
+    from magents.config import Config
+    from magents.core.agent import Agent
+    from magents.core.event import Event
+    from magents.git.project import Project
+    from magents.git.workspaces.base import Workspace
+    from magents.guest import status
+    from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
-    from magents.runtimes.base import Desk, Runtime
-    from magents.runtimes.terminal import Terminal
+    from magents.runtimes.base import Place, Runtime
     from magents.store import Store
 
 SCREEN = "terminal.txt"
@@ -39,25 +42,49 @@ class Context:
         """Told, in a few words, of each step that can take longer than a moment."""
         self.warn = warn
         """Told of what the user should know although it stops nothing."""
-        self.mended = False
-        """Whether a killed command's work was mended, so that what was asked before may not hold."""
         self.told: set[str] = set()
         """What `warn` was told of and need not be told again."""
-        self.locked_out: dict[str, float] = {}
-        """Folders whose lock was waited for in vain, and when (`time.monotonic`)."""
 
     @property
     def checks(self) -> str:
         """The folder of working trees in which merges are checked; there only while one is."""
         return os.path.join(self.store.folder, "checks")
 
+    def project(self, folder: str) -> Project:
+        """The project that a folder lies in. Raises NotFound when it is in none."""
+        from magents.git import project
+
+        return project.locate(self.here(folder))
+
+    def here(self, folder: str) -> str:
+        """A folder of the same project for git to be asked in: the project itself where `folder` is in the clone of
+        an agent in a container, whom git would obey there."""
+        real = os.path.realpath(folder) + os.sep
+        with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
+            for agent in self.store.live():
+                if (
+                    real.startswith(os.path.realpath(agent.workspace) + os.sep)
+                    and not self.runtime(agent).traits.trusted
+                ):
+                    return agent.project
+        return folder
+
+    def settings(self, folder: str) -> Config:
+        """The settings that hold in a folder: the project's own before the user's, outside of one the user's."""
+        from magents import config
+
+        try:
+            return config.load(self.project(folder).settings)
+        except MagentsError:
+            return config.load()
+
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
         return self.store.place(agent)
 
-    def desk(self, agent: Agent) -> Desk:
-        """Where it talks with us."""
-        return self.runtime(agent).desk(self.folder(agent))
+    def place(self, agent: Agent) -> Place:
+        """How to reach it and its files."""
+        return self.runtime(agent).place(agent, self.folder(agent))
 
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
@@ -66,81 +93,55 @@ class Context:
             from magents.git.workspaces.worktree import Worktree
 
             return Worktree(agent)
-        from magents.git.workspaces import clone, kinds
+        from magents.git.workspaces import borrow, clone
 
-        return kinds.Clone(agent, lambda: runtime.reach(agent, folder, clone.borrowed(agent.project)), self.warn)
+        return clone.Clone(agent, lambda: runtime.reach(agent, folder, borrow.borrowed(agent.project)), self.warn)
 
     def shared(self, project: str) -> str:
         """The folder that the agents of a project share, where they cannot reach the project itself."""
         return os.path.join(self.store.folder, "shared", digest(project))
 
     def harness(self, agent: Agent) -> Harness:
-        """What it runs."""
+        """What it runs; `Unknown` where this machine does not have it."""
         traits = self.runtime(agent).traits
-        return harness(agent.harness, traits.home, traits.program)
+        return harnesses.recorded(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
-        """Where it runs."""
-        return runtime(agent.runtime)
+        """Where it runs; `Unknown` where this machine does not have it."""
+        return runtimes.recorded(agent.runtime)
 
-    def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
-        """Its terminal; `tty`: for a command that talks to the user's."""
-        from magents.runtimes.terminal import Terminal
+    def terminal(self, agent: Agent) -> Terminal:
+        """Its terminal."""
+        from magents.guest.terminal import Terminal
 
-        return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
+        return Terminal(self.place(agent).command)
 
     def report(self, agent: Agent, folder: str = "") -> status.Report:
         """What its log says; of one that cannot be read, why. Raises nothing that the agent has caused.
 
         `folder`: its own folder, if the caller knows it.
         """
-        from magents.core import status
-        from magents.guest import events
+        from magents.guest import events, status
 
         runtime, harness = self.runtime(agent), self.harness(agent)
         try:
             with isolated("its log can't be read"):
-                log = events.read(runtime.desk(folder or self.folder(agent)).here)
+                log = events.read(runtime.place(agent, folder or self.folder(agent)))
                 return status.read(in_time(log), harness)
         except MagentsError as error:
-            return status.Report(unread=error.message)
+            return status.Report(unreadable=error.message)
 
     def keep_screen(self, agent: Agent, text: str) -> None:
         """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does
         one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
-            from magents.system import guarded
+            from magents.system.files import atomic
 
             try:
-                guarded.write(folder, SCREEN, text)
+                atomic.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
-
-
-class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
-    """One agent's turn in a loop over several. Whatever it makes our code raise becomes a MagentsError that names
-    it, so the loop can tell of it and go on. What agents have written is read by code that may have a defect."""
-
-    def __init__(self, whose: str) -> None:
-        """`whose`: an agent's id, or what else the error's message is to begin with."""
-        self.whose = whose
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MagentsError):
-            raise blamed(self.whose, error) from error
-
-
-def blamed(whose: str, error: Exception) -> MagentsError:
-    """What an agent has made our code raise, as an error that names it."""
-    if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
-    said = one_line(f"{type(error).__name__}: {error}")
-    return MagentsError(f"{whose}: {said}", "What it has written cannot be read. Other agents go on.")
 
 
 def in_time(log: Sequence[Event]) -> Iterator[Event]:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import os
 import time
 
-from magents import config, runtimes
+from magents import config, harnesses, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
-from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
-from magents.fleet.context import CLAIMED, Context
+from magents.fleet.context import CLAIMED, Context, boot
 from magents.git import project
-from magents.git.plumbing import has_record
-from magents.git.workspaces import worktree
-from magents.harnesses import TABLE, harness
-from magents.system import process
+from magents.git.layout import has_record
+from magents.git.project import Asked
+from magents.git.workspaces import disk, worktree
+from magents.system import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
-    from magents.git.project import Asked, Branch, Project
-    from magents.system.process import Running
+    from magents.git.project import Branch, Project
+    from magents.git.workspaces.base import Filling
 
 
 class Request(NamedTuple):
@@ -45,8 +45,6 @@ class Request(NamedTuple):
     env: Mapping[str, str] = {}
     runtime: str = ""
     """'' for the configured mode."""
-    asked: Asked | None = None
-    """What git was asked about `folder` and `branch` already."""
     task: str = ""
     """The task it is to work on, `tag:id`."""
 
@@ -69,26 +67,30 @@ class Plan(NamedTuple):
     """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
-def plan(context: Context, request: Request) -> Plan:
-    """Everything that can be found out, and refused, before anything is made."""
+def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan:
+    """Everything that can be found out, and refused, before anything is made.
+
+    `asked`: what git was asked about the folder and the branch a moment ago.
+    """
+    if asked is None:
+        with Asked(request.folder, request.branch) as asked:
+            return plan(context, request, asked)
     if request.id:
         names.check_id(request.id)
     prompts.check(request.prompt)
-    early = None if context.mended else request.asked
-    asked = early or project.ask(request.folder, request.branch)
-    found = project.project_of(asked)
-    branch = project.branch_of(asked)
+    found, branch = asked.result()
     if not found.commit:
         raise Conflict(
             f"{found.path} has no commit yet, so there is nothing an agent could start from.",
             "Make one: git commit --allow-empty -m 'Begin'",
         )
     settings = config.load(found.settings)
-    mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
+    mode = request.runtime or runtimes.mode(settings)
     where = runtimes.runtime(mode)
     chosen = check_harness(request, settings, here=where.traits.program == "here")
-    where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, request, settings) if where.traits.home == "image" else []
+    facts = harnesses.record(chosen)
+    where.require(chosen, facts.program)
+    warnings = keyless(facts.keys, request, settings) if where.traits.home == "image" else []
     base, commit, track = starting_point(found, request, settings, branch)
     moved = movable(context, found.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -107,7 +109,7 @@ def plan(context: Context, request: Request) -> Plan:
         if rival := context.store.rival(agent):
             raise rival
         project.check_free(request.branch, branch)
-        worktree.check_absent(agent.workspace)
+        disk.check_absent(agent.workspace)
     except Conflict:
         if request.id or not taken_meanwhile(context, agent):
             raise
@@ -125,18 +127,22 @@ def check_harness(request: Request, settings: Config, *, here: bool) -> str:
     """The harness to use. Raises NotFound for an unknown one, and Missing for one that is to run `here`, on this
     machine, and is not installed."""
     if request.command:
-        if here and not process.find(request.command[0]):
+        if here and not programs.find(request.command[0]):
             raise Missing(f"The program `{request.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = request.harness or settings["AGENT"]
-    if chosen not in TABLE and not request.harness:
+    try:
+        record = harnesses.record(chosen)
+    except NotFound as error:
+        if request.harness:
+            raise
         raise NotFound(
             f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
             "Choose another: magents config --set AGENT=claude",
-        )
+        ) from error
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
-    for problem in harness(chosen).check() if here else ():
+    for problem in record.check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
 
@@ -186,15 +192,16 @@ def workspaces(found: Project, settings: Config) -> str:
     return os.path.normpath(os.path.join(found.path, chosen))
 
 
-def create(context: Context, request: Request) -> Agent:
+def create(context: Context, request: Request, asked: Asked | None = None) -> Agent:
     """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
-    was made could not be taken back yet."""
+    was made could not be taken back yet. `asked`: see `plan`."""
     while True:
-        planned = plan(context, request)
+        planned = plan(context, request, asked)
+        asked = None  # what is found out once more is asked anew
         if planned.moves:
             context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
             remove.remove(context, planned.moves)
-            request = request._replace(asked=None, id=request.id or planned.moves.id)
+            request = request._replace(id=request.id or planned.moves.id)
             continue
         with context.store.lock(planned.agent.id) as lock:
             try:
@@ -202,7 +209,6 @@ def create(context: Context, request: Request) -> Agent:
             except Conflict:
                 if request.id or not taken_meanwhile(context, planned.agent):
                     raise
-                request = request._replace(asked=None)
                 continue  # another command has just taken the id that was free: choose the next
             for text in planned.warnings:
                 context.warn(text)
@@ -225,7 +231,7 @@ def taken_meanwhile(context: Context, agent: Agent) -> bool:
 
 def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     """Make everything that the record promises."""
-    worktree.claim(agent.workspace)
+    disk.claim(agent.workspace)
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
     workspace, runtime = context.workspace(agent), context.runtime(agent)
@@ -240,26 +246,26 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
     ) as filling:
         from magents.fleet import launch  # while git is at work
 
-        start = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env)
-        start = start._replace(launch=start.launch._replace(keep=(lock,)))
-        runtime.prepare(start.launch)
-        check_out(context, agent, planned, filling, lock)
+        ready = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env, keep=(lock,))
+        runtime.prepare(ready)
+        check_out(context, agent, planned, filling)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
         include.copy(agent.project, agent.workspace, links=traits.workspace == "worktree", warn=context.warn)
-    left = launch.left_behind(context, agent)
+    old = launch.predecessor(context, agent)
+    foreign = old is not None and launch.is_foreign(context, old)
     # What a container left is laid out behind the set-up here, which would run it with the user's rights.
-    late = left is not None and left.foreign and traits.trusted
-    brought = launch.take_over(context, agent, left) if left and not late else ""
+    late = foreign and traits.trusted
+    brought = launch.take_over(context, agent, old, foreign=foreign) if old and not late else ""
     workspace.hand_over(runtime.owner())
     if planned.setup and may_set_up(context, agent, planned.setup):
         launch.set_up(context, agent, planned.setup, folder, lock)
-    if left and late:
-        brought = launch.take_over(context, agent, left)
-    launch.go(context, start)
-    agent = context.store.update(agent, phase="active", boot=start.boot)
-    context.store.note(agent, f"created on {agent.branch}{brought}")
+    if old and late:
+        brought = launch.take_over(context, agent, old, foreign=foreign)
+    launch.go(context, ready, prompted=planned.prompt is not None)
+    agent = context.store.update(agent, phase="active", boot=boot())
+    context.store.note(agent, "created", f"created on {agent.branch}{brought}")
     return agent
 
 
@@ -298,10 +304,10 @@ def is_large(project: Project) -> bool:
         return False
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, lock: int) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Filling) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
-        context.workspace(agent).filled(filling, new=planned.new_branch, keep=(lock,))
+        filling.result()
     except CommandFailed as error:
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo
@@ -345,8 +351,8 @@ def undo(context: Context, agent: Agent) -> None:
         context.workspace(agent).remove()
         if agent.made_branch:
             worktree.drop_branch(agent.project, agent.branch, agent.base_commit)
-        worktree.discard(folder)
+        disk.discard(folder)
     else:
-        worktree.discard_empty(agent.workspace)
-        worktree.discard_empty(folder)
+        disk.discard_empty(agent.workspace)
+        disk.discard_empty(folder)
     context.store.forget(agent)

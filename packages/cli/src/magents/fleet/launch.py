@@ -6,32 +6,25 @@ import contextlib
 import json
 import os
 
-from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
-from magents.core.model import Start
-from magents.core.status import PROMPTED
-from magents.core.tuples import NamedTuple
-from magents.fleet import prompts
+from magents import harnesses
+from magents.core.errors import CommandFailed, MagentsError, NotFound
+from magents.core.program import Start
+from magents.fleet import listeners, prompts
 from magents.fleet.context import Context, boot
 from magents.guest import events
+from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
+from magents.system.files import atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
 
 ENV = "env.json"
 """The agent's `--env`, kept for its next start; readable by the user alone."""
-
-
-class Ready(NamedTuple):
-    """An agent that can be started at once."""
-
-    launch: Launch
-    boot: str
-    prompted: bool
 
 
 def prepare(
@@ -41,47 +34,43 @@ def prepare(
     prompt: str | None = None,
     resume: bool = False,
     env: Mapping[str, str] | None = None,
-) -> Ready:
+    keep: Sequence[int] = (),
+) -> Launch:
     """Find out what to start. `env` is kept for later starts; None stands for what was kept."""
-    folder, desk = context.folder(agent), context.desk(agent)
+    folder, place = context.folder(agent), context.place(agent)
     session = context.report(agent).session if resume else None
-    start = Start(desk.there, desk.share, prompt, resume, session, agent.unattended, agent.command)
+    start = Start(place.folder, place.share, prompt, resume, session, agent.unattended, agent.command)
     program = context.harness(agent).start(start)
     if env is None:
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    launch = Launch(agent, program, folder, process.environment(None), env, keys=context.harness(agent).keys)
+    here, keys = process.environment(None), harnesses.record(agent.harness).keys
+    launch = Launch(agent, program, folder, here, env, keys=keys, keep=keep)
     if context.runtime(agent).traits.workspace != "worktree":
         launch = secluded(context, launch)
-    return Ready(launch, boot(), prompt is not None)
+    return launch
 
 
 def secluded(context: Context, launch: Launch) -> Launch:
     """What an agent needs besides that sees nothing of this machine but what it is shown."""
     from magents.fleet import accepted, shared
     from magents.git import project
-    from magents.git.workspaces import clone
+    from magents.git.workspaces import borrow
 
     agent = launch.agent
     place = shared.provide(context, agent, context.runtime(agent).owner())
-    if os.path.isdir(os.path.join(agent.project, shared.TASKS)):
-        from magents.taskmaster import mirror
-
-        mirror.try_same(context, agent.project)
     return launch._replace(
         env=launch.env | project.author(agent.project),
         shared=place,
         accepted=accepted.provide(context, agent.project),
-        borrowed=clone.borrowed(agent.project),
+        borrowed=borrow.borrowed(agent.project),
     )
 
 
 def keep_env(folder: str, env: Mapping[str, str]) -> None:
     """Write the agent's own environment down."""
-    handle = os.open(os.path.join(folder, ENV), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(dict(env), file)
+    atomic.write(folder, ENV, json.dumps(dict(env)))
 
 
 def kept_env(folder: str) -> dict[str, str]:
@@ -95,25 +84,24 @@ def kept_env(folder: str) -> dict[str, str]:
         raise MagentsError(f"{folder}/{ENV} cannot be read.", "Remove it to start without it.") from error
 
 
-def go(context: Context, ready: Ready) -> None:
+def go(context: Context, launch: Launch, *, prompted: bool) -> None:
     """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones. Where
     nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
-    runtime = context.runtime(ready.launch.agent)
-    desk, owner = runtime.desk(ready.launch.folder).here, runtime.owner()
-    events.trim(desk, owner)
-    events.write(desk, "launch", PROMPTED if ready.prompted else "", owner)
+    runtime = context.runtime(launch.agent)
+    place = runtime.place(launch.agent, launch.folder)
+    listeners.tell(context, "starting", launch.agent)
+    events.trim(place)
+    events.write(place, "launch", PROMPTED if prompted else "")
     try:
-        runtime.start(ready.launch)
-    except BaseException as error:
+        runtime.start(launch)
+    except BaseException:
         with contextlib.suppress(MagentsError):
-            events.write(desk, "withdrawn", "", owner)
-        if isinstance(error, OSError):
-            raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
+            events.write(place, "withdrawn")
         raise
     if runtime.traits.workspace != "worktree":
-        from magents.daemon import collector
+        from magents.fleet import collect
 
-        collector.ensure(context)
+        collect.ensure_collector(context)
 
 
 def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int) -> None:
@@ -128,12 +116,11 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         **kept_env(folder), "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch,
         "MAGENTS_PROJECT": agent.project,
     }  # fmt: skip
+    here = context.runtime(agent).traits.program == "here"  # elsewhere the place has the environment already
     try:
-        # In a container the environment is there already, and the workspace is where one is.
-        words = context.runtime(agent).inside(agent.id)
         process.run(
-            [*words, "sh", "-c", command], cwd=agent.workspace, env=None if words else env, timeout=3600,
-            keep=(lock,), merge_output=True,
+            context.place(agent).command(["sh", "-c", command]), cwd=agent.workspace if here else None,
+            env=env if here else None, timeout=3600, keep=(lock,), merge_output=True,
         )  # fmt: skip
     except CommandFailed as error:
         last = "\n".join(error.output.strip().splitlines()[-40:])
@@ -144,36 +131,30 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         ) from error
 
 
-class Left(NamedTuple):
-    """What a removed agent on the same branch has left."""
+def predecessor(context: Context, agent: Agent) -> Agent | None:
+    """The last removed agent on the same branch, whose uncommitted work there may be to `take_over`."""
+    removed = context.store.removed(agent.project)
+    return next((old for old in removed if old.branch == agent.branch and old.pin), None)
 
-    agent: Agent
-    foreign: bool
+
+def is_foreign(context: Context, old: Agent) -> bool:
     """Whether a container made its pin."""
+    from magents.fleet import origin
+
+    return origin.is_foreign(context, old.project, old.pin)
 
 
-def left_behind(context: Context, agent: Agent) -> Left | None:
-    """What there may be to `take_over`."""
-    for old in context.store.removed(agent.project):
-        if old.branch == agent.branch and old.pin:
-            from magents.fleet import origin
-
-            return Left(old, origin.is_foreign(context, agent.project, old.pin))
-    return None
-
-
-def take_over(context: Context, agent: Agent, left: Left) -> str:
+def take_over(context: Context, agent: Agent, old: Agent, *, foreign: bool) -> str:
     """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
 
     Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
     cannot be used, which is told of.
     """
-    from magents.git.pins import pinned, restore
+    from magents.git.pins import format, read
 
-    old = left.agent
     try:
-        back = restore.bring_over(agent.project, old.pin, agent.workspace, foreign=left.foreign)
-    except pinned.Unreadable as error:
+        back = read.bring_over(agent.project, old.pin, agent.workspace, foreign=foreign)
+    except format.Unreadable as error:
         context.warn(f"the uncommitted work of {old.id} was not brought back: {error.message}")
         return ""
     if not back:
@@ -197,8 +178,7 @@ def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
                 f"The workspace of {agent.id} is not there: {agent.workspace}.",
                 f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree",
             )
-        ready = prepare(context, agent, prompt=prompt, resume=True)
-        go(context, ready)
-        context.store.update(agent, phase="active", boot=ready.boot)
-        context.store.note(agent, "started again")
+        go(context, prepare(context, agent, prompt=prompt, resume=True), prompted=prompt is not None)
+        context.store.update(agent, phase="active", boot=boot())
+        context.store.note(agent, "started", "started again")
         return True

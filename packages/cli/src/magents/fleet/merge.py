@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import CheckFailed, Conflict, UsageError
 from magents.core.text import one_line
+from magents.fleet import listeners
 from magents.git import merge as merging
 from magents.git.trust import brought
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
-    from magents.git.workspaces.kinds import Workspace
+    from magents.git.workspaces.base import Workspace
 
 
 def merge(
@@ -28,15 +29,16 @@ def merge(
     if target == agent.branch:
         raise UsageError(f"{target} is the agent's own branch.", "Name another: --into BRANCH")
     with context.store.lock(agent.id):
-        merging.check_target(agent.project, target)
+        merging.check_target(agent.project, target, listeners.folders())
         workspace = context.workspace(agent)
         if os.path.isdir(agent.workspace) and (kept_back := workspace.collect()):
             raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
         committed = see_to_uncommitted(context, agent, workspace, commit, committed_only)
-        if not check:
-            return land(context, agent, target, squash, message, committed)
+        done = None if check else land(context, agent, target, squash, message, committed)
     # A check can take an hour: the agent can be stopped and talked to meanwhile.
-    return land(context, agent, target, squash, message, committed, check)
+    done = done or land(context, agent, target, squash, message, committed, check)
+    listeners.tell(context, "merged", agent)
+    return done
 
 
 def land(
@@ -61,7 +63,7 @@ def land(
     try:
         done = merging.merge(
             agent.project, agent.branch, target, squash=squash, message=message, look=look,
-            check=passes if check else None,
+            check=passes if check else None, live=listeners.folders(),
         )  # fmt: skip
     except (Conflict, CheckFailed) as error:
         error.hint = error.hint.replace("send ID", f"send {agent.id}")
@@ -69,7 +71,8 @@ def land(
             error.message += f"\nWhat was uncommitted has been committed to {agent.branch}."
         raise
     if done.before != done.after:
-        context.store.note(agent, f"merged into {target} as {done.after[:10]}")
+        commit = done.after[:10]
+        context.store.note(agent, "merged", f"merged into {target} as {commit}", into=target, commit=commit)
         brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
     return done._replace(runs_by_itself=tuple(told))
 

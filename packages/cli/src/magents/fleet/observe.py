@@ -6,26 +6,31 @@ import contextlib
 import os
 import time
 
-from magents import harnesses, runtimes
-from magents.core import bounded, status
+from magents import runtimes
+from magents.core import bounded
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError, NotFound
-from magents.core.model import Agent, Signal, Status
+from magents.core.event import Signal
+from magents.core.status import Status
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import Context, boot, isolated
-from magents.guest.events import LATEST
-from magents.store import pick
+from magents.fleet.context import Context, boot
+from magents.guest import status
+from magents.guest.events import MAX_TIME_S
+from magents.harnesses.base import Unknown
+from magents.store.agents import pick
+from magents.system.isolated import isolated
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from magents.runtimes.base import Sighting
+    from magents.harnesses.base import Harness
+    from magents.runtimes.base import Observation, Runtime
+    from magents.system.overlap import Handle
 
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
-
-STARTS = 60.0
-"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
 
 
 class View(NamedTuple):
@@ -35,8 +40,8 @@ class View(NamedTuple):
     status: Status
     orphan: bool = False
     """It runs, but the store does not know it."""
-    stirred: float = 0.0
-    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
+    last_sign: float = 0.0
+    """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
 
 class Overview(NamedTuple):
@@ -50,7 +55,7 @@ class Overview(NamedTuple):
 class Seen(NamedTuple):
     """What the runtimes have seen."""
 
-    sightings: dict[str, list[Sighting]]
+    observations: dict[str, list[Observation]]
     """By the name of each runtime that could be asked."""
     problems: list[str]
 
@@ -60,54 +65,56 @@ def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview
     chosen = context.store.live() if agents is None else agents
     places = placed(context, chosen)
     logs = Logs(context)
-    seen = ask_runtimes(chosen, lambda: logs.read(places))
+    asked = ask_runtimes(chosen)
+    logs.read(places)
+    seen = asked.result()
     facts = with_screens(context, gather(context, places, seen, logs))
-    views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
+    views = [View(fact.agent, status.status(fact), last_sign=status.last_sign(fact)) for fact in facts]
     if agents is None:
         views += orphans(context, places, seen)
     return Overview(views, seen.problems)
 
 
-def ask_runtimes(agents: Iterable[Agent], meanwhile: Callable[[], None] | None = None) -> Seen:
-    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans.
+class Asked:
+    """Runtimes that were asked what they see."""
 
-    `meanwhile` may be called while they are asked.
-    """
+    def __init__(self, answers: Mapping[str, Handle[list[Observation]]], needed: Container[str]) -> None:
+        self._answers = answers
+        self._needed = needed
+
+    def result(self) -> Seen:
+        """What they see, once each has answered."""
+        seen = Seen({}, [])
+        for name, answer in self._answers.items():
+            try:
+                seen.observations[name] = answer.result()
+            except MagentsError as error:
+                # Where none of the user's agents is, another machine or an engine that does not run is no problem.
+                if name in self._needed or runtimes.runtime(name).traits.program == "here":
+                    seen.problems.append(f"{name} cannot be asked: {error.message}")
+        return seen
+
+
+def ask_runtimes(agents: Iterable[Agent]) -> Asked:
+    """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
     used = {agent.runtime for agent in agents}
-    names = [name for name in runtimes.TABLE if name in used or runtimes.runtime(name).plausible()]
-    answers: dict[str, list[Sighting] | MagentsError] = {}
-
-    def ask(name: str) -> None:
-        try:
-            with isolated(name):
-                answers[name] = runtimes.runtime(name).observe(meanwhile if name == names[0] else None)
-        except MagentsError as error:
-            answers[name] = error
-
-    at_once([lambda name=name: ask(name) for name in names])  # type: ignore[misc]
-    sightings = {name: found for name in names if not isinstance(found := answers[name], MagentsError)}
-    # Where none of the user's agents is, another machine or an engine that does not run is no problem.
-    needed = [name for name in names if name in used or runtimes.runtime(name).traits.program == "here"]
-    problems = [
-        f"{name} cannot be asked: {error.message}"
-        for name in needed
-        if isinstance(error := answers[name], MagentsError)
-    ]
-    return Seen(sightings, problems)
+    names = [name for name in runtimes.TABLE if name in used or plausible(name)]
+    names += sorted(used - runtimes.TABLE.keys())
+    return Asked({name: begin(ask, runtimes.recorded(name)) for name in names}, used)
 
 
-def at_once(jobs: Sequence[Callable[[], None]]) -> None:
-    """Do all of them; each but the first in a thread of its own."""
-    threads = []
-    if len(jobs) > 1:
-        from threading import Thread
+def ask(runtime: Runtime) -> list[Observation]:
+    """What a runtime sees."""
+    return runtime.observe()
 
-        threads = [Thread(target=job) for job in jobs[1:]]
-    for thread in threads:
-        thread.start()
-    jobs[0]()
-    for thread in threads:
-        thread.join()
+
+def plausible(name: str) -> bool:
+    """Whether a runtime can have agents that no store knows. One that cannot tell is to be asked, which shows its
+    error."""
+    try:
+        return runtimes.runtime(name).plausible()
+    except MagentsError:
+        return True
 
 
 def placed(context: Context, agents: Iterable[Agent]) -> Places:
@@ -131,7 +138,7 @@ class Logs:
         """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
         (again): the wrapper tells of it before it can be seen."""
         found = self._reports.get((name, folder))
-        if found is None or not (alive or found.ended):
+        if found is None or not (alive or found.ended_at):
             self.read({(name, folder): agent})
         return self._reports[name, folder]
 
@@ -139,31 +146,36 @@ class Logs:
 def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[status.Facts]:
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
-        (name, sighting.label.get("folder", "")): sighting
-        for name, found in seen.sightings.items()
-        for sighting in found
+        (name, observation.label.get("folder", "")): observation
+        for name, found in seen.observations.items()
+        for observation in found
     }
     machine = boot()
     facts = []
     for (name, folder), agent in places.items():
         kind = context.harness(agent)
-        sighting = by_folder.get((name, folder))
-        report = logs.report(name, folder, agent, bool(sighting and sighting.alive))
+        observation = by_folder.get((name, folder))
+        report = logs.report(name, folder, agent, bool(observation and observation.alive))
         facts.append(
             status.Facts(
                 agent,
                 report,
                 kind.reports,
                 bool(kind.takes_prompt),
-                presence(sighting, report) if agent.runtime in seen.sightings else "unknown",
-                sighting.active if sighting else 0.0,
+                presence(observation, report) if agent.runtime in seen.observations else "unknown",
+                observation.active if observation else 0.0,
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=sighting.note if sighting else gone(context, agent),
+                runtime_note=unknown(kind) or (observation.note if observation else gone(context, agent)),
             )
         )
     return facts
+
+
+def unknown(harness: Harness) -> str:
+    """What to say of a harness that this machine does not have; '' for any other."""
+    return harness.why.message.rstrip(".") if isinstance(harness, Unknown) else ""
 
 
 def gone(context: Context, agent: Agent) -> str:
@@ -172,14 +184,11 @@ def gone(context: Context, agent: Agent) -> str:
     return f"its {keeps} is gone" if keeps else ""
 
 
-def presence(sighting: Sighting | None, report: status.Report) -> str:
-    """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
-    container only it can tell; one that never told of its start was never started."""
-    if sighting is None or not sighting.there:
+def presence(observation: Observation | None, report: status.Report) -> status.Presence:
+    """`status.presence` of what a runtime has observed."""
+    if observation is None:
         return "absent"
-    begun = report.launched is None or report.run is not None
-    missing = not begun and time.time() - (report.launched or 0) > STARTS
-    return "alive" if sighting.alive and report.ended is None and not missing else "ended"
+    return status.presence(observation.there, observation.alive, report, time.time())
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:
@@ -189,8 +198,8 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
     screens: dict[str, str] = {}
     for name in dict.fromkeys(fact.agent.runtime for fact in open_ones):
         folders = {f.agent.id: context.folder(f.agent) for f in open_ones if f.agent.runtime == name}
-        with contextlib.suppress(MagentsError), isolated(name):  # then what was reported holds
-            screens |= runtimes.runtime(name).screens(folders)
+        with contextlib.suppress(MagentsError):  # then what was reported holds
+            screens |= runtimes.recorded(name).screens(folders)
     return [seen_closer(context, fact, screens, now) if fact in open_ones else fact for fact in facts]
 
 
@@ -202,51 +211,55 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
             with isolated("its screen can't be read"):
                 seen = context.harness(fact.agent).look(screens[fact.agent.id])
         except MagentsError as error:
-            return fact._replace(report=fact.report._replace(unread=error.message))
-        return status.seen_on_screen(fact, seen, now)
+            return fact._replace(report=fact.report._replace(unreadable=error.message))
+        return status.with_screen(fact, seen, now)
     stirs = context.runtime(fact.agent).traits.screens == "still" and fact.report.signal is not None
-    return fact._replace(look=Signal("working")) if stirs else fact
+    return fact._replace(on_screen=Signal("working")) if stirs else fact
 
 
 def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
     """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
     return [
-        View(adopted(name, sighting), of_orphan(sighting), orphan=True)
-        for name, found in seen.sightings.items()
-        for sighting in found
-        if (name, folder := sighting.label.get("folder", "")) not in known and not context.store.foreign(folder)
+        View(adopted(name, observation), of_orphan(observation), orphan=True)
+        for name, found in seen.observations.items()
+        for observation in found
+        if (name, folder := observation.label.get("folder", "")) not in known and not context.store.foreign(folder)
     ]
 
 
-def of_orphan(sighting: Sighting) -> Status:
+def of_orphan(observation: Observation) -> Status:
     """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
     a service of a compose file."""
-    if not sighting.label:
-        return Status("running" if sighting.alive else "stopped", sighting.note or "a container of your own")
-    note = f"; {sighting.note}" if sighting.note else ""
-    if sighting.alive:
-        return Status("running", f"orphan: no record of it{note}")
-    return Status("stopped", f"orphan: its program has ended, and there is no record of it{note}")
+    if not observation.label:
+        note = observation.note or "a container of your own"
+        return Status("running" if observation.alive else "stopped", note, reason="foreign")
+    note = f"; {observation.note}" if observation.note else ""
+    if observation.alive:
+        return Status("running", f"orphan: no record of it{note}", reason="no-record")
+    detail = f"orphan: its program has ended, and there is no record of it{note}"
+    return Status("stopped", detail, reason="no-record")
 
 
-def adopted(name: str, sighting: Sighting) -> Agent:
+def adopted(name: str, observation: Observation) -> Agent:
     """The record of an orphan, as far as its label tells."""
-    told = sighting.label
+    from magents.core.names import is_id
+
+    told = observation.label
     harness = told.get("harness", "")
     return Agent(
-        0, sighting.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
-        told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
-        command_of(told), name, told.get("workspace", ""), made(sighting), "active", False, boot(), "",
+        0, observation.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
+        told.get("base_commit", ""), False, harness if is_id(harness) else "command",
+        command_of(told), name, told.get("workspace", ""), made(observation), "active", False, boot(), "",
     )  # fmt: skip
 
 
-def made(sighting: Sighting) -> float:
+def made(observation: Observation) -> float:
     """When an orphan was created, as its label tells; else when its terminal last stirred."""
     try:
-        told = float(sighting.label["created"])
+        told = float(observation.label["created"])
     except (KeyError, ValueError):
-        return sighting.active
-    return told if 0 <= told < LATEST else sighting.active
+        return observation.active
+    return told if 0 <= told < MAX_TIME_S else observation.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:
@@ -262,8 +275,8 @@ def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
     """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
     found: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
-        with contextlib.suppress(MagentsError), isolated(name):
-            found |= runtimes.runtime(name).usage()
+        with contextlib.suppress(MagentsError):
+            found |= runtimes.recorded(name).usage()
     return found
 
 
@@ -273,15 +286,16 @@ def find(context: Context, id: str) -> Agent:
         return context.store.find(id)
     except NotFound:
         agents = context.store.live()
-        views = orphans(context, placed(context, agents), ask_runtimes(agents))
+        views = orphans(context, placed(context, agents), ask_runtimes(agents).result())
         return pick(id, [view.agent for view in views], "magents list")
 
 
 def one(context: Context, agent: Agent) -> Status:
     """What one agent does; `agent` may be an older record of it, or an orphan."""
     if not agent.key:
-        views = orphans(context, {}, ask_runtimes([agent]))
-        return next((v.status for v in views if v.agent.id == agent.id), Status("lost", "it is gone"))
+        views = orphans(context, {}, ask_runtimes([agent]).result())
+        gone = Status("lost", "it is gone", reason="terminal-gone")
+        return next((v.status for v in views if v.agent.id == agent.id), gone)
     return observe(context, [context.store.get(agent.key)]).views[0].status
 
 
@@ -290,4 +304,4 @@ def is_alive(context: Context, agent: Agent) -> bool:
     folder = context.folder(agent)
     report = context.report(agent)
     mine = [s for s in context.runtime(agent).observe() if s.label.get("folder") == folder]
-    return any(presence(sighting, report) == "alive" for sighting in mine)
+    return any(presence(observation, report) == "alive" for observation in mine)

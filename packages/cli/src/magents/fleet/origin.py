@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magents import runtimes
-from magents.git.pins import pinned
+from magents.git.pins import format
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ def is_foreign(context: Context, project: str, pin: str) -> bool:
     What the record beside it says counts. A pin of an older Magents has none: then it is trusted if the history of
     an agent tells that its removal made this very pin, on this machine's own side.
     """
-    if made := pinned.origin(project, pin):
+    if made := format.origin(project, pin):
         return made.foreign
     makers = context.store.makers(project, pin)
-    known = runtimes.TABLE
-    return not makers or any(name not in known or not runtimes.runtime(name).traits.trusted for name in makers)
+    return not makers or any(not runtimes.recorded(name).traits.trusted for name in makers)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from importlib import import_module
 
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, Missing, NotFound, Unkept
-from magents.core.model import Agent
 from magents.core.tuples import NamedTuple
+from magents.fleet import listeners
 from magents.fleet.context import Context
 from magents.fleet.stop import end
-from magents.git.workspaces import worktree
-from magents.store import removal
+from magents.git.workspaces import disk
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.git.pins.pinned import Kept
-    from magents.system.process import Feeding
+    from magents.git.pins.format import Kept
 
 
 class Removed(NamedTuple):
@@ -43,41 +43,38 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)
         if agent.phase == "removed":  # by a command that had the lock before
-            from magents.git.pins import snapshot
+            from magents.git.pins import format
 
-            return Removed(agent, agent.pin, snapshot.meta_of(agent.project, agent.pin).uncommitted)
+            return Removed(agent, agent.pin, format.meta_of(agent.project, agent.pin).uncommitted)
         check_project(agent)
         workspace = context.workspace(agent)
         workspace.check_removable()
-        with contextlib.ExitStack() as stack:
-            begun: list[Feeding | None] = []
-            agent = end(
-                context, agent, collect=False,  # the pin brings everything home
-                meanwhile=lambda: begun.append(stack.enter_context(workspace.begin_pin())),
-            )  # fmt: skip
-            context.progress(f"keeping the work of {agent.id}")
-            agent = context.store.update(agent, phase="removing", pin="")
-            absent = not os.path.isdir(agent.workspace)
-            try:
-                kept = keep(context, agent, *begun, discard=discard)
-                agent = context.store.update(agent, pin=kept.ref)
-            except BaseException:
-                context.store.update(agent, phase="stopped")
-                raise
+        loading = begin(import_module, "magents.git.pins.write")  # while its terminal is being closed
+        agent = end(context, agent, collect=False)  # the pin brings everything home
+        loading.result()
+        context.progress(f"keeping the work of {agent.id}")
+        agent = context.store.update(agent, phase="removing", pin="")
+        absent = not os.path.isdir(agent.workspace)
+        try:
+            kept = keep(context, agent, discard=discard)
+            agent = context.store.update(agent, pin=kept.ref)
+        except BaseException:
+            context.store.update(agent, phase="stopped")
+            raise
         if kept.unkept:
             workspace.clear()
         return Removed(finish_removal(context, agent), kept.ref, kept.uncommitted, absent, kept.unkept)
 
 
-def keep(context: Context, agent: Agent, begun: Feeding | None = None, *, discard: bool = False) -> Kept:
+def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
     """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
-    from magents.git.pins.pinned import Kept
+    from magents.git.pins.format import Kept
 
     try:
-        return Kept(*workspace.pin(begun))
+        return Kept(*workspace.pin())
     except Missing:
         raise
     except MagentsError as error:
@@ -107,7 +104,7 @@ def forget(context: Context, agent: Agent) -> None:
         context.runtime(agent).remove(agent, context.folder(agent))
         context.store.forget(agent)
         try:
-            worktree.discard(context.folder(agent))
+            disk.discard(context.folder(agent))
         except OSError as error:
             raise MagentsError(
                 f"{error.filename} is left over: {error.strerror}.", "Delete it yourself."
@@ -124,5 +121,6 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
-    context.store.note(agent, removal(agent.pin))
+    context.store.note(agent, "removed", f"workspace removed, kept as {agent.pin}", pin=agent.pin)
+    listeners.tell(context, "removed", agent)
     return agent

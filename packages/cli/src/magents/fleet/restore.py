@@ -7,18 +7,17 @@ import os
 
 from magents import config, runtimes
 from magents.core import names
+from magents.core.agent import Agent
 from magents.core.errors import Conflict, NotFound
-from magents.core.model import Agent
 from magents.core.text import one_line
 from magents.fleet import create
 from magents.fleet.context import CLAIMED, Context
-from magents.git import project
-from magents.git.pins import pinned
-from magents.git.workspaces import worktree
+from magents.git.pins import format
+from magents.git.workspaces import disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from magents.git.pins.restore import Restored
+    from magents.git.pins.read import Restored
 
 
 def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
@@ -33,7 +32,7 @@ def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
         try:
             from magents.fleet import origin
 
-            worktree.claim(agent.workspace)
+            disk.claim(agent.workspace)
             os.makedirs(context.folder(agent), mode=0o700, exist_ok=True)
             with open(os.path.join(context.folder(agent), CLAIMED), "w", encoding="utf-8"):
                 pass
@@ -45,7 +44,7 @@ def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
             give_up(context, agent)
             raise
         agent = context.store.update(agent, phase="stopped")
-        context.store.note(agent, f"workspace restored from {agent.pin}")
+        context.store.note(agent, "restored", f"workspace restored from {agent.pin}", pin=agent.pin)
         return agent, back
 
 
@@ -54,7 +53,7 @@ def give_up(context: Context, agent: Agent) -> None:
     if os.path.exists(os.path.join(context.folder(agent), CLAIMED)):
         context.workspace(agent).remove()
     else:
-        worktree.discard_empty(agent.workspace)
+        disk.discard_empty(agent.workspace)
     context.store.update(agent, phase="removed")
 
 
@@ -68,8 +67,8 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
         agent = recall(context, id, folder, pin)
     if not pin:
         return agent
-    if pin not in pinned.pins(agent.project, agent.id):
-        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {pinned.prefix(agent.id)}")
+    if pin not in format.pins(agent.project, agent.id):
+        raise NotFound(f"{agent.id} has no pin {pin}.", f"See them: git for-each-ref {format.prefix(agent.id)}")
     return context.store.update(agent, pin=pin)
 
 
@@ -79,15 +78,15 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
     agent's would be. A pin says nothing of the two that counts.
     """
-    here = project.locate(folder)
-    refs = pinned.pins(here.path, id) if names.is_id(id) else []
+    here = context.project(folder)
+    refs = format.pins(here.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")
     chosen = pin if pin in refs else refs[0]
-    meta = pinned.meta_of(here.path, chosen)
+    meta = format.meta_of(here.path, chosen)
     settings = config.load(here.settings)
-    made = pinned.origin(here.path, chosen)
-    mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
+    made = format.origin(here.path, chosen)
+    mode = made.runtime if made else runtimes.mode(settings)
     if runtimes.runtime(mode).traits.workspace != "worktree":  # raises where this Magents does not have it
         check_branch(here.path, id, meta.branch or id)
     agent = Agent(
@@ -100,12 +99,11 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
 def check_branch(project: str, id: str, branch: str) -> None:
     """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. Its pin
     may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
-    from magents.git.plumbing import git
+    from magents.git.plumbing import git, refs
     from magents.git.trust import brought
-    from magents.git.workspaces import clone
 
     ref = f"refs/heads/{branch}"
-    if not clone.refs(project, ref):
+    if ref not in refs(project, ref):
         return
     past = git(project, "log", "--walk-reflogs", "--format=%gs", ref, "--", ok=None).text.splitlines()
     if {f"magents: create {id}", f"magents: collect {id}"} & set(past):

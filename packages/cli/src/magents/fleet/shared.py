@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 from typing import TYPE_CHECKING
 
 from magents.fleet import accepted
+from magents.fleet.listeners import LISTENERS
+from magents.system.files import atomic
 
 if TYPE_CHECKING:
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
-
-TASKS = ".taskmaster"
 
 
 def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> str:
@@ -26,26 +24,23 @@ def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> st
     path = context.shared(agent.project)
     if os.path.isdir(path):
         return path
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    made = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(path))
-    try:
-        fill(made, os.path.join(agent.project, TASKS))
+    with atomic.folder(path) as made:
+        fill(made, agent.project)
         if owner:
             give(made, owner)
-        with contextlib.suppress(OSError):  # another command was first
-            os.rename(made, path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return path
 
 
-def fill(folder: str, tasks: str) -> None:
-    """What is in it from the start: the project's tasks as they are now, and what agents should know."""
-    if os.path.isdir(tasks) and not os.path.islink(tasks):  # a link could have been merged, and lead anywhere
-        shutil.copytree(tasks, os.path.join(folder, TASKS), symlinks=True)
-    else:
-        os.makedirs(os.path.join(folder, TASKS, "tasks"))
-    for name, text in accepted.FIRST.items():
+def fill(folder: str, project: str) -> None:
+    """What is in it from the start: the listeners' folders of the project as they are now, and what agents should
+    know."""
+    for listener in LISTENERS:
+        ours, theirs = (os.path.join(top, listener.folder) for top in (project, folder))
+        if os.path.isdir(ours) and not os.path.islink(ours):  # a link could have been merged, and lead anywhere
+            shutil.copytree(ours, theirs, symlinks=True)
+        else:
+            os.makedirs(theirs)
+    for name, text in accepted.first().items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
 

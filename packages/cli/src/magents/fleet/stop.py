@@ -6,13 +6,10 @@ import contextlib
 import os
 import time
 
+from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
-from magents.core.model import Agent
-from magents.fleet.context import Context, isolated
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from magents.fleet.context import Context
+from magents.system.isolated import isolated
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
@@ -28,11 +25,8 @@ def stop(context: Context, agent: Agent) -> None:
             end(context, agent)
 
 
-def end(
-    context: Context, agent: Agent, *, collect: bool = True, meanwhile: Callable[[], None] | None = None
-) -> Agent:
+def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
-    `meanwhile` may be called while its terminal is being closed.
 
     Raises MagentsError when it could not be stopped, and it is not called so then.
     """
@@ -45,7 +39,7 @@ def end(
     late = collect and was == "active" and cloned and not bring_home(context, agent, BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
-        shown = runtime.stop(agent, context.folder(agent), meanwhile)
+        shown = runtime.stop(agent, context.folder(agent))
     except MagentsError:
         context.store.update(agent, phase=was)
         raise
@@ -53,7 +47,7 @@ def end(
     if late and not bring_home(context, agent, AFTER_S):
         context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
-        context.store.note(agent, "stopped")
+        context.store.note(agent, "stopped", "stopped")
     return agent
 
 
@@ -81,10 +75,9 @@ def let_it_save(context: Context, agent: Agent) -> None:
     harness = context.harness(agent)
     if not harness.saves:
         return
-    from magents.guest import events
-    from magents.runtimes import terminal
+    from magents.guest import events, terminal
 
-    log = events.read(context.desk(agent).here)
+    log = events.read(context.place(agent))
     last = next((event for event in reversed(log) if event.by == harness.name), None)
     rest = last.at + harness.saves - time.time() if last else 0
     if last and 0 < rest <= harness.saves:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, NotFound
 from magents.core.text import one_line
-from magents.git.checkout import touched
-from magents.git.plumbing import git, has_record
+from magents.git.layout import has_record
+from magents.git.plumbing import git
+from magents.git.preflight import touched
+from magents.git.project import heads
 from magents.git.trust import brought, hooks, notice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.git.merge import Merged
     from magents.git.trust.brought import Arrival, Brought
@@ -33,6 +35,14 @@ class Waiting(NamedTuple):
     branches: Sequence[Arrival]
     """Where the set-up command does not run on this side."""
 
+    def difference(self, row: Brought) -> bytes:
+        """What accepting one content changes: `git diff` from the last one of the user's own."""
+        if row.blob == hooks.ANY:
+            return b""
+        old = brought.own_version(self.project, row.path)
+        old = old or git(self.project, "hash-object", "-w", "-t", "blob", "--stdin", stdin=b"").line
+        return git(self.project, "diff", "--no-color", "--no-ext-diff", "--no-textconv", old, row.blob, ok=None).raw
+
 
 def waiting(project: str) -> Waiting:
     """See `Fleet.brought`. Of a file, the contents that branches and working trees have now; where none has one,
@@ -42,16 +52,14 @@ def waiting(project: str) -> Waiting:
         return Waiting(project, [], [])
     if record.broken:
         raise brought.broken(record)
-    form = "--format=%(refname:lstrip=2) %(objectname)"
-    listed = git(project, "for-each-ref", form, "refs/heads").text.splitlines()
-    heads = dict(row.split(" ") for row in listed)
+    commits = heads(project)
     branches = [
         row for row in record.arrivals
-        if row.branch in heads and not row.accepted and brought.came(project, heads[row.branch], row.branch)
+        if row.branch in commits and not row.accepted and brought.came(project, commits[row.branch], row.branch)
     ]  # fmt: skip
     rows = record.waiting()
     paths, tips = {row.path for row in rows}, {row.tip for row in record.arrivals}
-    there = stand(project, paths, tips | set(heads.values()))
+    there = stand(project, paths, tips | set(commits.values()))
     there |= {pair for tip in tips if paths for pair in brought.files_of_pin(project, tip, paths)}
     known = {path for path, _ in there}
     rows = [row for row in rows if row.path not in known or (row.path, row.blob) in there or row.blob == hooks.ANY]
@@ -89,15 +97,6 @@ def accept(project: str, names: Sequence[str]) -> Waiting:
         branches += more
     brought.accept(project, files, branches)
     return Waiting(project, files, branches)
-
-
-def difference(project: str, row: Brought) -> bytes:
-    """What accepting one content changes: `git diff` from the last one of the user's own."""
-    if row.blob == hooks.ANY:
-        return b""
-    old = brought.own_version(project, row.path)
-    old = old or git(project, "hash-object", "-w", "-t", "blob", "--stdin", stdin=b"").line
-    return git(project, "diff", "--no-color", "--no-ext-diff", "--no-textconv", old, row.blob, ok=None).raw
 
 
 def named(rows: Sequence[Brought]) -> str:

@@ -5,37 +5,25 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from magents.core.status import unasked
 from magents.fleet.context import Context
 from magents.fleet.observe import observe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from magents.core.model import Agent, State, Status
+    from magents.core.agent import Agent
+    from magents.core.status import Status
 
 Goal = Literal["done", "waiting", "stopped"]
-ENDED: frozenset[State] = frozenset({"stopped", "failed", "lost"})
-
-
-def alive_states(state: Status) -> bool:
-    """Whether there is a program to talk to."""
-    return state.state in ("working", "waiting", "running") or (
-        state.state == "done" and not state.detail.startswith("exit code")
-    )
 
 
 def reached(state: Status, goal: Goal) -> bool | None:
     """Whether an agent is where `wait` wants it; None when it cannot get there by itself any more. Of one that
     cannot be asked for, neither is known."""
-    if unasked(state):
+    if state.reason == "unreachable":
         return False
-    if goal == "stopped":
-        return state.state in ENDED or (state.state == "done" and not alive_states(state))
-    if state.state == goal:
-        return True
-    over = state.state in ENDED or (state.state == "done" and not alive_states(state))
-    return None if over else False
+    there = state.over if goal == "stopped" else state.state == goal
+    return None if state.over and not there else there
 
 
 class Waited(NamedTuple):

@@ -1,202 +1,61 @@
-"""Bringing a checkout of the user's forward to a merge: all of it, or none.
+"""Moving a checkout of the user's forward to a merge: all of it, or nothing.
 
-`git merge --ff-only` leaves a working tree half changed when a file cannot be written. So what can be known is
-looked at before, and what fails midway is taken back: only files that it had changed, told by what they were
-before. That is written down too, so that the next merge can take back what a killed one left.
+`git merge --ff-only` leaves a working tree half changed when it cannot write a file. So `preflight` looks for
+obstacles first, and a merge that fails midway is undone: the files that it changed, and only those, become what
+they were. A journal holds what they were, so that the next merge can undo one that was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
+import math
 import os
 import stat
-import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import FREE, CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line, plain
-from magents.git.pins.snapshot import git_folder
+from magents.git import preflight
+from magents.git.layout import git_folder
 from magents.git.plumbing import git, quiet
-from magents.system import guarded
+from magents.system.files import atomic, guarded, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 JOURNAL = "magents-merge"
-"""In the git folder of a checkout: what a merge that is being laid into it began with."""
-GITLINK = "160000"
-FULL_BYTES = 1024 * 1024
-"""With less room than that a disk is full."""
-SHOWN = 5
-"""How many files an error names."""
+"""The file in a checkout's git folder that holds what the checkout was before the merge under way."""
+FULL_DISK_BYTES = 1024 * 1024
+"""A disk with less room counts as full."""
 
 
-class Touched(NamedTuple):
-    """A file that differs between two commits."""
-
-    path: str
-    old_mode: str
-    mode: str
-    """'000000' where there is none."""
-    old: str
-    """git's id of its content; all zeros where there is none."""
-    new: str
-
-    @property
-    def added(self) -> bool:
-        """Whether it is new."""
-        return not self.old_mode.strip("0")
-
-    @property
-    def gone(self) -> bool:
-        """Whether it is deleted."""
-        return not self.mode.strip("0")
-
-
-Sign = list[int] | None
-"""By what a file is known to be as it was; None: it was not there."""
+Mark = list[int] | None
+"""Tells whether a file is what it was; None: there was no file."""
 
 
 class Before(NamedTuple):
-    """What a checkout was before a merge, as far as the merge touches it."""
+    """What a checkout was before a merge, as far as the merge touches the checkout."""
 
     commit: str
     after: str
-    files: dict[str, Sign]
+    files: dict[str, Mark]
     folders: list[str]
-    """Those that were not there."""
-
-
-def touched(project: str, before: str, after: str) -> list[Touched]:
-    """The files that differ between two commits, in the order of their paths."""
-    raw = git(project, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after).text
-    words = raw.split("\0")[:-1]
-    rows = []
-    for about, path in zip(words[::2], words[1::2], strict=True):
-        old_mode, mode, old, new, _ = about.lstrip(":").split(" ")
-        rows.append(Touched(path, old_mode, mode, old, new))
-    return rows
-
-
-# --- beforehand
-
-
-def check(checkout: str, before: str, after: str) -> list[Touched]:
-    """What a merge touches. Raises Conflict when that cannot be laid into the checkout, as far as can be known."""
-    rows = touched(checkout, before, after)
-    for look in (check_names, check_writable, check_room):
-        look(checkout, rows)
-    check_case(checkout, rows, after)
-    return rows
-
-
-def refuse(checkout: str, why: str, names: Sequence[str], hint: str) -> Conflict:
-    """The error that names files which cannot be laid into a checkout."""
-    shown = "\n".join(f"  {one_line(name)}" for name in names[:SHOWN])
-    more = f"\n  and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return Conflict(f"{checkout} cannot be brought to the merge; nothing was merged. {why}:\n{shown}{more}", hint)
-
-
-def check_names(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict for paths that are longer than the file system takes."""
-    name_max, path_max = limit(checkout, "PC_NAME_MAX", 255), limit(checkout, "PC_PATH_MAX", 4096)
-    top = len(os.fsencode(checkout)) + 1
-
-    def long(path: str) -> bool:
-        raw = os.fsencode(path)
-        return top + len(raw) >= path_max or any(len(part) > name_max for part in raw.split(b"/"))
-
-    if names := [row.path for row in rows if not row.gone and long(row.path)]:
-        raise refuse(checkout, "Names are too long there", names, "Let the agent give them shorter names.")
-
-
-def limit(path: str, what: str, usual: int) -> int:
-    """A limit of the file system; the `usual` one where it names none."""
-    try:
-        told = os.pathconf(path, what)
-    except (OSError, ValueError):
-        return usual
-    return told if told > 0 else usual
-
-
-def check_writable(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict where files may not be made or removed."""
-    able: dict[str, bool] = {}
-
-    def may(folder: str) -> bool:
-        if folder not in able:
-            full = os.path.join(checkout, folder)
-            there = os.path.isdir(full) or not folder
-            able[folder] = os.access(full, os.W_OK | os.X_OK) if there else may(os.path.dirname(folder))
-        return able[folder]
-
-    if names := [row.path for row in rows if not may(os.path.dirname(row.path))]:
-        raise refuse(checkout, "Files cannot be written there", names, "Mend the permissions, then merge again.")
-
-
-def check_room(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict when the disk has no room for the files. Of a sparse checkout that cannot be told."""
-    if git(checkout, "config", "--type=bool", "core.sparseCheckout", ok=None).line == "true":
-        return
-    disk = os.statvfs(checkout)
-    known = sizes(checkout, {oid for row in rows for oid in wanted_objects(row)})
-    block = disk.f_frsize or 1
-
-    def blocks(oid: str, mode: str) -> int:
-        return 0 if mode == GITLINK else -(-known.get(oid, 0) // block)
-
-    need = sum(blocks(row.new, row.mode) - blocks(row.old, row.old_mode) for row in rows)
-    new = sum(row.added for row in rows) - sum(row.gone for row in rows)
-    if need > disk.f_bavail or (disk.f_files and new > disk.f_favail):
-        raise Conflict(
-            f"{checkout} cannot be brought to the merge; nothing was merged. Its disk has no room: "
-            f"{need * block} bytes are needed, {disk.f_bavail * block} are free.",
-            FREE,
-        )
-
-
-def wanted_objects(row: Touched) -> Iterator[str]:
-    """The contents whose sizes count."""
-    for oid, mode in ((row.old, row.old_mode), (row.new, row.mode)):
-        if mode != GITLINK and mode.strip("0"):
-            yield oid
-
-
-def sizes(project: str, oids: Iterable[str]) -> dict[str, int]:
-    """The sizes of objects in bytes; without those that are missing."""
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    form = "--batch-check=%(objectname) %(objectsize)"
-    rows = (row.split(" ") for row in git(project, "cat-file", form, "--buffer", stdin=asked).text.splitlines())
-    return {oid: int(size) for oid, size in rows if size.isdigit()}
-
-
-def check_case(checkout: str, rows: Sequence[Touched], after: str) -> None:
-    """Raises Conflict for new files whose names differ from others only in case, where that is one name."""
-    if git(checkout, "config", "--type=bool", "core.ignorecase", ok=None).line != "true":
-        return
-    new = {row.path for row in rows if row.added}
-    seen: dict[str, str] = {}
-    clashes = []
-    for path in git(checkout, "ls-tree", "-r", "-z", "--name-only", after).text.split("\0")[:-1]:
-        other = seen.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
-        if other != path and new & {other, path}:
-            clashes.append(f"{other} and {path}")
-    if clashes:
-        raise refuse(checkout, "Names differ only in case", clashes, "Let the agent rename them.")
+    """The folders that the merge makes, the deepest first."""
 
 
 # --- laying it in
 
 
 def lay(checkout: str, before: str, after: str) -> None:
-    """Bring a clean checkout of a branch, and the branch, from one commit to a later one. Raises Conflict, and then
-    both are as they were; the error says so where a file could not be put back. Untracked and ignored files in
-    the way stop it."""
-    rows = check(checkout, before, after)
-    was = Before(before, after, signs(checkout, [row.path for row in rows]), absent(checkout, rows))
+    """Move a clean checkout of a branch, and the branch, from one commit to a later one.
+
+    Raises Conflict when that fails; then both are what they were, but for files that the error names. Untracked and
+    ignored files in the way make it fail.
+    """
+    rows = preflight.check(checkout, before, after)
+    was = Before(before, after, marks(checkout, [row.path for row in rows]), absent(checkout, rows))
     with journal(checkout, was) as handle:
         try:
             git(
@@ -205,7 +64,7 @@ def lay(checkout: str, before: str, after: str) -> None:
             )  # fmt: skip
         except BaseException as error:
             if head(checkout) == after and isinstance(error, CommandFailed):
-                return  # all of it is there; what failed came after that
+                return  # the merge is complete; what failed came later
             room = FREE if is_full(checkout) else ""  # git does not say why it could not write
             left = take_back(checkout, was) if head(checkout) == before else []
             if isinstance(error, CommandFailed):
@@ -214,34 +73,36 @@ def lay(checkout: str, before: str, after: str) -> None:
 
 
 def is_full(checkout: str) -> bool:
-    """Whether hardly any room is left on its disk."""
+    """Whether hardly any room is left on the checkout's disk."""
     disk = os.statvfs(checkout)
-    return disk.f_bavail * disk.f_frsize < FULL_BYTES or bool(disk.f_files and not disk.f_favail)
+    return disk.f_bavail * disk.f_frsize < FULL_DISK_BYTES or bool(disk.f_files and not disk.f_favail)
 
 
 def failed(checkout: str, error: CommandFailed, left: Sequence[str], room: str) -> Conflict:
-    """The error of a merge that could not be laid in."""
-    said = "\n".join(plain(error.stderr).strip().splitlines()[-20:])
+    """The error for a merge that could not go into a checkout."""
+    output = "\n".join(plain(error.stderr).strip().splitlines()[-20:])
     if left:
-        shown = ", ".join(one_line(name) for name in left[:SHOWN]) + (" …" if len(left) > SHOWN else "")
+        shown = ", ".join(one_line(name) for name in left[: preflight.MAX_NAMED_FILES]) + (
+            " …" if len(left) > preflight.MAX_NAMED_FILES else ""
+        )
         return Conflict(
             f"{checkout} could not be brought to the merge; nothing was merged, but these files could not be put "
-            f"back: {shown}.\n{said}",
+            f"back: {shown}.\n{output}",
             f"{room} Then: git -C {checkout} restore --source=HEAD -- .".strip(),
         )
     return Conflict(
-        f"{checkout} could not be brought to the merge; nothing was merged:\n{said}",
+        f"{checkout} could not be brought to the merge; nothing was merged:\n{output}",
         room or "Move what is in the way, then merge again.",
     )
 
 
 def head(checkout: str) -> str:
-    """The commit that is checked out."""
+    """The commit that is checked out; '' if there is none."""
     return git(checkout, "rev-parse", "HEAD", ok=None).line
 
 
 def real(checkout: str) -> Callable[[str], bool]:
-    """A function that tells whether a folder of the checkout is reached without a link."""
+    """A function that tells whether no link is on the way to a folder of the checkout."""
     known: dict[str, bool] = {}
     top = os.path.realpath(checkout)
 
@@ -254,14 +115,14 @@ def real(checkout: str) -> Callable[[str], bool]:
     return tell
 
 
-def signs(checkout: str, paths: Iterable[str]) -> dict[str, Sign]:
-    """What these files are now."""
-    plainly = real(checkout)
-    return {path: sign(checkout, path) if plainly(os.path.dirname(path)) else None for path in paths}
+def marks(checkout: str, paths: Iterable[str]) -> dict[str, Mark]:
+    """The marks of these files now."""
+    is_real = real(checkout)
+    return {path: mark(checkout, path) if is_real(os.path.dirname(path)) else None for path in paths}
 
 
-def sign(checkout: str, path: str) -> Sign:
-    """What a file is now; None where there is none, or a folder."""
+def mark(checkout: str, path: str) -> Mark:
+    """The mark of a file now; None where there is none, or a folder."""
     try:
         about = os.lstat(os.path.join(checkout, path))
     except OSError:
@@ -271,11 +132,11 @@ def sign(checkout: str, path: str) -> Sign:
     return [about.st_mode, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns]
 
 
-def absent(checkout: str, rows: Iterable[Touched]) -> list[str]:
-    """The folders that new files are in and that are not there yet, the deepest first."""
+def absent(checkout: str, rows: Iterable[preflight.Touched]) -> list[str]:
+    """The folders that new files need and that are not there yet, the deepest first."""
     made: set[str] = set()
     for row in rows:
-        folder = row.path if row.mode == GITLINK else os.path.dirname(row.path)
+        folder = row.path if row.mode == preflight.GITLINK else os.path.dirname(row.path)
         while row.added and folder and folder not in made and not os.path.isdir(os.path.join(checkout, folder)):
             made.add(folder)
             folder = os.path.dirname(folder)
@@ -283,9 +144,11 @@ def absent(checkout: str, rows: Iterable[Touched]) -> list[str]:
 
 
 def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda path: True) -> list[str]:
-    """Put back what a merge has changed that did not come to its end; returns what could not be put back.
-    `mine`: whether a file that differs from what it was is as the merge makes it."""
-    now = signs(checkout, was.files)
+    """Undo a merge that did not come to its end; returns the files that could not be put back.
+
+    `mine` tells whether the merge made a file what it is now. Other files are left alone.
+    """
+    now = marks(checkout, was.files)
     differ = [path for path, old in was.files.items() if now[path] != old and mine(path)]
     for path in differ:
         if was.files[path] is None:
@@ -303,7 +166,7 @@ def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda p
         return []
     words = ("diff-files", "--name-only", "-z", "--no-renames")
     changed = set(git(checkout, *words, ok=None).text.split("\0"))
-    there = signs(checkout, differ)
+    there = marks(checkout, differ)
     return [path for path in differ if (path in changed if was.files[path] else there[path])]
 
 
@@ -311,16 +174,17 @@ def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda p
 
 
 def journal_of(checkout: str) -> str:
-    """Where the journal of a checkout is."""
+    """The path of a checkout's journal."""
     return os.path.join(os.path.realpath(git_folder(checkout)), JOURNAL)
 
 
 @contextlib.contextmanager
 def journal(checkout: str, was: Before) -> Iterator[int]:
-    """Keep in a file what the checkout was, until it is so again or as it is to be. git inherits the lock on it."""
+    """Keep a journal while a merge goes into the checkout. Yields its handle, which holds the journal's lock; git
+    inherits it."""
     path = journal_of(checkout)
     try:
-        guarded.write(os.path.dirname(path), JOURNAL, json.dumps(was))
+        atomic.write(os.path.dirname(path), JOURNAL, json.dumps(was))
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MagentsError(
@@ -328,7 +192,7 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
             FREE if error.errno == errno.ENOSPC else "Mend its permissions.",
         ) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        locks.take(handle, math.inf)
         yield handle
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -341,17 +205,19 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
 
 
 def heal(checkout: str) -> None:
-    """Take back what a killed merge left in a checkout. Files that somebody has changed since stay as they are.
-    Raises Conflict while a git is at work there, or seems to be."""
+    """Undo what a killed merge left in a checkout. Files that somebody changed since are left alone.
+
+    Raises Conflict while a git works in the checkout, or seems to.
+    """
     path = journal_of(checkout)
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
-        if not guarded.grab(file.fileno()):
+        if not locks.take(file.fileno()):
             raise Conflict(f"Another merge is being laid into {checkout}.", "Wait for its end.")
         try:
             was = Before(*json.load(file))
-        except (ValueError, TypeError):  # it was killed before it began
+        except (ValueError, TypeError):  # the merge was killed before it began
             os.unlink(path)
             return
         lock = os.path.join(os.path.dirname(path), "index.lock")
@@ -362,15 +228,15 @@ def heal(checkout: str) -> None:
                 f"If no git is at work there: rm {lock}   The next merge puts the files back.",
             )
         if at == was.commit:
-            new = {row.path: row for row in touched(checkout, was.commit, was.after)}
+            new = {row.path: row for row in preflight.touched(checkout, was.commit, was.after)}
             take_back(checkout, was, lambda name: name in new and is_of(checkout, new[name]))
         os.unlink(path)
 
 
-def is_of(checkout: str, row: Touched) -> bool:
-    """Whether a file is as a merge makes it, as far as it got: gone, or the beginning of the new content."""
+def is_of(checkout: str, row: preflight.Touched) -> bool:
+    """Whether a file is what a merge makes of it, complete or not: gone, or the beginning of the new content."""
     full = os.path.join(checkout, row.path)
-    if not os.path.lexists(full) or row.mode == GITLINK:
+    if not os.path.lexists(full) or row.mode == preflight.GITLINK:
         return True
     blob = git(checkout, "cat-file", "blob", row.new, ok=None).raw if not row.gone else b""
     if os.path.islink(full):

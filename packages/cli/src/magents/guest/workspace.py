@@ -10,7 +10,6 @@ is JSON on standard error, `{"message", "hint"}`, with exit code 3.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,11 +18,13 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from magents.core.errors import Conflict, MagentsError
-from magents.git import changes, still
+from magents.git import diff as diffs
+from magents.git import inert, layout
 from magents.git import plumbing as workspace_git
-from magents.git.pins import restore, snapshot
+from magents.git.pins import format, read, write
 from magents.git.plumbing import git
 from magents.git.workspaces import include
+from magents.system import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,30 +36,30 @@ REFUSED = 3
 def diff(top: str, start: str, options: list[str]) -> None:
     """Print all that differs from `start`, untracked files too."""
     with tempfile.TemporaryFile() as file:
-        changes.since(file, top, start, *options)
+        diffs.since(file, top, start, *options)
         file.seek(0)
         shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def summary(top: str, start: str) -> dict[str, int]:
     """How many files are uncommitted, and how many differ from `start`."""
-    return {"uncommitted": len(changes.uncommitted(top)), "changed": changes.changed(top, start)}
+    return {"uncommitted": len(diffs.uncommitted(top)), "changed": diffs.changed(top, start)}
 
 
 def uncommitted(top: str) -> list[str]:
     """The files changed, untracked or gone since the last commit."""
-    return changes.uncommitted(top)
+    return diffs.uncommitted(top)
 
 
 def commit(top: str, message: str) -> None:
     """Commit everything, by the clone's own hooks and filters. Raises Conflict where they do not run, and a filter
     would be missing from what is committed."""
-    if still.is_still() and (missing := still.filters(still.configured(top))):
+    if inert.is_still() and (missing := inert.filters(inert.configured(top))):
         raise Conflict(
             f"Nothing was committed: the repository has {missing[0]}, and filters run only where the agent does.",
             "Start the agent, then try again: magents start ID",
         )
-    changes.commit_all(top, message)
+    diffs.commit_all(top, message)
 
 
 def renew(top: str, name: str, commit: str) -> bool:
@@ -69,7 +70,7 @@ def renew(top: str, name: str, commit: str) -> bool:
     if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
         return False
     git(top, "update-ref", "-m", "magents: the newest base", name, commit, old or "0" * len(commit))
-    given = os.path.join(top, ".git", workspace_git.GIVEN)
+    given = os.path.join(top, ".git", layout.GIVEN)
     os.makedirs(os.path.dirname(given), exist_ok=True)
     with open(given, "a", encoding="utf-8") as file:
         file.write(f"{commit} {name}\n")
@@ -81,7 +82,7 @@ def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, An
 
     Ignored files that match `patterns` are kept too, unless their content is `known`: path → SHA-256.
     """
-    ref, meta = snapshot.take(top, top, id, included(top, patterns, known))
+    ref, meta, _ = write.take(top, top, id, included(top, patterns, known))
     return {"ref": ref, "uncommitted": meta.uncommitted}
 
 
@@ -89,8 +90,7 @@ def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str
     """`pin`, but what cannot be kept is left out and named."""
     from magents.git.pins import salvage as salvaging
 
-    ref, meta, unkept = salvaging.whole(top, top, id, included(top, patterns, known), snapshot.OURS)
-    return {"ref": ref, "uncommitted": meta.uncommitted, "unkept": unkept}
+    return salvaging.whole(top, top, id, included(top, patterns, known), write.OURS)._asdict()
 
 
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
@@ -99,23 +99,13 @@ def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
         file.write(patterns)
         file.flush()
         names = include.wanted(top, file.name) if patterns else []
-    return [name for name in names if digest(os.path.join(top, name)) not in (known.get(name), "")]
-
-
-def digest(path: str) -> str:
-    """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
-    if os.path.islink(path):
-        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
-    if not os.path.isfile(path):
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [name for name in names if include.digest(os.path.join(top, name)) not in (known.get(name), "")]
 
 
 def fill(top: str, pin: str) -> None:
     """Lay a pin over the clone that was just made; git finds the pin's commit in what it borrows."""
-    meta = snapshot.meta_of(top, pin)
-    restore.fill(top, pin, meta, top)
+    meta = format.meta_of(top, pin)
+    read.fill(top, pin, meta, top)
 
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -139,4 +129,4 @@ def main(top: str, verb: str, arguments: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("/workspace", *sys.argv[1:]))
+    sys.exit(main(paths.WORKSPACE, *sys.argv[1:]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import line, shown
 
@@ -36,8 +37,6 @@ class Aider(Harness):
     """`aider`, which reports only when its turn is over or it asks: never that it took a prompt."""
 
     name = "aider"
-    program = "aider"
-    install = "python3 -m pip install aider-chat"
 
     def start(self, start: Start) -> Program:
         """`aider`, its history in the agent's folder rather than in the project."""

@@ -13,10 +13,11 @@ import re
 import shlex
 import time
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line
-from magents.system import guarded
+from magents.system.files import guarded
 
 WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
 WAITING = {"PermissionRequest", "Elicitation"}
@@ -36,9 +37,6 @@ class Claude(Harness):
     """Claude Code."""
 
     name = "claude"
-    program = "claude"
-    install = "npm install -g @anthropic-ai/claude-code"
-    keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     takes_prompt = frozenset({"UserPromptSubmit"})
     erase = ("C-u",)
     saves = 3.0  # seen: 0.03 to 0.4, more on a busy machine, and lost when it is ended before

@@ -7,7 +7,8 @@ import json
 import re
 import shlex
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line, shown
 
@@ -45,9 +46,6 @@ class Codex(Harness):
     """`codex`, told what to report by its command line alone: `~/.codex` and the project stay as they are."""
 
     name = "codex"
-    program = "codex"
-    install = "npm install -g @openai/codex"
-    keys = ("OPENAI_API_KEY",)
     takes_prompt = frozenset({"UserPromptSubmit"})
 
     def start(self, start: Start) -> Program:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line, shown
 
@@ -46,9 +47,6 @@ class Gemini(Harness):
     """
 
     name = "gemini"
-    program = "gemini"
-    install = "npm install -g @google/gemini-cli"
-    keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self, home: str = "user", where: str = "here") -> None:
         super().__init__(home, where)
@@ -70,6 +68,10 @@ class Gemini(Harness):
             return Program(tuple(argv), env=env, unset=_NESTED)
         env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = f"{start.folder}/{_SETTINGS}"
         return Program(tuple(argv), env=env, unset=_NESTED, files={_SETTINGS: settings()})
+
+    def system_files(self) -> dict[str, str]:
+        """The settings that make it report, where it takes them for anyone."""
+        return {"/etc/gemini-cli/system-defaults.json": settings()}
 
     def read(self, event: Event) -> Signal | None:
         """What a hook says."""

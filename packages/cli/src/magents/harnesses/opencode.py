@@ -6,7 +6,8 @@ import json
 import re
 from urllib.parse import quote
 
-from magents.core.model import Event, Program, Signal, Start
+from magents.core.event import Event, Signal
+from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line, shown
 
@@ -78,8 +79,6 @@ class OpenCode(Harness):
     """`opencode`, which loads a plugin from the agent's folder; those of the user and the project stay."""
 
     name = "opencode"
-    program = "opencode"
-    install = "npm install -g opencode-ai"
     takes_prompt = frozenset({"chat.message"})
 
     def start(self, start: Start) -> Program:

@@ -6,27 +6,37 @@ import json
 
 from magents.core import bounded
 from magents.core.tuples import NamedTuple
+from magents.guest.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import Literal, Protocol
 
-    from magents.core.model import Agent, Problem, Program
+    from magents.core.agent import Agent
+    from magents.core.errors import Problem
+    from magents.core.program import Program
+    from magents.system.there import Command
 else:
     Protocol = object
 
 
-class Desk(NamedTuple):
-    """The folder through which an agent and Magents talk: event log, settings of its harness."""
+class Place(Files, Protocol):
+    """One agent's surroundings, and how they are reached. Nobody else knows where its files lie."""
 
-    here: str
-    """Its path on this machine."""
-    there: str
-    """Its path where the agent is."""
-    share: str
-    """Where `magents-event` and `agent-run` are there."""
+    @property
+    def folder(self) -> str:
+        """What the folder of its files is called where the agent is."""
+
+    @property
+    def share(self) -> str:
+        """Where `magents-event` and `agent-run` are there."""
+
+    def command(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
+        """The command on this machine that runs `argv` where the agent is, each word as it is, whatever is between:
+        in the workspace where that is not this machine. `tty`: for a program that talks to the user's terminal.
+        Does no I/O."""
 
 
 class Launch(NamedTuple):
@@ -52,7 +62,7 @@ class Launch(NamedTuple):
     """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
 
 
-class Sighting(NamedTuple):
+class Observation(NamedTuple):
     """An agent that a runtime has seen, known to the store or not."""
 
     id: str
@@ -73,7 +83,7 @@ class Traits(NamedTuple):
 
     workspace: Literal["worktree", "clone", "remote"]
     """Its copy of the project: a worktree of the user's repository, a private clone on this disk, or a clone
-    elsewhere. The commits of a clone have to be brought home, and its agent has the shared list of tasks."""
+    elsewhere. The commits of a clone have to be brought home, and its agent has what those of a project share."""
     home: Literal["user", "image"]
     """Where its program finds its settings and logins: in a user's home, or in a fresh one with system settings of
     ours."""
@@ -104,15 +114,15 @@ class Runtime(Protocol):
         """The user and group, as this machine numbers them, that the workspace must belong to; None: the user
         who calls."""
 
-    def desk(self, folder: str) -> Desk:
-        """Where an agent whose own folder this is talks with us. Does no I/O."""
+    def place(self, agent: Agent, folder: str) -> Place:
+        """Where an agent is whose own folder this is, running or not. Does no I/O."""
 
     def prepare(self, launch: Launch) -> None:
-        """Make the place that `inside` leads to, if it is not there; `start` does it by itself. Meanwhile the
-        workspace may still be filled. On failure nothing is left."""
+        """Make the agent's place, if it is not there; `start` does it by itself. Meanwhile the workspace may still
+        be filled. On failure nothing is left."""
 
-    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[tuple[str, ...]]:
-        """As `inside`, also where the agent does not run: then there is a place to run commands in meanwhile."""
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[Command]:
+        """As `Place.command`, also where the agent does not run: then there is a place for commands meanwhile."""
 
     def disks(self) -> list[str]:
         """Folders on this machine that it fills, beside the workspaces. Never raises."""
@@ -123,11 +133,8 @@ class Runtime(Protocol):
     def start(self, launch: Launch) -> None:
         """Start an agent; returns once its program runs in its terminal. On failure nothing is left."""
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
-        """End an agent with all it has started; returns what its terminal showed. Idempotent.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def stop(self, agent: Agent, folder: str) -> str:
+        """End an agent with all it has started; returns what its terminal showed. Idempotent."""
 
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
@@ -135,34 +142,15 @@ class Runtime(Protocol):
     def plausible(self) -> bool:
         """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
-        """Every agent of ours, in one look. Raises if it cannot look.
-
-        `meanwhile` is something to do while that is waited for; where nothing is, it may be left out.
-        """
+    def observe(self) -> list[Observation]:
+        """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,
         or that stirs just now where only a still one can be had, is left out."""
 
-    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
-        """The words that go before a command to run it where the agent is. Does no I/O."""
-
     def usage(self) -> dict[str, str]:
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
-
-
-def files(program: Program, env: Mapping[str, str]) -> dict[str, str]:
-    """The files that the wrapper and the harness read: path on the desk → text.
-
-    `unset` stands in the program, too: whoever starts it may hold these variables.
-    """
-    import shlex
-
-    unset = f"unset {' '.join(program.unset)}\n" if program.unset else ""
-    kept = {name: value for name, value in env.items() if name not in program.unset} | program.env
-    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in kept.items() if n.isidentifier())
-    return {**program.files, "program": f"{unset}{shlex.join(program.argv)}\n", "environment": exports}
 
 
 def parse(text: str) -> dict[str, str]:

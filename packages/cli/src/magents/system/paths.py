@@ -1,4 +1,7 @@
-"""Where Magents keeps its own things, on this machine and in a container. Nothing is created here."""
+"""Where Magents keeps its own things, on this machine and in a container. Nothing is created here.
+
+The paths in a container are the image's: `docker/Dockerfile` makes them, `guest/container/paths` tells scripts.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,22 @@ def config() -> str:
 
 
 def share() -> str:
-    """The folder of the programs that run beside an agent."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "share")
+    """The folder of the programs that run beside an agent: `agent-run`, `magents-event`, `bin`."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest")
 
 
-CONTAINED = ("/workspace", "/shared", "/agent", "/accepted")
+WORKSPACE = "/workspace"
+SHARED = "/shared"
+"""What the agents of a project share."""
+AGENT = "/agent"
+"""The agent's own folder: its log, and what its harness is started with."""
+ACCEPTED = "/accepted"
+"""What of the shared folder counts for the agent's start."""
+RUN = "/run/magents"
+"""What lasts until the container ends."""
+LIBRARY = "/usr/local/lib/magents"
+"""The guest's programs, as `share` has them here."""
+CONTAINED = (WORKSPACE, SHARED, AGENT, ACCEPTED)
 """The folders of a container that are mounted for its agent."""
 
 

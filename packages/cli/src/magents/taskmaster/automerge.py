@@ -10,28 +10,26 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CheckFailed, Conflict, MagentsError
+from magents.core.status import ABSENT, LIVE
 from magents.core.text import one_line
-from magents.fleet import collect, launch, merge, observe, send, stop
-from magents.fleet.context import isolated
+from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.git import merge as merging
-from magents.taskmaster import assignments, file
-from magents.taskmaster import board as boards
+from magents.system.isolated import isolated
+from magents.taskmaster import statuses
+from magents.taskmaster.assignments import words
+from magents.taskmaster.board import leave, left
 from magents.taskmaster.plan import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from magents.core.model import Agent
+    from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
 
-SENT = "sent back: "
-"""How a line of an agent's history begins that tells of work it was asked to mend."""
-LONGEST = 20_000
+MAX_OUTPUT_CHARS = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
-AT_WORK = ("working", "running", "waiting")
-OVER = ("done", "stopped", "lost")
 
 
 class Auto(NamedTuple):
@@ -60,10 +58,11 @@ class Step(NamedTuple):
 def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     """The finished agents that may be merged, each after what it depends on."""
     for task in order(board.tasks.every().values()):
-        hand = board.hands.get(task.id)
-        over = task.status == "review" and hand and hand.status and hand.status.state in OVER
-        if over and hand and not (hand.status and hand.status.unsaid) and not boards.left(context, hand.agent):
-            yield task, hand.agent
+        assignment = board.assignments.get(task.id)
+        status = assignment.status if assignment else None
+        over = status and (status.finished or status.state in ABSENT)
+        if task.status == "review" and assignment and over and not left(context, assignment.agent):
+            yield task, assignment.agent
 
 
 def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
@@ -85,27 +84,26 @@ def resume(context: Context, board: Board) -> None:
     every = board.tasks.every()
     again = {
         id: ("review", "in-progress")
-        for id, hand in board.hands.items()
+        for id, assignment in board.assignments.items()
         if id in every
         and every[id].status == "review"
-        and hand.status
-        and hand.status.state in AT_WORK
-        and not boards.left(context, hand.agent)
+        and assignment.status
+        and assignment.status.state in LIVE
+        and not left(context, assignment.agent)
     }
-    file.move(board.project, board.tasks.tag, again)
+    statuses.move(board.project, board.tasks.tag, again)
 
 
 def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Auto) -> Step:
     """Merge one agent; or send its work back; or leave it to a person."""
     try:
         with isolated(agent.id):
-            merging.check_target(agent.project, agent.base)
+            merging.check_target(agent.project, agent.base, listeners.folders())
             done = attempt(context, agent, auto)
     except Back as error:
         return try_to_send(context, board, task, agent, auto, error.message)
     except MagentsError as error:  # nothing that the agent could mend
         return Step("problem", task, agent, f"{agent.id} is not merged: {error.message} {error.hint}")
-    boards.after_merge(context, agent)
     rest(context, agent)
     return Step("merged", task, agent, f"{done.into} {done.after[:10]}")
 
@@ -143,8 +141,9 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
     except CheckFailed as error:
         raise Back(
             f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
-            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} ({base[:12]}) into your branch {agent.branch} if "
-            "that is behind, mend what fails, and commit."
+            f"{error.output[-MAX_OUTPUT_CHARS:]}\n\n"
+            f"Merge {agent.base} ({base[:12]}) into your branch {agent.branch} if that is behind, mend what fails, "
+            "and commit."
         ) from error
 
 
@@ -159,20 +158,20 @@ def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: 
 
 def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
     """Ask the agent to mend its work, or leave it to a person when it was asked as often as it may be."""
-    asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
+    asked = len(context.store.history(agent, "sent-back"))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, f"{boards.LEFT}{first}")
+        leave(context, agent, first)
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if observe.is_alive(context, agent):
         send.send(context, agent, text, 30.0)
     else:  # its conversation may not be there any more
-        known = assignments.words(context, board, task, agent.branch)
-        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
-    context.store.note(agent, f"{SENT}{first}")
-    file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
+        task_words = words(board, task, agent.branch)
+        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{task_words}")
+    context.store.note(agent, "sent-back", f"sent back: {first}")
+    statuses.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)
 
 

@@ -6,6 +6,8 @@ FINISHED = ("done", "completed")
 """What Task Master calls a task that is done."""
 HELD = ("blocked", "deferred", "cancelled")
 """Statuses by which a person keeps a task from being worked on."""
+CLOSED = (*FINISHED, "cancelled", "deferred")
+"""Nothing is to be done about such a task."""
 PRIORITIES = ("critical", "high", "medium", "low")
 
 

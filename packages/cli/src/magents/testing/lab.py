@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from magents.core.model import Agent
+from magents.core.agent import Agent
 
 
 class Place(NamedTuple):

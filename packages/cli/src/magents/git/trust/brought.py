@@ -14,13 +14,13 @@ from __future__ import annotations
 import os
 import time
 
-from magents.git.plumbing import common_of
+from magents.git.inert import ask
+from magents.git.layout import common_of
 from magents.git.trust.hooks import (
     ANY,
     FOLDERS,
     MANAGERS,
     MAX_FILES,
-    ask,
     below,
     hook_paths,
     is_of,

@@ -12,12 +12,14 @@ import shlex
 import stat
 import time
 
-from magents.git.plumbing import UNHOOKED, common_of
-from magents.system import guarded, process
+from magents.git.inert import ask
+from magents.git.layout import common_of
+from magents.system import process
+from magents.system.files import guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 FOLDERS = (".husky", ".githooks", ".git-hooks")
 """Where projects keep hooks, usually; the one that is configured is watched too."""
@@ -33,17 +35,10 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 """How large a file is that is looked at; a larger hook is taken for brought."""
 ASKED_S = 1.0
 """For how long git's answer holds where the hooks are: it is asked before each command of ours."""
-ASK_S = 60.0
-"""Seconds that git may take to look through what came."""
 ANY = "*"
 """Stands for any content."""
 
 _asked: dict[str, tuple[float, str, tuple[str, ...]]] = {}
-
-
-def ask(where: str, *words: str, stdin: bytes | None = None, ok: Sequence[int] | None = (0,)) -> process.Result:
-    """Run git without hooks, and without looking whether they may run."""
-    return process.run(["git", "-C", where, *UNHOOKED, *words], stdin=stdin, ok=ok, timeout=ASK_S)
 
 
 def specs(paths: Iterable[str]) -> list[str]:

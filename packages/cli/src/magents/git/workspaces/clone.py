@@ -1,306 +1,254 @@
-"""The workspace of Docker mode: a private clone that borrows the project's objects.
+"""The workspace of Docker mode: a clone that is the agent's own, mounted where the agent is.
 
-A worktree's `.git` leads into the user's own repository, where a hook or a line of configuration that an
-agent writes would run as the user. A clone of its own keeps the agent's git apart: it reads the project's
-objects, mounted read-only at the same absolute path, and writes only its own. The other way, commits come
-home by `collect`: a fetch whose other end, `git upload-pack`, runs where the agent is. So the project's git
-never reads the clone's configuration, hooks, attributes or index, and takes nothing but checked objects.
-
-In the project, an agent's refs are below `refs/magents/<id>/`:
-
-    base    the commit it began at, so that no gc takes what the clone borrows
-    onto    what its base branch was at then, for the same reason
-    branch  its branch as last collected
+A clone's git obeys the agent. So what is to be known of it is asked where the agent is, see `verbs`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
+from typing import TYPE_CHECKING, Any
 
-from magents.core.errors import CommandFailed, MagentsError, NoAnswer
-from magents.core.text import one_line, plain
+from magents.core.errors import CommandFailed, MagentsError, Missing
+from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.git.pins.snapshot import prefix
-from magents.git.plumbing import GIVEN, UNHOOKED, command, git, run, working_tree
+from magents.git.pins import format, write
+from magents.git.plumbing import git, refs
+from magents.git.project import heads
 from magents.git.trust import brought
-from magents.git.workspaces.quarantine import quarantine
-from magents.git.workspaces.worktree import common_folder
-from magents.system import paths
-from magents.system.process import Running
+from magents.git.workspaces import borrow, disk, fetch, verbs
+from magents.system import paths, process
+from magents.system.there import run_there
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
-    from magents.git.workspaces.quarantine import Quarantine
+    from magents.core.agent import Agent
+    from magents.git.diff import Change, Summary
+    from magents.git.pins.read import Restored
+    from magents.system.process import Running
+    from magents.system.there import Command
 
-    Hold = Callable[[], AbstractContextManager[object]]
-
-THERE = "/workspace"
-"""Where the agent finds its workspace."""
-SERVE = "/usr/local/lib/magents/serve"
-"""The script in the image that git serves the clone by."""
-PATIENCE = 60.0
-"""Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
-ANCESTRY_S = 20
-"""Seconds in which git finds out whether one commit is in the history of another; others may wait meanwhile."""
-LOOKS = 5
-"""How often a collection looks at refs that others move meanwhile."""
-MAX_SAID_BYTES = 1 << 20
-"""Bytes that git and the other end may say during a fetch, beside the objects."""
-SHOWN_CHARACTERS = 2000
-"""How much of that an error shows."""
-DEEPEST = 5
-"""How many repositories git follows that each borrow from the next (gitrepository-layout(5))."""
+GLANCE_S = 10
+"""Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
 
 
-class Collected(NamedTuple):
-    """What `collect` brought home."""
+class Clone(NamedTuple):
+    """A clone that is mounted where the agent is."""
 
-    before: str
-    """What the branch was at in the project; '' when it was not there."""
-    after: str
-    """What it is at now. Equal to `before` when there was nothing new."""
-    kept_back: str = ""
-    """Why the branch was not moved although the agent has commits for it; '' otherwise."""
+    agent: Agent
+    reach: Callable[[], AbstractContextManager[Command]]
+    """Leads to where the agent is, running or not: what runs a command there. Raises MagentsError."""
+    warn: Callable[[str], None]
+    """Told why the project's branch did not follow, where that is not what was asked for."""
 
+    @property
+    def maker(self) -> format.Origin:
+        """Who makes its pins."""
+        return format.Origin("clone", self.agent.runtime)
 
-def borrowed(project: str) -> list[str]:
-    """The folders of objects that a clone of the project reads: its own, and those that it borrows from."""
-    found: list[str] = []
-    ahead = [os.path.join(common_folder(project), "objects")]
-    for _ in range(DEEPEST + 1):
-        found += [folder for folder in ahead if folder not in found]
-        ahead = [other for folder in ahead for other in alternates(folder)]
-    return found
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+        """A private clone; the branch is made in the project too, where its commits will come home to."""
+        agent = self.agent
+        start = borrow.Beginning(agent.branch, agent.base_commit, agent.base, new, track)
+        return borrow.fill(agent.project, agent.workspace, agent.id, start, workers)
 
+    def hand_over(self, owner: tuple[int, int] | None) -> None:
+        """Everything in it, links themselves and not where they lead."""
+        if owner:
+            process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-def alternates(objects: str) -> list[str]:
-    """The other folders of objects that one names, absolute."""
-    try:
-        with open(os.path.join(objects, "info", "alternates"), encoding="utf-8", errors="surrogateescape") as file:
-            lines = [line.rstrip("\n") for line in file]
-    except OSError:
-        return []
-    return [os.path.normpath(os.path.join(objects, line)) for line in lines if line and not line.startswith("#")]
+    def collect(self, seconds: float = fetch.PATIENCE, hold: fetch.Hold = contextlib.nullcontext) -> str:
+        """Fetch its branch, and move the project's where the user has not."""
+        with self.reach() as inside:
+            return self._collect(inside, seconds, hold)
 
+    def _collect(
+        self, inside: Command, seconds: float = fetch.PATIENCE, hold: fetch.Hold = contextlib.nullcontext
+    ) -> str:
+        agent = self.agent
+        return fetch.collect(
+            agent.project, agent.id, agent.branch, agent.base_commit, inside, seconds, hold
+        ).kept_back
 
-def renounce(project: str, id: str) -> None:
-    """Delete the refs that an agent's clone needed. Its pins stay."""
-    names = ("base", "onto", "branch")
-    lines = "".join(f"delete {prefix(id)}{name}\n" for name in names)
-    git(project, "update-ref", "--stdin", stdin=lines.encode())
+    def _bring_home(self, inside: Command) -> None:
+        """Collect on the way to something else."""
+        if kept_back := self._collect(inside):
+            self.warn(f"{self.agent.id}: {kept_back}")
 
+    def _start(self, seconds: float = verbs.WORK_S) -> str:
+        """The commit that its work is measured from, as of the last collection. How long that takes is up to the
+        history that the agent has made: `seconds` at most."""
+        from magents.git import diff
 
-class Beginning(NamedTuple):
-    """Where a clone begins."""
+        agent = self.agent
+        tip = fetch.kept(agent.id)
+        if tip not in refs(agent.project, tip):
+            return agent.base_commit
+        return diff.fork(agent.project, agent.base, agent.base_commit, tip, seconds)
 
-    branch: str
-    commit: str
-    base: str
-    """A branch's name, or ''."""
-    new: bool
-    """The project does not have the branch yet, and gets it."""
-    track: str = ""
-    """The remote branch that a new one follows; '' for none."""
+    def renew(self) -> None:
+        """Move the branch inside. Its objects are among those that the clone borrows; pinned, they stay."""
+        agent = self.agent
+        name = f"refs/heads/{agent.base}"
+        if agent.base and (commit := refs(agent.project, name).get(name)):
+            git(agent.project, "update-ref", f"{format.prefix(agent.id)}onto", commit)
+            with self.reach() as inside:
+                verbs.ask(self.agent.id, inside, "renew", verbs.QUESTION_S, name=name, commit=commit)
 
+    def diff(self, target: BinaryIO, *options: str) -> None:
+        """Asked inside, after its commits were brought home."""
+        with self.reach() as inside:
+            self._bring_home(inside)
+            verbs.ask(self.agent.id, inside, "diff", target=target, start=self._start(), options=list(options))
 
-def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") -> Running:
-    """Begin to make a clone in the empty folder `path`.
+    def files(self) -> list[Change]:
+        """Asked inside."""
+        from magents.git import diff
 
-    It has its branch, the base and the tags; no remote, since from where the agent is the project cannot be
-    reached. Faster than `git clone --shared`, which asks the project for each of its refs. The project gets
-    the branch if it is new, and pins what is borrowed.
-    """
-    shape = ["--object-format=sha256"] if len(start.commit) == 64 else []
-    making = Running(["git", "init", "--quiet", "--template=", f"--initial-branch={start.branch}", *shape, path])
-    base = [f"refs/heads/{start.base}"] if start.base else []
-    listed = git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", *base).text.splitlines()
-    known = {name: oid for oid, _, name in (row.partition(" ") for row in listed)}
-    refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
-    announce(project, id, start, refs.get("".join(base), ""))
-    making.result()
-    objects = borrowed(project)
-    furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
-    parallel = ["-c", f"checkout.workers={workers}"] if workers else []
-    here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
-    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
+        raw = diff.held(lambda target: self.diff(target, *diff.NUMBERS), diff.MAX_NUMBERS_BYTES)
+        return diff.numbered(raw)
 
+    def summary(self) -> Summary:
+        """Commits as of the last collection, files asked inside."""
+        from magents.git.diff import Summary
 
-def announce(project: str, id: str, start: Beginning, onto: str) -> None:
-    """Make the branch in the project if it is new, and pin what the clone is going to borrow."""
-    lines = [f"update {prefix(id)}base {start.commit}"]
-    if onto:
-        lines.append(f"update {prefix(id)}onto {onto}")
-    if start.new and start.track:
-        git(project, "branch", "--track", start.branch, start.track)
-    elif start.new:
-        lines.append(f"create refs/heads/{start.branch} {start.commit}")
-    git(project, "update-ref", "-m", f"magents: create {id}", "--stdin", stdin="\n".join(lines).encode() + b"\n")
+        agent = self.agent
+        tip = fetch.kept(agent.id)
+        since = f"refs/heads/{agent.base}" if agent.base else agent.base_commit
+        counting = ("rev-list", "--count", f"{since}..{tip}")
+        ahead = git(agent.project, *counting, ok=None, timeout=GLANCE_S).line or "0"
+        with self.reach() as inside:
+            said = verbs.ask_json(self.agent.id, inside, "summary", GLANCE_S, start=self._start(GLANCE_S))
+        return Summary(int(ahead), verbs.whole(said, "uncommitted"), verbs.whole(said, "changed"))
 
+    def uncommitted(self) -> list[str]:
+        """Asked inside."""
+        with self.reach() as inside:
+            said = verbs.ask_json(self.agent.id, inside, "uncommitted", verbs.QUESTION_S)
+        return [str(name) for name in said] if isinstance(said, list) else []
 
-def are_elsewhere(objects: Sequence[str]) -> bool:
-    """Whether a container finds any of these folders at another path than it has here."""
-    return any(paths.borrowed(folder) != folder for folder in objects)
+    def commit(self, message: str) -> None:
+        """`git commit` inside, with the clone's own hooks; then the commit is brought home."""
+        with self.reach() as inside:
+            verbs.ask(self.agent.id, inside, "commit", env=self._identity(), message=message)
+            self._bring_home(inside)
 
+    def _identity(self) -> list[str]:
+        """The user's name and address as git's variables: only the agent's own container has them in its home."""
+        from magents.git import project
 
-def furnish(path: str, refs: dict[str, str], objects: Sequence[str]) -> None:
-    """Write a new repository's refs, and where its container finds the objects that it borrows. The first of these
-    folders names the others itself, by their paths here."""
-    folders = [paths.borrowed(folder) for folder in (objects if are_elsewhere(objects) else objects[:1])]
-    alternates = "".join(f"{folder}\n" for folder in folders)
-    rows = "".join(f"{refs[name]} {name}\n" for name in sorted(refs))
-    for name, text in {"packed-refs": rows, GIVEN: rows, "objects/info/alternates": alternates}.items():
-        full = os.path.join(path, ".git", name)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
-        with open(full, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
+        told = project.author(self.agent.project)
+        values = {name.removeprefix("MAGENTS_GIT_"): value for name, value in told.items() if value}
+        return [f"GIT_{who}_{name}={value}" for who in ("AUTHOR", "COMMITTER") for name, value in values.items()]
 
+    def check_removable(self) -> None:
+        """Nobody can lock it."""
 
-@contextlib.contextmanager
-def fetched(
-    project: str, id: str, words: Sequence[str], ref: str, seconds: float
-) -> Iterator[tuple[str, Quarantine]]:
-    """Fetch a ref from the clone: its commit, and where that and all it leads to is, checked, to be moved to the
-    project. `words` lead to where `git upload-pack` is to run. Raises CommandFailed, MagentsError.
+    def pin(self) -> tuple[str, int]:
+        """Pinned inside, then fetched; or what is known of one that is gone."""
+        agent = self.agent
+        if not os.path.isdir(agent.workspace):
+            return self._known(), 0
+        with self.reach() as inside:
+            kept_back = self._collect(inside)
+            ref, said = self._pinned(inside, "pin")
+        if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
+            self.warn(f"{agent.id}: {kept_back.replace(fetch.kept(agent.id), ref)}")
+        return ref, verbs.whole(said, "uncommitted")
 
-    The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs, no ref moves.
-    """
-    from shlex import join
+    def _known(self) -> str:
+        """Pin what the project has of it."""
+        agent, also = self.agent, [fetch.kept(self.agent.id)]
+        return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
 
-    until = time.monotonic() + seconds
-    with quarantine(project, id, limit()) as room:
-        far = join([*words, SERVE, "git-upload-pack"])
-        # Without the limit, git 2.39 wants to lock a pack of 100 objects and more, and crashes.
-        rows = run(
-            command(
-                project, "-c", "protocol.file.allow=always", "-c", "fetch.fsckObjects=true",
-                "-c", f"fetch.unpackLimit={(1 << 31) - 1}",
-                "fetch-pack", "--quiet", "--no-progress", f"--upload-pack={far}", THERE, ref,
-            ),
-            env=room.env, timeout=seconds, max_output_bytes=MAX_SAID_BYTES, watch=room.check,
-        ).text.splitlines()  # fmt: skip
-        room.check()
-        commit = next((row.split(" ")[0] for row in rows if row.endswith(f" {ref}")), "")
-        if git(project, "cat-file", "-t", commit, env=room.env, ok=None).line != "commit":
-            raise MagentsError(f"{one_line(ref)} of {id} is no commit.", "Nothing of it was taken.")
-        whole = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", commit, "--not", "--all")
-        run(
-            command(project, *whole), env=room.env, timeout=max(1, until - time.monotonic()),
-            max_output_bytes=MAX_SAID_BYTES, watch=room.check,
-        )  # fmt: skip
-        yield commit, room
-
-
-def limit() -> int:
-    """Bytes that one fetch may bring."""
-    from magents import config
-
-    text = config.load()["COLLECT_LIMIT"]
-    return int(text.rstrip("kmg")) << {"k": 10, "m": 20, "g": 30}.get(text[-1], 0)
-
-
-def kept(id: str) -> str:
-    """The ref that an agent's branch is collected to."""
-    return f"{prefix(id)}branch"
-
-
-def collect(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE,
-    hold: Hold = contextlib.nullcontext,
-) -> Collected:  # fmt: skip
-    """Bring the agent's branch home.
-
-    The branch in the project follows if it is where the last collection, or the beginning at `commit`, has
-    left it, or behind the agent's. One that the user has moved elsewhere or has checked out is left alone:
-    what is new is at `refs/magents/<id>/branch` then, and `kept_back` says so. Raises MagentsError; NoAnswer when
-    the fetch takes longer than `seconds`.
-
-    `hold` is entered once all is here and before anything of the project is changed: a lock, and a last look.
-    """
-    looks = LOOKS
-    while True:
-        looks -= 1
+    def _pinned(self, inside: Command, verb: str) -> tuple[str, Any]:
+        """Have it pinned inside and fetch that: the ref here, and what was said."""
+        agent = self.agent
+        patterns, known = self._included()
+        said = verbs.ask_json(self.agent.id, inside, verb, id=agent.id, patterns=patterns, known=known)
+        there = said.get("ref") if isinstance(said, dict) else None
+        wanted = re.escape(format.prefix(agent.id)) + format.STAMP
+        if not isinstance(there, str) or not re.fullmatch(wanted, there):
+            raise MagentsError(f"{agent.id} gave no pin of its work.", "Nothing was removed.")
+        ref = format.new_ref(agent.id, time.time())  # named by us, so that it can take the place of no other
+        self._fetch(inside, there, ref)
         try:
-            return collected(project, id, branch, commit, words, seconds, hold)
-        except CommandFailed as error:
-            if error.code is None:
-                raise NoAnswer(id, seconds) from error
-            if not (looks and "cannot lock ref" in error.stderr):
-                raise unfetched(project, f"commits of {id}", "Nothing was changed. They are", error) from error
-        time.sleep(0.1)  # another command, or the user, has just moved one of the refs
-
-
-def unfetched(project: str, what: str, hint: str, error: CommandFailed) -> MagentsError:
-    """The error for what could not be fetched, with the end of what was said."""
-    late = "It took too long.\n" if error.code is None else f"Exit code {error.code}.\n"
-    return MagentsError(
-        f"The {what} could not be brought to {project}:\n{late}{plain(error.stderr[-SHOWN_CHARACTERS:]).strip()}",
-        f"{hint} still in its workspace.",
-    )
-
-
-def collected(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float, hold: Hold
-) -> Collected:
-    """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
-    ref = kept(id)
-    last = refs(project, ref).get(ref, ("", ""))[0]
-    try:
-        with fetched(project, id, words, f"refs/heads/{branch}", seconds) as (after, room), hold():
-            room.move()
-            # Whoever has collected meanwhile may know of more.
-            update(project, id, ref, after, last)
-            return follow(project, id, branch, commit, after, last or commit)
-    except CommandFailed as error:
-        if "no such remote ref" not in error.stderr:
+            own = (agent.base_commit, *refs(agent.project, f"{format.prefix(agent.id)}onto").values())
+            brought.arrive_pin(agent.project, ref, agent.id, agent.branch, own)
+            commit, _ = format.read(agent.project, ref)
+        except MagentsError:  # it could not be restored
+            git(agent.project, "update-ref", "-d", ref)
             raise
-    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", ("", ""))[0]
-    return Collected(before, before, f"{id} has no branch {branch} any more")
+        write.record(agent.project, ref, commit, self.maker)
+        return ref, said
 
+    def salvage(self) -> format.Kept:
+        """Salvaged inside; else what the project has of it, from its last collection."""
+        from magents.git.pins.salvage import MAX_NAMED
 
-def follow(project: str, id: str, branch: str, commit: str, after: str, last: str) -> Collected:
-    """Move the project's branch to what was collected, if the user has left it at `last`. Raises CommandFailed."""
-    name, ref, onto = f"refs/heads/{branch}", kept(id), f"{prefix(id)}onto"
-    known = refs(project, name, onto)
-    before, checked_out = known.get(name, ("", ""))
-    if after == before:
-        return Collected(before, after)
-    own = (commit, *known.get(onto, ())[:1])
-    brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
-    checked_out = working_tree(checked_out)
-    if checked_out:
-        return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
-    if before not in ("", last) and not is_ancestor(project, before, after):
-        return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
-    move = ("update-ref", "-m", f"magents: collect {id}", name, after, before or "0" * len(after))
-    git(project, *move, env={"LC_ALL": "C"})
-    return Collected(before, after)
+        if not os.path.isdir(self.agent.workspace):
+            return format.Kept(*self.pin())
+        try:
+            with self.reach() as inside:
+                with contextlib.suppress(MagentsError):
+                    self._collect(inside)
+                ref, said = self._pinned(inside, "salvage")
+        except Missing:
+            raise
+        except MagentsError as error:
+            why = f"what was not committed or not collected: {one_line(error.message, 300)}"
+            return format.Kept(self._known(), 0, [why])
+        told = said.get("unkept") if isinstance(said, dict) else None
+        unkept = [one_line(str(text), 300) for text in told[:MAX_NAMED]] if isinstance(told, list) else []
+        return format.Kept(ref, verbs.whole(said, "uncommitted"), unkept)
 
+    def clear(self) -> None:
+        """As the agent, to whom it belongs where the engine numbers users in its own way."""
+        clear = ("sh", "-c", disk.CLEAR, "sh", paths.WORKSPACE)
+        with contextlib.suppress(MagentsError), self.reach() as inside:
+            run_there(inside, clear, ok=None, timeout=verbs.WORK_S)
 
-def update(project: str, id: str, ref: str, after: str, before: str) -> None:
-    """Move a ref of ours that is at `before`, '' for one that is not there. Raises CommandFailed."""
-    words = ("update-ref", "-m", f"magents: collect {id}", ref, after, before or "0" * len(after))
-    git(project, *UNHOOKED, *words, env={"LC_ALL": "C"})
+    def _fetch(self, inside: Command, there: str, ref: str) -> None:
+        agent = self.agent
+        try:
+            fetch.fetch(agent.project, agent.id, inside, there, ref, 600)
+        except CommandFailed as error:
+            what, hint = f"work of {agent.id}", "Nothing was removed. It is"
+            raise fetch.unfetched(agent.project, what, hint, error) from error
 
+    def _included(self) -> tuple[str, dict[str, str]]:
+        """The patterns of `.worktreeinclude`, and what the files they match in the project hold."""
+        from magents.git.workspaces import include
 
-def fetch(project: str, id: str, words: Sequence[str], there: str, ref: str, seconds: float) -> None:
-    """Fetch the ref `there` to one that the project does not have. Raises CommandFailed, MagentsError."""
-    with fetched(project, id, words, there, seconds) as (commit, room):
-        room.move()
-        update(project, id, ref, commit, "")
+        project = self.agent.project
+        names = include.own_files(project, project)
+        return include.chosen(project).patterns, {
+            name: include.digest(os.path.join(project, name)) for name in names
+        }
 
+    def remove(self) -> None:
+        """Its folder, and the refs that it needed."""
+        disk.remove(self.agent.project, self.agent.workspace)
+        borrow.renounce(self.agent.project, self.agent.id)
 
-def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
-    """Those of these refs that there are: name → commit, and the working tree that has it checked out."""
-    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
-    rows = [row.split("\0") for row in git(project, "for-each-ref", form, *names).text.split("\n")[:-1]]
-    return {name: (oid, where) for name, oid, where in rows if name in names}
+    def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
+        """A new clone, with the pin laid over it where the agent will be: there, whoever made it does no harm."""
+        from magents.git.pins import read
+        from magents.git.workspaces import include
 
-
-def is_ancestor(project: str, old: str, new: str) -> bool:
-    """Whether the history of `new` has `old`. Raises CommandFailed, also where it is too long to tell soon."""
-    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1), timeout=ANCESTRY_S).code == 0
+        agent = self.agent
+        meta = format.meta_of(agent.project, pin)
+        new = agent.branch not in heads(agent.project)
+        start = borrow.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
+        borrow.fill(agent.project, agent.workspace, agent.id, start).result()
+        include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
+        self.hand_over(owner)
+        oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line
+        with self.reach() as inside:
+            verbs.ask(self.agent.id, inside, "fill", pin=oid)
+        return read.Restored(meta, "")

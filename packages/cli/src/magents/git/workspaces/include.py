@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.git.plumbing import git, has_record
-from magents.system import guarded
+from magents.git.layout import has_record
+from magents.git.pins.fastimport import cannot_read
+from magents.git.plumbing import git
+from magents.system.files import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,9 +151,7 @@ def changed(project: str, workspace: str) -> list[str]:
     try:
         return [name for name in names if differs(project, workspace, name)]
     except OSError as error:
-        raise MagentsError(
-            f"{error.filename} cannot be read: {error.strerror}.", "Mend its permissions; nothing was removed."
-        ) from error
+        raise cannot_read(workspace, error) from error
 
 
 def differs(project: str, workspace: str, name: str) -> bool:
@@ -160,3 +160,15 @@ def differs(project: str, workspace: str, name: str) -> bool:
     if os.path.islink(mine) or not os.path.isfile(theirs):
         return True
     return not filecmp.cmp(mine, theirs, shallow=False)
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
+    import hashlib
+
+    if os.path.islink(path):
+        return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()
+    if not os.path.isfile(path):
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

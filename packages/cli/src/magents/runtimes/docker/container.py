@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from magents import config
     from magents.runtimes.base import Launch
 
-SHARE = "/usr/local/lib/magents"
-"""Where the image keeps what is ours."""
 CAPABILITIES = {
     "CHOWN": "`sudo chown -R magents:magents /workspace`",
     "DAC_OVERRIDE": "the same, in folders that another user has closed",
@@ -45,7 +43,9 @@ def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
     words += mounts(
-        {"/workspace": agent.workspace, "/shared": launch.shared, "/agent": desk}, launch.borrowed, launch.accepted
+        {paths.WORKSPACE: agent.workspace, paths.SHARED: launch.shared, paths.AGENT: desk},
+        launch.borrowed,
+        launch.accepted,
     )
     words += ["--cap-drop", "ALL", *(word for name in CAPABILITIES for word in ("--cap-add", name))]
     # A log that is full of an agent's output must not fill the disk.
@@ -95,7 +95,7 @@ def mounts(writable: Mapping[str, str], borrowed: Sequence[str], accepted: str =
     `borrowed` from, and what is `accepted` where `home` looks for it."""
     pairs = [(there, here, "") for there, here in writable.items()]
     pairs += [(paths.borrowed(path), path, ",readonly") for path in borrowed]
-    pairs += [("/accepted", accepted, ",readonly")] if accepted else []
+    pairs += [(paths.ACCEPTED, accepted, ",readonly")] if accepted else []
     # The value is a line of CSV: a field with a comma or a quote in it is quoted.
     return [
         word
@@ -119,8 +119,8 @@ def environment(launch: Launch, settings: config.Config) -> dict[str, str]:
     }
     return passed | who | dict(launch.own) | {
         "MAGENTS_HOSTED": "1", "MAGENTS_ID": launch.agent.id, "MAGENTS_HARNESS": launch.agent.harness,
-        "MAGENTS_BRANCH": launch.agent.branch, "MAGENTS_FOLDER": "/agent",
-        "MAGENTS_EVENT": f"{SHARE}/magents-event",
+        "MAGENTS_BRANCH": launch.agent.branch, "MAGENTS_FOLDER": paths.AGENT,
+        "MAGENTS_EVENT": f"{paths.LIBRARY}/magents-event",
     }  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from magents.core.names import session
-from magents.runtimes.docker.container import SHARE
-from magents.runtimes.terminal import quoted
+from magents.guest.terminal import quoted
+from magents.system.paths import AGENT, LIBRARY
 
 STILL = "screen"
 """The file on the desk that shows what the terminal does while nothing happens on it."""
@@ -23,9 +23,9 @@ def hooks(id: str) -> list[str]:
     """
     name = session(id)
     target = f"={name}:agent"
-    gone = f"{SHARE}/magents-event /agent wrapper gone '{{}}'"
+    gone = f"{LIBRARY}/magents-event {AGENT} wrapper gone '{{}}'"
     gate = f"exec setsid sh -c {quoted(f'tmux wait-for {name}-gate; {gone}')}"
-    show = f"cd /agent; tmux -u capture-pane -p -J -e -t {target} >.{STILL} && mv .{STILL} {STILL}"
+    show = f"cd {AGENT}; tmux -u capture-pane -p -J -e -t {target} >.{STILL} && mv .{STILL} {STILL}"
     known = "#{==:#{@magents_still},#{window_activity}}"  # it fires again and again while nothing happens
     still = (
         f'if-shell -F -t {target} "{known}" "" '
@@ -41,4 +41,4 @@ def hooks(id: str) -> list[str]:
     for option, value in actions.items():
         words += [";", "set-option", "-t", f"={name}:", option, value]
     words += [";", "set-hook", "-w", "-t", target, "alert-silence", still]
-    return [*words, ";", "set-hook", "-w", "-t", target, "alert-activity", f"run-shell -b 'rm -f /agent/{STILL}'"]
+    return [*words, ";", "set-hook", "-w", "-t", target, "alert-activity", f"run-shell -b 'rm -f {AGENT}/{STILL}'"]

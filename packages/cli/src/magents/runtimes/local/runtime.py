@@ -7,18 +7,21 @@ import json
 import os
 import signal
 
-from magents.core.errors import CommandFailed, Missing
-from magents.core.model import Problem
-from magents.runtimes.base import Desk, Launch, Sighting, Traits, files, label, parse
-from magents.runtimes.terminal import MARK, Terminal, wait
-from magents.system import guarded, paths, process
+from magents.core.errors import CommandFailed, Missing, Problem
+from magents.guest.terminal import MARK, Terminal, wait
+from magents.guest.wrapper import files
+from magents.runtimes.base import Launch, Observation, Traits, label, parse
+from magents.runtimes.local.place import Here
+from magents.system import paths, process, processes, programs
+from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from magents.core.model import Agent
-    from magents.runtimes.terminal import Pane
+    from magents.core.agent import Agent
+    from magents.guest.terminal import Pane
+    from magents.system.there import Command
 
 HANG_UP = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
@@ -47,23 +50,23 @@ class Tmux:
 
     def require(self, harness: str, program: str) -> None:
         """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
-        if not process.find("tmux"):
-            raise process.missing("tmux")
+        if not programs.find("tmux"):
+            raise programs.missing("tmux")
 
     def owner(self) -> None:
         """The agent runs as the user."""
 
-    def desk(self, folder: str) -> Desk:
-        """The folder itself."""
-        return Desk(folder, folder, paths.share())
+    def place(self, agent: Agent, folder: str) -> Here:
+        """This machine."""
+        return Here(folder)
 
     def prepare(self, launch: Launch) -> None:
         """Nothing: this machine is there."""
 
     @contextlib.contextmanager
-    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Nothing: the agent is where we are."""
-        yield ()
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[Command]:
+        """As it is: the agent is where we are."""
+        yield Here(folder).command
 
     def disks(self) -> list[str]:
         """None."""
@@ -71,8 +74,8 @@ class Tmux:
 
     def check(self) -> list[Problem]:
         """tmux is there and new enough."""
-        install = process.INSTALL["tmux"]
-        if not process.find("tmux"):
+        install = programs.INSTALL["tmux"]
+        if not programs.find("tmux"):
             return [Problem("tmux is not installed", install)]
         try:
             said = process.run(["tmux", "-V"], timeout=10).line
@@ -86,7 +89,7 @@ class Tmux:
         """Write what the wrapper needs, then open the session, or use the ended terminal that is there."""
         agent, folder = launch.agent, launch.folder
         write_files(launch)
-        argv = [os.path.join(paths.share(), "agent-run"), folder]
+        argv = [f"{paths.share()}/agent-run", folder]
         text = json.dumps(label(agent, folder))
         if agent.phase != "creating":
             mine = next((pane for pane in self.terminal.panes() if owned(pane, agent, folder)), None)
@@ -96,21 +99,16 @@ class Tmux:
             self.stop(agent, folder)  # a killed server can leave programs behind, a closed window its session
         self.terminal.open(agent.id, argv, agent.workspace, folder, text)
 
-    def stop(self, agent: Agent, folder: str, meanwhile: Callable[[], None] | None = None) -> str:
+    def stop(self, agent: Agent, folder: str) -> str:
         """End the session, then whatever has survived it: a server in the background, a `nohup`.
 
         A session of that name that is not this agent's is left alone. The tmux server is spared: it carries
         the mark, too, where the agent's own shell has started it.
         """
-        mark, seen = f"{MARK}={folder}", list[int]()
-
-        def aside() -> None:
-            if meanwhile:
-                meanwhile()
-            seen.extend(process.marked(mark))
-
-        closed = self.terminal.close(agent.id, folder, aside)
-        end_marked(mark, seen, spared=closed.server)
+        mark = f"{MARK}={folder}"
+        seen = begin(processes.marked, mark)  # to look at all processes takes as long as tmux does
+        closed = self.terminal.close(agent.id, folder)
+        end_marked(mark, seen.result(), spared=closed.server)
         return closed.shown
 
     def remove(self, agent: Agent, folder: str) -> str:
@@ -121,18 +119,14 @@ class Tmux:
         """Always: to ask costs a few milliseconds."""
         return True
 
-    def observe(self, meanwhile: Callable[[], None] | None = None) -> list[Sighting]:
+    def observe(self) -> list[Observation]:
         """All panes with our label, in one call."""
-        panes = self.terminal.panes(meanwhile)
-        return [Sighting(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
+        panes = self.terminal.panes()
+        return [Observation(pane.id, not pane.dead, pane.active, parse(pane.label)) for pane in panes]
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """All of them, in one call."""
         return self.terminal.screens(list(folders))
-
-    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
-        """Nothing: the agent is where we are."""
-        return ()
 
     def usage(self) -> dict[str, str]:
         """Nothing is limited."""
@@ -145,11 +139,10 @@ def write_files(launch: Launch) -> None:
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
         "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
-        # So that `task-master` means the project's own list there, and not the copy in the workspace.
+        # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
-    for name, text in files(launch.program, env).items():
-        guarded.write(launch.folder, name, text)
+    Here(launch.folder).write(files(launch.program, env))
 
 
 def owned(pane: Pane, agent: Agent, folder: str) -> bool:
@@ -166,15 +159,15 @@ def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
 
     def gone() -> bool:
         # Those that were found before come first: to look at all processes takes far longer.
-        found[:] = [pid for pid in found if pid != spared and process.carries(pid, line)]
+        found[:] = [pid for pid in found if pid != spared and processes.carries(pid, line)]
         if not found:
-            found[:] = [pid for pid in process.marked(line) if pid != spared]
+            found[:] = [pid for pid in processes.marked(line) if pid != spared]
         return not found
 
     for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if number:
             for pid in found:
-                process.end(pid, number)
+                processes.end(pid, number)
         if wait(gone, patience):
             return
 
