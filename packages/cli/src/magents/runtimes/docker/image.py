@@ -44,9 +44,9 @@ UID = 1000
 
 HEALTH = {"BUILDAH_FORMAT": "docker"}
 """Without it Podman leaves health checks out of what it builds."""
-PATIENCE = 20
+ANSWER_TIMEOUT_S = 20
 """Seconds that the engine gets to answer a question."""
-LONGEST = 3600.0
+BUILD_TIMEOUT_S = 3600.0
 """Seconds that a build may take."""
 
 
@@ -234,7 +234,7 @@ def run_build(
     with context(content) as folder:
         # The engine would keep the container of a step that failed.
         argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
-        following.follow(argv, progress, env=HEALTH, timeout=LONGEST)
+        following.follow(argv, progress, env=HEALTH, timeout=BUILD_TIMEOUT_S)
 
 
 def check_engine() -> None:
@@ -251,10 +251,10 @@ def check_engine() -> None:
 def inspect(*names: str) -> list[dict[str, Any]]:
     """What the engine tells of images; of those that it does not have, nothing."""
     try:
-        done = process.run(["docker", "image", "inspect", *names], timeout=PATIENCE, ok=None)
+        done = process.run(["docker", "image", "inspect", *names], timeout=ANSWER_TIMEOUT_S, ok=None)
     except CommandFailed as error:
         raise Missing(
-            f"The Docker engine did not answer `docker image` within {PATIENCE} s.",
+            f"The Docker engine did not answer `docker image` within {ANSWER_TIMEOUT_S} s.",
             "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
         ) from error
     if done.code and not absent(done.stderr):
