@@ -6,14 +6,12 @@ defect. `guard` is for an object of an extension: a harness or a runtime.
 
 from __future__ import annotations
 
-from functools import cache
-
 from magents.core.errors import MagentsError, remedy
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
@@ -50,10 +48,14 @@ def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError
     return MagentsError(f"{whose}: {one_line(f'{type(error).__name__}: {error}')}", hint)
 
 
-@cache
-def public_methods(kind: Hashable) -> tuple[str, ...]:
+_methods: dict[type, list[str]] = {}
+
+
+def public_methods(kind: type) -> list[str]:
     """The names of the methods that a class has for others."""
-    return tuple(name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name)))
+    if kind not in _methods:
+        _methods[kind] = [n for n in dir(kind) if not n.startswith("_") and callable(getattr(kind, n))]
+    return _methods[kind]
 
 
 def guard(extension: T, whose: str) -> T:
