@@ -63,7 +63,7 @@ class Turns:
         """Collect from an agent if its log tells of a turn's end not seen before. Never raises."""
         try:
             with isolated(agent.id):
-                size = events.size(context.desk(agent).here)
+                size = context.place(agent).size(events.LOG)
                 ended = turn_end(context, agent)
                 if ended <= self.ended or self.collect(context, agent):
                     self.size, self.ended = size, max(ended, self.ended)
@@ -114,7 +114,7 @@ def serve(store: Store) -> None:
             idle = 0 if agents else idle + 1
             grown = {
                 turns: agents[key] for key, turns in known.items()
-                if turns.running or events.size(context.desk(agents[key]).here) != turns.size
+                if turns.running or context.place(agents[key]).size(events.LOG) != turns.size
             }  # fmt: skip
             for turns in chosen(grown, time.monotonic()):
                 turns.running = True

@@ -118,13 +118,14 @@ def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     its program ended."""
     from magents.core.agent import Agent
     from magents.guest import events, status
+    from magents.guest.files import Folder
     from magents.guest.terminal import Terminal
     from magents.harnesses import TABLE, harness
     from magents.system.paths import AGENT, WORKSPACE
 
     named = os.environ.get("MAGENTS_HARNESS") or os.environ.get("AGENT_COMMAND") or "claude"
     kind = harness(named if named in TABLE else "command")
-    report = status.read(events.read(AGENT), kind)
+    report = status.read(events.read(Folder(AGENT)), kind)
     pane = next((pane for pane in Terminal().panes() if pane.id == id and pane.pane), None)
     if pane is None and report.exit_code is None and uptime < UNTIL_OPEN:
         return "working", "starting", True
