@@ -10,7 +10,7 @@ from magents.core.text import plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
 from magents.git.plumbing import git
-from magents.system import guarded
+from magents.system.files import guarded
 from magents.taskmaster import file, mirror, parse, prompt, statuses
 from magents.taskmaster.board import load_board
 from magents.taskmaster.plan import reason

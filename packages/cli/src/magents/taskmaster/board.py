@@ -37,7 +37,7 @@ class Assignment(NamedTuple):
     ahead: int | None
     """Commits that its base does not have; None where git cannot tell."""
     last_sign: float = 0.0
-    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
+    """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
     @property
     def present(self) -> bool:
@@ -149,7 +149,7 @@ def assignment_of(
             assignment = work_of(context, agent, status, done, tips)
     except MagentsError:
         assignment = Assignment(agent, status, False, None)
-    return assignment._replace(last_sign=view.stirred) if view else assignment
+    return assignment._replace(last_sign=view.last_sign) if view else assignment
 
 
 def work_of(

@@ -30,10 +30,11 @@ from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from magents.git.workspaces.quarantine import Quarantine
+    from magents.system.there import Command
 
     Hold = Callable[[], AbstractContextManager[object]]
 
@@ -63,11 +64,9 @@ class Collected(NamedTuple):
 
 
 @contextlib.contextmanager
-def fetched(
-    project: str, id: str, words: Sequence[str], ref: str, seconds: float
-) -> Iterator[tuple[str, Quarantine]]:
+def fetched(project: str, id: str, inside: Command, ref: str, seconds: float) -> Iterator[tuple[str, Quarantine]]:
     """Fetch a ref from the clone: its commit, and where that and all it leads to is, checked, to be moved to the
-    project. `words` lead to where `git upload-pack` is to run. Raises CommandFailed, MagentsError.
+    project. `inside`: what runs `git upload-pack` where the agent is. Raises CommandFailed, MagentsError.
 
     The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs, no ref moves.
     """
@@ -75,7 +74,7 @@ def fetched(
 
     until = time.monotonic() + seconds
     with quarantine(project, id, limit()) as room:
-        far = join([*words, SERVE, "git-upload-pack"])
+        far = join(inside([SERVE, "git-upload-pack"]))
         # Without the limit, git 2.39 wants to lock a pack of 100 objects and more, and crashes.
         rows = run(
             command(
@@ -111,7 +110,7 @@ def kept(id: str) -> str:
 
 
 def collect(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE,
+    project: str, id: str, branch: str, commit: str, inside: Command, seconds: float = PATIENCE,
     hold: Hold = contextlib.nullcontext,
 ) -> Collected:  # fmt: skip
     """Bring the agent's branch home.
@@ -127,7 +126,7 @@ def collect(
     while True:
         looks -= 1
         try:
-            return collected(project, id, branch, commit, words, seconds, hold)
+            return collected(project, id, branch, commit, inside, seconds, hold)
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, seconds) from error
@@ -146,13 +145,13 @@ def unfetched(project: str, what: str, hint: str, error: CommandFailed) -> Magen
 
 
 def collected(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float, hold: Hold
+    project: str, id: str, branch: str, commit: str, inside: Command, seconds: float, hold: Hold
 ) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
     last = refs(project, ref).get(ref, "")
     try:
-        with fetched(project, id, words, f"refs/heads/{branch}", seconds) as (after, room), hold():
+        with fetched(project, id, inside, f"refs/heads/{branch}", seconds) as (after, room), hold():
             room.move()
             # Whoever has collected meanwhile may know of more.
             update(project, id, ref, after, last)
@@ -189,8 +188,8 @@ def update(project: str, id: str, ref: str, after: str, before: str) -> None:
     git(project, *UNHOOKED, *words, env={"LC_ALL": "C"})
 
 
-def fetch(project: str, id: str, words: Sequence[str], there: str, ref: str, seconds: float) -> None:
+def fetch(project: str, id: str, inside: Command, there: str, ref: str, seconds: float) -> None:
     """Fetch the ref `there` to one that the project does not have. Raises CommandFailed, MagentsError."""
-    with fetched(project, id, words, there, seconds) as (commit, room):
+    with fetched(project, id, inside, there, seconds) as (commit, room):
         room.move()
         update(project, id, ref, commit, "")
