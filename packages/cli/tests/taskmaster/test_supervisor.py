@@ -16,7 +16,7 @@ from conftest import commit, git, leaked, until
 from magents.core.agent import Agent
 from magents.core.status import Status
 from magents.fleet.observe import presence
-from magents.guest.status import STARTS, Report
+from magents.guest.status import START_S, Report
 from magents.runtimes.base import Observation
 from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.automerge import Auto
@@ -69,8 +69,8 @@ def test_a_start_that_was_cut_short_is_none():
     """A container lives without its agent: only that the wrapper never told of its start shows it."""
     seen, now = Observation("one", True, NOW, {}), time.time()
     assert presence(seen, Report(launched_at=now)) == "alive"
-    assert presence(seen, Report(launched_at=now - STARTS - 1)) == "ended"
-    assert presence(seen, Report(launched_at=now - STARTS - 1, run="")) == "alive"
+    assert presence(seen, Report(launched_at=now - START_S - 1)) == "ended"
+    assert presence(seen, Report(launched_at=now - START_S - 1, run="")) == "alive"
     assert presence(seen, Report()) == "alive"
 
 
