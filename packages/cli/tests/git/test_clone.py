@@ -192,7 +192,7 @@ def test_one_that_stalls_is_given_up_and_nothing_of_it_runs_on(far, project):
 def fetches(far: Far) -> list[int]:
     """The processes of the last fetch that was served in part."""
     folder = (far.path / "fetch").read_text().strip()
-    assert quarantine.BEGINNING in folder
+    assert quarantine.PREFIX in folder
     return process.marked(f"{quarantine.MARK}={folder}")
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from magents.core.errors import CommandFailed, MagentsError, Missing
 from magents.core.text import one_line
-from magents.core.tuples import NamedTuple
 from magents.git.pins import format, write
 from magents.git.plumbing import git, refs
 from magents.git.project import heads
 from magents.git.trust import brought
 from magents.git.workspaces import borrow, disk, fetch, verbs
+from magents.git.workspaces.base import COLLECT_TIMEOUT_S, Workspace
 from magents.system import paths, process
 
 if TYPE_CHECKING:
@@ -29,20 +29,26 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.read import Restored
+    from magents.git.workspaces.base import Hold
     from magents.system.process import Running
 
 GLANCE_S = 10
 """Seconds that the numbers of a table may take: it is for all agents, and one can hold up what runs there."""
 
 
-class Clone(NamedTuple):
+class Clone(Workspace):
     """A clone that is mounted where the agent is."""
 
-    agent: Agent
-    reach: Callable[[], AbstractContextManager[Sequence[str]]]
-    """Leads to where the agent is, running or not: the words that run a command there. Raises MagentsError."""
-    warn: Callable[[str], None]
-    """Told why the project's branch did not follow, where that is not what was asked for."""
+    def __init__(
+        self, agent: Agent, reach: Callable[[], AbstractContextManager[Sequence[str]]], warn: Callable[[str], None]
+    ) -> None:
+        """`reach` leads to where the agent is, running or not: it yields the words that run a command there.
+
+        `warn` is called with the reason why the project's branch did not follow, where nobody asked for that.
+        """
+        super().__init__(agent)
+        self.reach = reach
+        self.warn = warn
 
     @property
     def maker(self) -> format.Origin:
@@ -64,13 +70,13 @@ class Clone(NamedTuple):
         if owner:
             process.run(["chown", "-R", "-h", f"{owner[0]}:{owner[1]}", self.agent.workspace])
 
-    def collect(self, seconds: float = fetch.PATIENCE, hold: fetch.Hold = contextlib.nullcontext) -> str:
+    def collect(self, seconds: float = COLLECT_TIMEOUT_S, hold: Hold = contextlib.nullcontext) -> str:
         """Fetch its branch, and move the project's where the user has not."""
         with self.reach() as words:
             return self._collect(words, seconds, hold)
 
     def _collect(
-        self, words: Sequence[str], seconds: float = fetch.PATIENCE, hold: fetch.Hold = contextlib.nullcontext
+        self, words: Sequence[str], seconds: float = COLLECT_TIMEOUT_S, hold: Hold = contextlib.nullcontext
     ) -> str:
         agent = self.agent
         return fetch.collect(
@@ -148,25 +154,23 @@ class Clone(NamedTuple):
         values = {name.removeprefix("MAGENTS_GIT_"): value for name, value in told.items() if value}
         return [f"GIT_{who}_{name}={value}" for who in ("AUTHOR", "COMMITTER") for name, value in values.items()]
 
-    def check_removable(self) -> None:
-        """Nobody can lock it."""
-
-    def pin(self) -> tuple[str, int]:
+    def pin(self) -> format.Kept:
         """Pinned inside, then fetched; or what is known of one that is gone."""
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return self._known(), 0
+            return self._known()
         with self.reach() as words:
             kept_back = self._collect(words)
             ref, said = self._pinned(words, "pin")
         if kept_back:  # what a collection goes to is deleted with the workspace; the pin has it all
             self.warn(f"{agent.id}: {kept_back.replace(fetch.kept(agent.id), ref)}")
-        return ref, verbs.whole(said, "uncommitted")
+        return format.Kept(ref, verbs.whole(said, "uncommitted"))
 
-    def _known(self) -> str:
+    def _known(self, unkept: Sequence[str] = ()) -> format.Kept:
         """Pin what the project has of it."""
         agent, also = self.agent, [fetch.kept(self.agent.id)]
-        return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
+        ref = write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker, also)
+        return format.Kept(ref, 0, unkept)
 
     def _pinned(self, words: Sequence[str], verb: str) -> tuple[str, Any]:
         """Have it pinned inside and fetch that: the ref here, and what was said."""
@@ -194,7 +198,7 @@ class Clone(NamedTuple):
         from magents.git.pins.salvage import MAX_NAMED
 
         if not os.path.isdir(self.agent.workspace):
-            return format.Kept(*self.pin())
+            return self.pin()
         try:
             with self.reach() as words:
                 with contextlib.suppress(MagentsError):
@@ -204,7 +208,7 @@ class Clone(NamedTuple):
             raise
         except MagentsError as error:
             why = f"what was not committed or not collected: {one_line(error.message, 300)}"
-            return format.Kept(self._known(), 0, [why])
+            return self._known([why])
         told = said.get("unkept") if isinstance(said, dict) else None
         unkept = [one_line(str(text), 300) for text in told[:MAX_NAMED]] if isinstance(told, list) else []
         return format.Kept(ref, verbs.whole(said, "uncommitted"), unkept)

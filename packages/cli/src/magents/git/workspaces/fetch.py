@@ -25,22 +25,20 @@ from magents.git.inert import UNHOOKED
 from magents.git.pins.format import prefix
 from magents.git.plumbing import branches, command, git, is_ancestor, refs, run, working_tree
 from magents.git.trust import brought
+from magents.git.workspaces.base import COLLECT_TIMEOUT_S
 from magents.git.workspaces.quarantine import quarantine
 from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
+    from magents.git.workspaces.base import Hold
     from magents.git.workspaces.quarantine import Quarantine
 
-    Hold = Callable[[], AbstractContextManager[object]]
 
 SERVE = f"{paths.LIBRARY}/serve"
 """The script in the image that git serves the clone by."""
-PATIENCE = 60.0
-"""Seconds that a collection may take. An agent that runs can hold it up for as long as it likes."""
 ANCESTRY_S = 20
 """Seconds in which git finds out whether one commit is in the history of another; others may wait meanwhile."""
 LOOKS = 5
@@ -111,7 +109,7 @@ def kept(id: str) -> str:
 
 
 def collect(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE,
+    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = COLLECT_TIMEOUT_S,
     hold: Hold = contextlib.nullcontext,
 ) -> Collected:  # fmt: skip
     """Bring the agent's branch home.
