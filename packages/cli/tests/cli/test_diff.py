@@ -14,7 +14,7 @@ import pytest
 
 from conftest import run
 from magents.cli import render
-from magents.cli.work import PIECE_BYTES, Shown, colour_of
+from magents.cli.commands.diff import PIECE_BYTES, Shown, colour_of
 from magents.core.text import plain
 
 PIECES = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import containers, git, leaked, make_project, until, work_of
-from magents import Fleet, doctor
+from magents import Fleet
 
 from .conftest import Box, docker
 
@@ -201,7 +201,7 @@ def test_its_labels_suffice_to_find_it_when_the_store_is_gone(agent, fleet, plac
             (place.state / name).unlink()
     line = row(magents, agent.id)
     assert "orphan" in line and "feature/x" in line
-    assert f"{agent.id}: has a record again" in doctor.fix(Fleet())
+    assert f"{agent.id}: has a record again" in Fleet().doctor(fix=True).fixed
     fresh = Fleet()
     again = fresh.find(agent.id)
     same = ("project", "branch", "base_commit", "workspace", "runtime", "harness", "command")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import commit, git, leaked, make_project, until, work_of
-from magents import Fleet, doctor
+from magents import Fleet
 from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError, NotFound
 
@@ -66,7 +66,7 @@ def test_stop_and_start(fleet, agent, place):
     assert fleet.status(fleet.find("one")).state == "running"
     assert fleet.start(agent) is False
     until(lambda: runs.read_text() == "run\nrun\n")
-    what = [entry.what for entry in fleet.context.store.history(agent)]
+    what = [entry.text for entry in fleet.context.store.history(agent)]
     assert what == ["created on feature/x", "stopped", "started again"]
 
 
@@ -115,7 +115,7 @@ def test_a_new_agent_takes_over_what_one_on_its_branch_left(fleet, agent, projec
     fleet.remove(agent)
     again = fleet.create("feature/x", "two", folder=str(project), command=SLEEP)
     assert work_of(again) == work
-    what = [entry.what for entry in fleet.context.store.history(again)]
+    what = [entry.text for entry in fleet.context.store.history(again)]
     assert "uncommitted files of one" in what[0]
 
 
@@ -239,12 +239,12 @@ def test_agents_without_a_record_are_shown_and_adopted(fleet, agent, place, proj
     views = fresh.list().views
     assert {(view.agent.id, view.orphan) for view in views} == {("one", True), ("other", True)}
     assert {view.agent.branch for view in views} == {"feature/x", "other"}
-    said = doctor.fix(fresh)
+    said = fresh.doctor(fix=True).fixed
     assert sorted(said) == ["one: has a record again", "other: has a record again"]
     assert {(view.agent.id, view.orphan, view.status.state) for view in fresh.list().views} == {
         ("one", False, "running"), ("other", False, "running"),
     }  # fmt: skip
-    assert doctor.fix(fresh) == []
+    assert fresh.doctor(fix=True).fixed == []
     assert "hello from one" in "".join(fresh.logs(fresh.find("one")))
     fresh.stop(fresh.find("other"))
     assert fresh.status(fresh.find("other")).state == "stopped"
@@ -258,7 +258,7 @@ def test_agents_of_another_store_are_its_own_until_that_is_gone(agent, place, mo
     monkeypatch.setenv("MAGENTS_STATE", str(place.top / "elsewhere"))
     other = Fleet()
     assert other.list().views == []
-    assert doctor.fix(other) == []
+    assert other.doctor(fix=True).fixed == []
     with pytest.raises(NotFound):
         other.find("one")
     with pytest.raises(Conflict, match="already has a session `magents-one`"):
@@ -267,7 +267,7 @@ def test_agents_of_another_store_are_its_own_until_that_is_gone(agent, place, mo
         if name.startswith("magents.db"):
             (place.state / name).unlink()
     assert [(view.agent.id, view.orphan) for view in other.list().views] == [("one", True)]
-    assert doctor.fix(other) == ["one: has a record again"]
+    assert other.doctor(fix=True).fixed == ["one: has a record again"]
     assert other.status(other.find("one")).state == "running"
     other.remove(other.find("one"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import make_project, until
-from magents import Fleet, doctor
+from magents import Fleet
 from magents.core.agent import Agent
 
 SLEEP = ["sleep", "300"]
@@ -55,7 +55,7 @@ def test_one_that_fails_is_tried_again_only_on_demand(cut, fleet, magents, proje
     assert "cannot be mended" in magents("create", "first", "--", *SLEEP).err
     assert "cut" not in magents("create", "second", "--", *SLEEP).err
     assert fleet.find("cut").phase == "removing"
-    assert "cannot be mended" in " ".join(doctor.fix(fleet))
+    assert "cannot be mended" in " ".join(fleet.doctor(fix=True).fixed)
     link.write_text(text)
     assert fleet.recover() == []
     assert fleet.recover(again=True) == ["cut: its removal was cut short, and has been completed"]

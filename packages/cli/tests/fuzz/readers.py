@@ -113,7 +113,7 @@ def label(data: bytes) -> None:
     observation = base.Observation(found.get("id", "x"), True, 5.0, found)
     agent = observe.adopted("docker", observation)
     assert 0 <= agent.created < events.LATEST
-    assert agent.harness in harnesses.TABLE
+    assert names.is_id(agent.harness)
     assert all(isinstance(word, str) for word in agent.command)
     printable(safe(observe.of_orphan(observation).detail), "\n\t")
 

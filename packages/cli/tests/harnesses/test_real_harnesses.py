@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 import standin
 from harnesses.lab import Lab, lab
+from magents.harnesses import record
 from magents.harnesses.aider import Aider
 from magents.harnesses.base import Harness
 from magents.harnesses.codex import Codex
@@ -44,10 +44,10 @@ def mine_alone(place: Path) -> bool:
 
 
 def needs(harness: Harness) -> None:
-    if not shutil.which(harness.program):
+    for problem in record(harness.name).check():
         if os.environ.get("CI") == "true" and harness.name != "aider":
-            pytest.fail(f"{harness.program} is not installed")
-        pytest.skip(f"{harness.program} is not installed: {harness.install}")
+            pytest.fail(problem.what)
+        pytest.skip(f"{problem.what}: {problem.remedy}")
 
 
 CASES = {

@@ -1,4 +1,4 @@
-"""The command line. One module per group of commands; each is imported only when one of its commands runs."""
+"""The command line. Of the commands, only the module of the one that was typed is imported."""
 
 from __future__ import annotations
 

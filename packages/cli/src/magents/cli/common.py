@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
-from magents.core.errors import MagentsError, NotFound
+from magents.core.errors import MagentsError, NotFound, UsageError
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
@@ -43,24 +42,6 @@ def standing() -> str:
         raise MagentsError("The current folder does not exist any more.", "Go elsewhere: cd") from error
 
 
-def here() -> str:
-    """A folder of the project the user stands in, for git to be asked there: `standing`; the project itself where
-    that is in the clone of an agent in a container, whom git obeys there. Raises MagentsError."""
-    from magents.fleet import Fleet
-
-    folder, context = standing(), Fleet().context
-    with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
-        for agent in context.store.live():
-            if is_below(folder, agent.workspace) and not context.runtime(agent).traits.trusted:
-                return agent.project
-    return folder
-
-
-def is_below(folder: str, top: str) -> bool:
-    """Whether a folder, whose links are resolved, lies in another or is it."""
-    return bool(top) and f"{folder}/".startswith((f"{top}/", f"{os.path.realpath(top)}/"))
-
-
 def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool = False, **options: Any) -> None:
     """An argument for an agent's id, or several, with completion."""
     options.setdefault("help", "an agent's id, or the first letters of it")
@@ -73,6 +54,40 @@ def add_id(parser: argparse.ArgumentParser, *, many: bool = False, removed: bool
 def add_json(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
+
+
+def add_kind(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that makes agents: what they run, and where."""
+    agent = parser.add_argument(
+        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
+    )
+    agent.completer = harness_names  # type: ignore[attr-defined]
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
+    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    parser.set_defaults(program=[], mode="")
+
+
+def harness_names(**_: object) -> list[str]:
+    """Completion: the harnesses."""
+    from magents.harnesses import TABLE
+
+    return [name for name in TABLE if name != "command"]
+
+
+def check_program(options: argparse.Namespace) -> None:
+    """Raises UsageError when both a harness and a program are named."""
+    if options.program and options.agent:
+        raise UsageError("`--agent` and `-- PROGRAM` exclude each other.")
+
+
+def seconds(text: str) -> float:
+    """A length of time as an option: seconds, or with s, m or h behind."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number = float(text[:-1]) * units[text[-1]] if text[-1:] in units else float(text)
+    if not 0 <= number < 1e9:
+        raise ValueError(text)
+    return number
 
 
 def shell_command(text: str) -> str:
@@ -119,7 +134,7 @@ def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
     """Do something to each agent; one that fails is told of and does not keep the others from it."""
     from magents.cli.render import complain
-    from magents.fleet.context import isolated
+    from magents.system.isolated import isolated
 
     code = 0
     for agent in agents:
@@ -136,7 +151,7 @@ def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | Mag
     """What each agent gives when it is asked, or the error that this raises; several are asked at once, so that one
     that does not answer keeps the others from nothing."""
 
-    from magents.fleet.context import isolated
+    from magents.system.isolated import isolated
 
     def answer(agent: Agent) -> T | MagentsError:
         try:
@@ -157,7 +172,7 @@ def live_ids(**_: object) -> list[str]:
     """Completion: ids of living agents."""
     from magents.fleet import Fleet
 
-    return [agent.id for agent in Fleet().context.store.live()]
+    return [agent.id for agent in Fleet().agents()]
 
 
 def removed_ids(**_: object) -> list[str]:
@@ -169,10 +184,10 @@ def removed_ids(**_: object) -> list[str]:
 
 def branches(**_: object) -> list[str]:
     """Completion: the branches of the project one stands in."""
-    from magents.git import project
+    from magents.fleet import Fleet
 
     try:
-        names = project.heads(project.locate(here()).path)
+        names = Fleet().branches(standing())
     except MagentsError:
         return []
     return [name for name in names if one_line(name, 1000) == name]  # a shell shows them as they are

@@ -2,65 +2,58 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from importlib import import_module
 
 from magents import __version__
-from magents.cli.arguments import argparse
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.core.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Command(NamedTuple):
-    """One command: the module that has its `add_NAME(parser)`, and its line in the help."""
-
-    module: str
-    about: str
-
-
-GROUPS: dict[str, dict[str, Command]] = {
+GROUPS = {
     "Agents": {
-        "create": Command("create", "make an agent on a branch and start it"),
-        "list": Command("look", "see all agents and what they do (also: ls)"),
-        "attach": Command("look", "go into an agent's terminal"),
-        "send": Command("talk", "give an agent a prompt"),
-        "wait": Command("talk", "wait until agents are done, or need you"),
-        "logs": Command("talk", "read what agents' terminals have shown"),
+        "create": "make an agent on a branch and start it",
+        "list": "see all agents and what they do (also: ls)",
+        "attach": "go into an agent's terminal",
+        "send": "give an agent a prompt",
+        "wait": "wait until agents are done, or need you",
+        "logs": "read what agents' terminals have shown",
     },
     "Their work": {
-        "diff": Command("work", "see what an agent has changed"),
-        "merge": Command("work", "merge an agent's branch into its base"),
-        "conflicts": Command("conflicts", "see which agents' branches do not go together"),
-        "collect": Command("work", "bring the commits of agents in containers home"),
-        "shared": Command("shared", "see and accept what agents change in each other's instructions"),
-        "trust": Command("trust", "accept hooks and set-up files that agents in containers changed"),
+        "diff": "see what an agent has changed",
+        "merge": "merge an agent's branch into its base",
+        "conflicts": "see which agents' branches do not go together",
+        "collect": "bring the commits of agents in containers home",
+        "shared": "see and accept what agents change in each other's instructions",
+        "trust": "accept hooks and set-up files that agents in containers changed",
     },
     "Task Master": {
-        "tasks": Command("tasks", "see the project's tasks and their agents"),
-        "task-create": Command("assign", "make an agent for one task"),
-        "task-agents": Command("assign", "make agents for all tasks that are ready"),
+        "tasks": "see the project's tasks and their agents",
+        "task-create": "make an agent for one task",
+        "task-agents": "make agents for all tasks that are ready",
     },
     "Their lives": {
-        "stop": Command("life", "end agents; with --remove-worktree, clear their workspaces away"),
-        "start": Command("life", "start agents again, where they left off"),
-        "restore": Command("life", "bring a removed workspace back"),
-        "cleanup": Command("life", "stop every agent"),
+        "stop": "end agents; with --remove-worktree, clear their workspaces away",
+        "start": "start agents again, where they left off",
+        "restore": "bring a removed workspace back",
+        "cleanup": "stop every agent",
     },
     "Magents": {
-        "config": Command("settings", "see and change settings"),
-        "image": Command("image", "see and build the images of agents' containers"),
-        "doctor": Command("checkup", "see what is missing or wrong, and mend it"),
-        "demo": Command("demo", "see it all work, in a throw-away project"),
-        "completion": Command("shells", "print the completion script of a shell"),
+        "config": "see and change settings",
+        "image": "see and build the images of agents' containers",
+        "doctor": "see what is missing or wrong, and mend it",
+        "demo": "see it all work, in a throw-away project",
+        "completion": "print the completion script of a shell",
     },
 }
-COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+"""Each is the module of that name in `commands`, with a line for the help."""
 ALIASES = {"ls": "list"}
 WITH_PROGRAM = ("create", "task-create", "task-agents")
 """Commands that take `-- PROGRAM …`."""
@@ -178,8 +171,9 @@ def build(name: str) -> Parser:
 
 def fill(parser: argparse.ArgumentParser, name: str) -> None:
     """Add a command's options to its parser."""
-    module = import_module(f"magents.cli.{COMMANDS[name].module}")
-    getattr(module, f"add_{name.replace('-', '_')}")(parser)
+    module = import_module(f"magents.cli.commands.{name.replace('-', '_')}")
+    module.add(parser)
+    parser.set_defaults(run=module.run)
 
 
 def top_level() -> Parser:
@@ -187,7 +181,7 @@ def top_level() -> Parser:
     parts = [INTRO]
     for title, group in GROUPS.items():
         parts.append(f"{title}:")
-        parts.append("\n".join(f"  {name:<12}{command.about}" for name, command in group.items()))
+        parts.append("\n".join(f"  {name:<12}{about}" for name, about in group.items()))
     text = "\n\n".join(parts).replace(":\n\n  ", ":\n  ")
     parser = Parser(
         prog="magents", usage="magents COMMAND …", description=text, epilog=EXAMPLES,
@@ -208,7 +202,7 @@ def complete() -> None:
 
     parser = Parser(prog="magents")
     commands = parser.add_subparsers(parser_class=Parser)
-    for name, command in COMMANDS.items():
-        fill(commands.add_parser(name, help=command.about), name)
+    for name, about in COMMANDS.items():
+        fill(commands.add_parser(name, help=about), name)
     argcomplete.autocomplete(parser, always_complete_options=False)
     sys.exit(0)

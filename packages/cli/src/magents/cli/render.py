@@ -83,6 +83,11 @@ def flat(cell: str) -> str:
     return cell if cell.isprintable() else " ".join(cell.replace("\t", " ").splitlines())
 
 
+def visible(line: str) -> str:
+    """A line with each character that cannot be seen as `\\u200b`."""
+    return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in line)
+
+
 def terminal_width(stream: TextIO | None = None) -> int | None:
     """The terminal's columns; None where the output goes elsewhere."""
     from magents.cli.parser import columns

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
 from magents.fleet import collect, listeners
-from magents.fleet.context import isolated
 from magents.guest import events
+from magents.runtimes import Unknown
 from magents.store import Store
 from magents.system import log
+from magents.system.isolated import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +68,7 @@ class Turns:
                 if ended <= self.ended or self.collect(context, agent):
                     self.size, self.ended = size, max(ended, self.ended)
         except MagentsError as error:
-            self.note(context, agent, f"not collected: {one_line(error.message)}")
+            self.note(context, agent, one_line(error.message))
         finally:
             self.running = False
 
@@ -79,12 +80,11 @@ class Turns:
             return False
         begun, told = time.monotonic(), ""
         try:
-            if kept_back := context.workspace(agent).collect(hold=lambda: settling(context, agent)):
-                told = f"not collected: {kept_back}"
+            told = context.workspace(agent).collect(hold=lambda: settling(context, agent))
         except Conflict:
             return False
         except MagentsError as error:
-            told = f"not collected: {one_line(error.message)}"
+            told = one_line(error.message)
         finally:
             self.took = time.monotonic() - begun
             self.due = time.monotonic() + self.took * REST
@@ -96,7 +96,7 @@ class Turns:
         """Note what kept its commits back, unless that was noted last, or it was stopped meanwhile."""
         with contextlib.suppress(MagentsError):
             if told not in ("", self.told) and context.store.get(agent.key).phase == "active":
-                context.store.note(agent, told)
+                context.store.note(agent, "not-collected", f"not collected: {told}")
         self.told = told
 
 
@@ -145,9 +145,10 @@ def chosen(grown: Iterable[Turns], now: float) -> list[Turns]:
 def secluded(context: Context) -> Iterator[Agent]:
     """The agents that run, or should, where the user's repository cannot be reached."""
     for agent in context.store.live():
-        with contextlib.suppress(MagentsError):  # of a runtime that this version does not know
-            if agent.phase in ("creating", "active") and context.runtime(agent).traits.workspace != "worktree":
-                yield agent
+        runtime = context.runtime(agent)
+        secluded = runtime.traits.workspace != "worktree" and not isinstance(runtime, Unknown)
+        if agent.phase in ("creating", "active") and secluded:
+            yield agent
 
 
 def turn_end(context: Context, agent: Agent) -> float:

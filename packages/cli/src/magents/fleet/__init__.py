@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
+    from magents.config import Config
     from magents.core.agent import Agent
     from magents.core.status import Status
     from magents.fleet.accepted import Difference
     from magents.fleet.conflicts import Conflicts
     from magents.fleet.create import Plan
+    from magents.fleet.doctor import Checkup
     from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
     from magents.fleet.send import Delivery
@@ -66,6 +68,10 @@ class Fleet:
 
         return observe.observe(self.context)
 
+    def agents(self) -> Sequence[Agent]:
+        """Every agent that is not removed, without looking what it does."""
+        return self.context.store.live()
+
     def removed(self) -> Sequence[Agent]:
         """Agents whose workspace was removed and can be restored, newest first."""
         return self.context.store.removed()
@@ -96,6 +102,12 @@ class Fleet:
 
         return observe.one(self.context, agent)
 
+    def view(self, agent: Agent) -> View:
+        """An agent with what it does now."""
+        from magents.fleet import observe
+
+        return observe.View(agent, observe.one(self.context, agent))
+
     def summary(self, agent: Agent) -> Summary:
         """Its work in numbers: commits ahead of its base, uncommitted files."""
         return self.context.workspace(agent).summary()
@@ -110,6 +122,18 @@ class Fleet:
 
         return observe.usage(self.context, agents)
 
+    # --- where the user stands
+
+    def settings(self, folder: str = ".") -> Config:
+        """The settings that hold in a folder: its project's own before the user's."""
+        return self.context.settings(folder)
+
+    def branches(self, folder: str = ".") -> Sequence[str]:
+        """The local branches of the project that `folder` lies in."""
+        from magents.git import project
+
+        return list(project.heads(self.context.project(folder).path))
+
     # --- its life
 
     def plan(
@@ -121,7 +145,7 @@ class Fleet:
         from magents.git.project import Asked
 
         self.recover()
-        with Asked(folder, branch) as asked:
+        with Asked(folder := self.context.here(folder), branch) as asked:
             from magents.fleet import create  # while git answers
 
             request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
@@ -140,7 +164,7 @@ class Fleet:
         from magents.git.project import Asked
 
         self.recover()
-        with Asked(folder, branch) as asked:
+        with Asked(folder := self.context.here(folder), branch) as asked:
             from magents.fleet import create  # while git answers
 
             request = create.Request(branch, id, folder, harness, tuple(command), prompt, base, env or {}, runtime)
@@ -200,11 +224,16 @@ class Fleet:
             lines += recover.recover(self.context, agent, again=again)
         return lines
 
-    def adopt(self, view: View) -> Agent:
-        """Make a record for an orphan, from what its runtime keeps of it."""
-        from magents.fleet import recover
+    def doctor(self, folder: str = ".", *, fix: bool = False) -> Checkup:
+        """What is missing or wrong on this machine and in the project that `folder` lies in, and what mends it.
 
-        return recover.adopt(self.context, view)
+        `fix`: repair first what is safe to repair. Completes or undoes what killed commands began, adopts agents
+        that run without a record.
+        """
+        from magents.fleet import doctor
+
+        fixed = [*self.recover(again=True), *doctor.fix(self.context)] if fix else []
+        return doctor.Checkup(fixed, doctor.examine(self.context, folder))
 
     # --- talking
 
@@ -239,21 +268,30 @@ class Fleet:
 
     def diff(self, agent: Agent, *options: str) -> bytes:
         """All it changed since its base, committed or not, untracked files too: the bytes of `git diff`."""
-        from magents.git import diff
-
-        return diff.held(lambda target: self.write_diff(agent, target, *options))
-
-    def write_diff(self, agent: Agent, target: BinaryIO, *options: str) -> None:
-        """The same, written to an empty file as it comes: it need not fit in memory."""
         from magents.fleet import diff
 
-        diff.diff(self.context, agent, target, *options)
+        return diff.read(self.context, agent, *options)
+
+    def write_diff(self, agent: Agent, target: BinaryIO, *, stat: bool = False) -> None:
+        """Write the same to an empty file, as a patch or in numbers of lines, and stand where it begins. It need
+        not fit in memory. Warns of files that run by themselves on the user's side."""
+        from magents.fleet import diff
+        from magents.git.trust import notice
+
+        if names := diff.write(self.context, agent, target, "--stat" if stat else "--patch"):
+            self.context.warn(notice.line(agent.id, names))
 
     def changes(self, agent: Agent) -> Sequence[Change]:
         """The same as a list of files with their numbers of lines."""
         from magents.fleet import diff
 
         return diff.files(self.context, agent)
+
+    def runs_by_itself(self, agent: Agent, changes: Sequence[Change]) -> Sequence[str]:
+        """The files among its changes that run by themselves on the user's side: hooks, settings of editors."""
+        from magents.fleet import diff
+
+        return diff.runs_by_itself(self.context, agent, changes)
 
     def collect(self, agent: Agent) -> str:
         """Bring the commits of an agent in a container to its branch in the project.
@@ -284,9 +322,8 @@ class Fleet:
         """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
         `folder` lies in, and the user has not accepted: it is left out on this side until then."""
         from magents.fleet import trust
-        from magents.git import project
 
-        return trust.waiting(project.locate(folder).path)
+        return trust.waiting(self.context.project(folder).path)
 
     def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
         """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
@@ -294,9 +331,8 @@ class Fleet:
         What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
         """
         from magents.fleet import trust
-        from magents.git import project
 
-        return trust.accept(project.locate(folder).path, names)
+        return trust.accept(self.context.project(folder).path, names)
 
     def conflicts(self, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
         """Which branches of these agents conflict with their base or another agent's branch, and in which files.
@@ -314,13 +350,11 @@ class Fleet:
         """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
         in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
         from magents.fleet import accepted
-        from magents.git import project
 
-        return accepted.differences(self.context, project.locate(folder).path)
+        return accepted.differences(self.context, self.context.project(folder).path)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
         """Let them count, as they are in `differences`, from the next start of each agent of the project."""
         from magents.fleet import accepted
-        from magents.git import project
 
-        accepted.accept(self.context, project.locate(folder).path, differences)
+        accepted.accept(self.context, self.context.project(folder).path, differences)

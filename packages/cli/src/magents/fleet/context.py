@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from magents.core.errors import MagentsError, remedy
-from magents.core.text import one_line
-from magents.harnesses import harness
-from magents.runtimes import runtime
+from magents import harnesses, runtimes
+from magents.core.errors import MagentsError
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from magents.config import Config
     from magents.core.agent import Agent
     from magents.core.event import Event
+    from magents.git.project import Project
     from magents.git.workspaces.base import Workspace
     from magents.guest import status
     from magents.guest.terminal import Terminal
@@ -48,6 +50,34 @@ class Context:
         """The folder of working trees in which merges are checked; there only while one is."""
         return os.path.join(self.store.folder, "checks")
 
+    def project(self, folder: str) -> Project:
+        """The project that a folder lies in. Raises NotFound when it is in none."""
+        from magents.git import project
+
+        return project.locate(self.here(folder))
+
+    def here(self, folder: str) -> str:
+        """A folder of the same project for git to be asked in: the project itself where `folder` is in the clone of
+        an agent in a container, whom git would obey there."""
+        real = os.path.realpath(folder) + os.sep
+        with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
+            for agent in self.store.live():
+                if (
+                    real.startswith(os.path.realpath(agent.workspace) + os.sep)
+                    and not self.runtime(agent).traits.trusted
+                ):
+                    return agent.project
+        return folder
+
+    def settings(self, folder: str) -> Config:
+        """The settings that hold in a folder: the project's own before the user's, outside of one the user's."""
+        from magents import config
+
+        try:
+            return config.load(self.project(folder).settings)
+        except MagentsError:
+            return config.load()
+
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
         return self.store.place(agent)
@@ -72,13 +102,13 @@ class Context:
         return os.path.join(self.store.folder, "shared", digest(project))
 
     def harness(self, agent: Agent) -> Harness:
-        """What it runs."""
+        """What it runs; `Unknown` where this machine does not have it."""
         traits = self.runtime(agent).traits
-        return harness(agent.harness, traits.home, traits.program)
+        return harnesses.recorded(agent.harness, traits.home, traits.program)
 
     def runtime(self, agent: Agent) -> Runtime:
-        """Where it runs."""
-        return runtime(agent.runtime)
+        """Where it runs; `Unknown` where this machine does not have it."""
+        return runtimes.recorded(agent.runtime)
 
     def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
         """Its terminal; `tty`: for a command that talks to the user's."""
@@ -112,34 +142,6 @@ class Context:
                 guarded.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
-
-
-class isolated:  # noqa: N801 - reads as a word of the `with` that it stands in
-    """One agent's turn in a loop over several. Whatever it makes our code raise becomes a MagentsError that names
-    it, so the loop can tell of it and go on. What agents have written is read by code that may have a defect."""
-
-    def __init__(self, whose: str) -> None:
-        """`whose`: an agent's id, or what else the error's message is to begin with."""
-        self.whose = whose
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, MagentsError):
-            from magents.system import log
-
-            log.unexpected(error)
-            raise blamed(self.whose, error) from error
-
-
-def blamed(whose: str, error: Exception) -> MagentsError:
-    """What an agent has made our code raise, as an error that names it."""
-    if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
-    said = one_line(f"{type(error).__name__}: {error}")
-    return MagentsError(f"{whose}: {said}", "What it has written cannot be read. Other agents go on.")
 
 
 def in_time(log: Sequence[Event]) -> Iterator[Event]:

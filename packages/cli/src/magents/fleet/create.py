@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from magents import config, runtimes
+from magents import config, harnesses, runtimes
 from magents.core import names
 from magents.core.agent import Agent
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError, remedy
@@ -17,8 +17,7 @@ from magents.git import project
 from magents.git.layout import has_record
 from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
-from magents.harnesses import TABLE, harness
-from magents.system import process
+from magents.system import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from magents.config import Config
     from magents.git.project import Branch, Project
-    from magents.system.process import Running
+    from magents.git.workspaces.base import Filling
 
 
 class Request(NamedTuple):
@@ -89,8 +88,9 @@ def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan
     mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
     where = runtimes.runtime(mode)
     chosen = check_harness(request, settings, here=where.traits.program == "here")
-    where.require(chosen, harness(chosen).program)
-    warnings = keyless(harness(chosen).keys, request, settings) if where.traits.home == "image" else []
+    facts = harnesses.record(chosen)
+    where.require(chosen, facts.program)
+    warnings = keyless(facts.keys, request, settings) if where.traits.home == "image" else []
     base, commit, track = starting_point(found, request, settings, branch)
     moved = movable(context, found.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
@@ -127,18 +127,22 @@ def check_harness(request: Request, settings: Config, *, here: bool) -> str:
     """The harness to use. Raises NotFound for an unknown one, and Missing for one that is to run `here`, on this
     machine, and is not installed."""
     if request.command:
-        if here and not process.find(request.command[0]):
+        if here and not programs.find(request.command[0]):
             raise Missing(f"The program `{request.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = request.harness or settings["AGENT"]
-    if chosen not in TABLE and not request.harness:
+    try:
+        record = harnesses.record(chosen)
+    except NotFound as error:
+        if request.harness:
+            raise
         raise NotFound(
             f"AGENT={one_line(chosen)} ({settings.values['AGENT'].source}) is no harness.",
             "Choose another: magents config --set AGENT=claude",
-        )
+        ) from error
     if chosen == "command":
         raise UsageError("`command` needs a program: magents create BRANCH -- PROGRAM …")
-    for problem in harness(chosen).check() if here else ():
+    for problem in record.check() if here else ():
         raise Missing(f"{problem.what}.", f"Install it: {problem.remedy}   or choose another: --agent NAME")
     return chosen
 
@@ -244,7 +248,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
 
         ready = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env, keep=(lock,))
         runtime.prepare(ready)
-        check_out(context, agent, planned, filling, lock)
+        check_out(context, agent, planned, filling)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
@@ -261,7 +265,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         brought = launch.take_over(context, agent, old, foreign=foreign)
     launch.go(context, ready, prompted=planned.prompt is not None)
     agent = context.store.update(agent, phase="active", boot=boot())
-    context.store.note(agent, f"created on {agent.branch}{brought}")
+    context.store.note(agent, "created", f"created on {agent.branch}{brought}")
     return agent
 
 
@@ -300,10 +304,10 @@ def is_large(project: Project) -> bool:
         return False
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, lock: int) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Filling) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
-        context.workspace(agent).filled(filling, new=planned.new_branch, keep=(lock,))
+        filling.result()
     except CommandFailed as error:
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 
+from magents import harnesses
 from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
 from magents.core.program import Start
 from magents.fleet import listeners, prompts
@@ -43,7 +44,7 @@ def prepare(
         env = kept_env(folder)
     elif env:
         keep_env(folder, env)
-    here, keys = process.environment(None), context.harness(agent).keys
+    here, keys = process.environment(None), harnesses.record(agent.harness).keys
     launch = Launch(agent, program, folder, here, env, keys=keys, keep=keep)
     if context.runtime(agent).traits.workspace != "worktree":
         launch = secluded(context, launch)
@@ -183,5 +184,5 @@ def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
             )
         go(context, prepare(context, agent, prompt=prompt, resume=True), prompted=prompt is not None)
         context.store.update(agent, phase="active", boot=boot())
-        context.store.note(agent, "started again")
+        context.store.note(agent, "started", "started again")
         return True

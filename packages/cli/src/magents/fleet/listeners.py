@@ -1,8 +1,8 @@
 """Rooms that join an agent's life, and that this one does not know: it tells them of each moment.
 
-A listener is a module with a function of (context, agent) for each `Moment`, and with `GUIDE` and `SERVERS`: what
-agents that share a folder are told of it, and the MCP servers that they are offered. Where a listener has nothing
-to do, it is not imported. See docs/adr/0025-listeners.md.
+A listener is a module with a function of (context, agent) for each `Moment`, with `findings` (context) for
+`magents doctor`, and with `GUIDE` and `SERVERS`: what agents that share a folder are told of it, and the MCP
+servers that they are offered. It is imported where it has something to do. See docs/adr/0025-listeners.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 
 from magents.core.errors import MagentsError
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

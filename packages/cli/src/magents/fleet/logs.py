@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from magents.core import text
 from magents.fleet.context import SCREEN, Context
+from magents.runtimes import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +29,8 @@ def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
 
 def current(context: Context, agent: Agent, styled: bool) -> str:
     """The terminal's text, live or kept."""
-    folder = context.folder(agent)
-    seen = [s for s in context.runtime(agent).observe() if s.there]
+    folder, runtime = context.folder(agent), context.runtime(agent)
+    seen = [] if isinstance(runtime, Unknown) else [s for s in runtime.observe() if s.there]
     if any(s.label.get("folder") == folder if agent.key else s.id == agent.id for s in seen):
         return context.terminal(agent).screen(agent.id, history=10**9, styled=styled)
     try:

@@ -6,24 +6,27 @@ import contextlib
 import os
 import time
 
-from magents import harnesses, runtimes
+from magents import runtimes
 from magents.core import bounded
 from magents.core.agent import Agent
 from magents.core.errors import MagentsError, NotFound
 from magents.core.event import Signal
 from magents.core.status import Status
 from magents.core.tuples import NamedTuple
-from magents.fleet.context import Context, boot, isolated
+from magents.fleet.context import Context, boot
 from magents.guest import status
 from magents.guest.events import LATEST
-from magents.store import pick
+from magents.harnesses.base import Unknown
+from magents.store.agents import pick
+from magents.system.isolated import isolated
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from magents.runtimes.base import Observation
+    from magents.harnesses.base import Harness
+    from magents.runtimes.base import Observation, Runtime
     from magents.system.overlap import Handle
 
     Places = dict[tuple[str, str], Agent]
@@ -87,8 +90,7 @@ class Asked:
         seen = Seen({}, [])
         for name, answer in self._answers.items():
             try:
-                with isolated(name):
-                    seen.observations[name] = answer.result()
+                seen.observations[name] = answer.result()
             except MagentsError as error:
                 # Where none of the user's agents is, another machine or an engine that does not run is no problem.
                 if name in self._needed or runtimes.runtime(name).traits.program == "here":
@@ -99,12 +101,23 @@ class Asked:
 def ask_runtimes(agents: Iterable[Agent]) -> Asked:
     """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
     used = {agent.runtime for agent in agents}
-    answers = {}
-    for name in runtimes.TABLE:
-        runtime = runtimes.runtime(name)
-        if name in used or runtime.plausible():
-            answers[name] = begin(runtime.observe)
-    return Asked(answers, used)
+    names = [name for name in runtimes.TABLE if name in used or plausible(name)]
+    names += sorted(used - runtimes.TABLE.keys())
+    return Asked({name: begin(ask, runtimes.recorded(name)) for name in names}, used)
+
+
+def ask(runtime: Runtime) -> list[Observation]:
+    """What a runtime sees."""
+    return runtime.observe()
+
+
+def plausible(name: str) -> bool:
+    """Whether a runtime can have agents that no store knows. One that cannot tell is to be asked, which shows its
+    error."""
+    try:
+        return runtimes.runtime(name).plausible()
+    except MagentsError:
+        return True
 
 
 def placed(context: Context, agents: Iterable[Agent]) -> Places:
@@ -157,10 +170,15 @@ def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[sta
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=observation.note if observation else gone(context, agent),
+                note=unknown(kind) or (observation.note if observation else gone(context, agent)),
             )
         )
     return facts
+
+
+def unknown(harness: Harness) -> str:
+    """What to say of a harness that this machine does not have; '' for any other."""
+    return harness.why.message.rstrip(".") if isinstance(harness, Unknown) else ""
 
 
 def gone(context: Context, agent: Agent) -> str:
@@ -186,8 +204,8 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
     screens: dict[str, str] = {}
     for name in dict.fromkeys(fact.agent.runtime for fact in open_ones):
         folders = {f.agent.id: context.folder(f.agent) for f in open_ones if f.agent.runtime == name}
-        with contextlib.suppress(MagentsError), isolated(name):  # then what was reported holds
-            screens |= runtimes.runtime(name).screens(folders)
+        with contextlib.suppress(MagentsError):  # then what was reported holds
+            screens |= runtimes.recorded(name).screens(folders)
     return [seen_closer(context, fact, screens, now) if fact in open_ones else fact for fact in facts]
 
 
@@ -230,11 +248,13 @@ def of_orphan(observation: Observation) -> Status:
 
 def adopted(name: str, observation: Observation) -> Agent:
     """The record of an orphan, as far as its label tells."""
+    from magents.core.names import is_id
+
     told = observation.label
     harness = told.get("harness", "")
     return Agent(
         0, observation.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
-        told.get("base_commit", ""), False, harness if harness in harnesses.TABLE else "command",
+        told.get("base_commit", ""), False, harness if is_id(harness) else "command",
         command_of(told), name, told.get("workspace", ""), made(observation), "active", False, boot(), "",
     )  # fmt: skip
 
@@ -261,8 +281,8 @@ def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
     """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
     found: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
-        with contextlib.suppress(MagentsError), isolated(name):
-            found |= runtimes.runtime(name).usage()
+        with contextlib.suppress(MagentsError):
+            found |= runtimes.recorded(name).usage()
     return found
 
 

@@ -19,5 +19,4 @@ def is_foreign(context: Context, project: str, pin: str) -> bool:
     if made := format.origin(project, pin):
         return made.foreign
     makers = context.store.makers(project, pin)
-    known = runtimes.TABLE
-    return not makers or any(name not in known or not runtimes.runtime(name).traits.trusted for name in makers)
+    return not makers or any(not runtimes.recorded(name).traits.trusted for name in makers)

@@ -12,7 +12,6 @@ from magents.core.errors import Conflict, NotFound
 from magents.core.text import one_line
 from magents.fleet import create
 from magents.fleet.context import CLAIMED, Context
-from magents.git import project
 from magents.git.pins import format
 from magents.git.workspaces import disk
 
@@ -45,7 +44,7 @@ def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
             give_up(context, agent)
             raise
         agent = context.store.update(agent, phase="stopped")
-        context.store.note(agent, f"workspace restored from {agent.pin}")
+        context.store.note(agent, "restored", f"workspace restored from {agent.pin}", pin=agent.pin)
         return agent, back
 
 
@@ -79,7 +78,7 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
     agent's would be. A pin says nothing of the two that counts.
     """
-    here = project.locate(folder)
+    here = context.project(folder)
     refs = format.pins(here.path, id) if names.is_id(id) else []
     if not refs:
         raise NotFound(f"There is no removed agent `{one_line(id)}`.", "See them all: magents list --removed")

@@ -13,6 +13,7 @@ from magents.fleet.context import Context
 from magents.fleet.observe import is_alive, one
 from magents.guest import events
 from magents.guest.terminal import Terminal, wait
+from magents.harnesses.base import Unknown
 from magents.system import guarded
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
                 is_alive(context, agent)  # raises, with what is wrong and what to do
             raise Conflict(f"{agent.id} is {state.state}.", f"Start it: magents start {agent.id}")
         harness, terminal = context.harness(agent), context.terminal(agent)
+        if isinstance(harness, Unknown):
+            raise harness.error()
         if harness.reports:
             check_input(context, agent, harness, terminal)
         if not harness.takes_prompt:

@@ -8,7 +8,8 @@ import time
 
 from magents.core.agent import Agent
 from magents.core.errors import MagentsError, Missing, NoAnswer
-from magents.fleet.context import Context, isolated
+from magents.fleet.context import Context
+from magents.system.isolated import isolated
 
 BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
@@ -46,7 +47,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     if late and not bring_home(context, agent, AFTER_S):
         context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
-        context.store.note(agent, "stopped")
+        context.store.note(agent, "stopped", "stopped")
     return agent
 
 

@@ -35,6 +35,14 @@ class Waiting(NamedTuple):
     branches: Sequence[Arrival]
     """Where the set-up command does not run on this side."""
 
+    def difference(self, row: Brought) -> bytes:
+        """What accepting one content changes: `git diff` from the last one of the user's own."""
+        if row.blob == hooks.ANY:
+            return b""
+        old = brought.own_version(self.project, row.path)
+        old = old or git(self.project, "hash-object", "-w", "-t", "blob", "--stdin", stdin=b"").line
+        return git(self.project, "diff", "--no-color", "--no-ext-diff", "--no-textconv", old, row.blob, ok=None).raw
+
 
 def waiting(project: str) -> Waiting:
     """See `Fleet.brought`. Of a file, the contents that branches and working trees have now; where none has one,
@@ -89,15 +97,6 @@ def accept(project: str, names: Sequence[str]) -> Waiting:
         branches += more
     brought.accept(project, files, branches)
     return Waiting(project, files, branches)
-
-
-def difference(project: str, row: Brought) -> bytes:
-    """What accepting one content changes: `git diff` from the last one of the user's own."""
-    if row.blob == hooks.ANY:
-        return b""
-    old = brought.own_version(project, row.path)
-    old = old or git(project, "hash-object", "-w", "-t", "blob", "--stdin", stdin=b"").line
-    return git(project, "diff", "--no-color", "--no-ext-diff", "--no-textconv", old, row.blob, ok=None).raw
 
 
 def named(rows: Sequence[Brought]) -> str:

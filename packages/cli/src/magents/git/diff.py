@@ -67,7 +67,7 @@ def diff(workspace: str, base: str, base_commit: str, *options: str) -> bytes:
     return held(lambda target: since(target, workspace, fork(workspace, base, base_commit), *options))
 
 
-def held(write: Callable[[BinaryIO], None], max_bytes: int = process.MOST) -> bytes:
+def held(write: Callable[[BinaryIO], None], max_bytes: int = process.MAX_OUTPUT_BYTES) -> bytes:
     """All that `write` writes to its file. Raises MagentsError for more than `max_bytes`."""
     with tempfile.TemporaryFile() as target:
         write(target)

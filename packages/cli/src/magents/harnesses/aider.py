@@ -37,8 +37,6 @@ class Aider(Harness):
     """`aider`, which reports only when its turn is over or it asks: never that it took a prompt."""
 
     name = "aider"
-    program = "aider"
-    install = "python3 -m pip install aider-chat"
 
     def start(self, start: Start) -> Program:
         """`aider`, its history in the agent's folder rather than in the project."""

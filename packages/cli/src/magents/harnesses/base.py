@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from magents.core.errors import Problem
+from magents.core.errors import MagentsError
 from magents.core.event import Event, Signal
 from magents.core.program import Program, Start
-from magents.system import process
 
 
 class Harness:
@@ -16,13 +15,7 @@ class Harness:
     """
 
     name: str
-    """What the user types after `--agent`."""
-    program: str
-    """The executable to look for."""
-    install: str
-    """The command that installs it."""
-    keys: tuple[str, ...] = ()
-    """Variables of the environment any of which lets it in with its model; empty where there are too many."""
+    """The same as its record's."""
     reports: bool = True
     """Whether it is sure to report events. One that has reported none else is `running` while it lives."""
     takes_prompt: frozenset[str] = frozenset()
@@ -37,12 +30,6 @@ class Harness:
         """Whose home it runs with: a user's, or a fresh one, where the system's settings are ours, too."""
         self.where = where
         """Whether it runs on this machine, so that what it writes can be read here."""
-
-    def check(self) -> list[Problem]:
-        """What keeps it from working here; empty if all is well."""
-        if process.find(self.program):
-            return []
-        return [Problem(f"{self.name} is not installed", self.install, needed=False)]
 
     def start(self, start: Start) -> Program:
         """What to run, and the files it needs, for a first start or a resumption."""
@@ -83,3 +70,21 @@ class Harness:
     def queued(self, screen: str) -> bool:
         """Whether the screen shows that it keeps a prompt until its turn is over."""
         return False
+
+
+class Unknown(Harness):
+    """The harness of an agent whose record names one that this machine does not have."""
+
+    reports = False
+
+    def __init__(self, name: str, error: MagentsError) -> None:
+        super().__init__()
+        self.name = name
+        self.why = error
+
+    def error(self) -> MagentsError:
+        """The error for what cannot be done without the harness."""
+        return type(self.why)(self.why.message, self.why.hint)
+
+    def start(self, start: Start) -> Program:
+        raise self.error()

@@ -37,9 +37,6 @@ class Claude(Harness):
     """Claude Code."""
 
     name = "claude"
-    program = "claude"
-    install = "npm install -g @anthropic-ai/claude-code"
-    keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
     takes_prompt = frozenset({"UserPromptSubmit"})
     erase = ("C-u",)
     saves = 3.0  # seen: 0.03 to 0.4, more on a busy machine, and lost when it is ended before

@@ -46,9 +46,6 @@ class Codex(Harness):
     """`codex`, told what to report by its command line alone: `~/.codex` and the project stay as they are."""
 
     name = "codex"
-    program = "codex"
-    install = "npm install -g @openai/codex"
-    keys = ("OPENAI_API_KEY",)
     takes_prompt = frozenset({"UserPromptSubmit"})
 
     def start(self, start: Start) -> Program:

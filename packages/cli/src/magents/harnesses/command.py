@@ -9,7 +9,7 @@ with `working`, `waiting` or `done`, and what to show beside it.
 
 from __future__ import annotations
 
-from magents.core.errors import NotFound, Problem
+from magents.core.errors import NotFound
 from magents.core.event import Event, Signal
 from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
@@ -19,13 +19,7 @@ class Command(Harness):
     """A program that Magents knows nothing about."""
 
     name = "command"
-    program = ""
-    install = ""
     reports = False
-
-    def check(self) -> list[Problem]:
-        """Nothing can be said before the program is known."""
-        return []
 
     def start(self, start: Start) -> Program:
         """The program itself; a prompt is its last argument, and a resumption is a new start."""

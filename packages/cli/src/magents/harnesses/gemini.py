@@ -47,9 +47,6 @@ class Gemini(Harness):
     """
 
     name = "gemini"
-    program = "gemini"
-    install = "npm install -g @google/gemini-cli"
-    keys = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
     def __init__(self, home: str = "user", where: str = "here") -> None:
         super().__init__(home, where)

@@ -79,8 +79,6 @@ class OpenCode(Harness):
     """`opencode`, which loads a plugin from the agent's folder; those of the user and the project stay."""
 
     name = "opencode"
-    program = "opencode"
-    install = "npm install -g opencode-ai"
     takes_prompt = frozenset({"chat.message"})
 
     def start(self, start: Start) -> Program:

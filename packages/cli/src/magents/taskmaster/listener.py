@@ -10,6 +10,7 @@ from magents.core.errors import MagentsError
 if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet.context import Context
+    from magents.fleet.doctor import Finding
 
 GUIDE = """\
 - `/shared/.taskmaster` is the project's list of tasks. `task-master list`, `next`, `show` and `set-status`
@@ -25,19 +26,27 @@ SERVERS = {"task-master-ai": {
 }}  # fmt: skip
 
 
+def findings(context: Context) -> list[Finding]:
+    """Lists of tasks that agents in containers keep locked, so that neither we nor other agents can write them."""
+    from magents.fleet.doctor import Finding
+    from magents.taskmaster import mirror
+
+    return [Finding("tasks", False, text, hint, needed=False) for text, hint in mirror.locks(context)]
+
+
 def starting(context: Context, agent: Agent) -> None:
     """Bring both lists together, so that the agent finds the project's tasks as they are now."""
     if context.runtime(agent).traits.workspace != "worktree":
         from magents.taskmaster import mirror
 
-        mirror.try_same(context, agent.project)
+        mirror.try_update(context, agent.project)
 
 
 def turn_ended(context: Context, agent: Agent) -> None:
     """Take over what the agent has written. Raises MagentsError; a command of the user's tells of it later."""
     from magents.taskmaster import mirror
 
-    mirror.same(context, agent.project)
+    mirror.update(context, agent.project)
 
 
 def merged(context: Context, agent: Agent) -> None:
@@ -46,7 +55,7 @@ def merged(context: Context, agent: Agent) -> None:
         from magents.taskmaster import board, mirror, prompt
 
         try:
-            mirror.try_same(context, agent.project)
+            mirror.try_update(context, agent.project)
             board.settled(context, agent.project, prompt.unref(agent.task)[0])
         except MagentsError as error:
             context.warn(f"the task of {agent.id} is not set to done: {error.message}")
@@ -58,4 +67,4 @@ def removed(context: Context, agent: Agent) -> None:
         from magents.taskmaster import mirror
 
         with suppress(MagentsError):  # the next command that has to do with tasks does it, and tells of it
-            mirror.same(context, agent.project, wait=0, own_wait=0)
+            mirror.update(context, agent.project, wait=0, own_wait=0)

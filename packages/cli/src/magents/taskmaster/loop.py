@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
 from magents.core.status import BUSY, ENDED
-from magents.fleet.context import isolated
+from magents.system.isolated import isolated
 from magents.taskmaster import assignments
 from magents.taskmaster import board as boards
 from magents.taskmaster.model import CLOSED

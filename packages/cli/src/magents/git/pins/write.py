@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from magents.git.pins.survey import State
-    from magents.system.process import Feeding
+    from magents.system.process.feeding import Feeding
 
 KEPT_AS_SUCH = frozenset({"objects", "refs", "packed-refs", "magents"})
 """Files in a clone's git folder that a pin does not keep as files, because it keeps the objects and refs."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept
     from magents.git.pins.read import Restored
-    from magents.system.process import Running
 
     Hold = Callable[[], AbstractContextManager[object]]
 else:
@@ -22,6 +21,17 @@ else:
 
 COLLECT_TIMEOUT_S = 60.0
 """An agent that runs can hold a collection up for as long as it likes."""
+
+
+class Filling(Protocol):
+    """A checkout under way. Leaving its `with` block ends it."""
+
+    def __enter__(self) -> Filling: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def result(self) -> object:
+        """Wait until the branch is checked out. Raises CommandFailed."""
 
 
 class Workspace(Protocol):
@@ -35,11 +45,8 @@ class Workspace(Protocol):
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Filling:
         """Begin to check the agent's branch out in the workspace's folder, which is empty; see `worktree.add`."""
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait until the branch is checked out."""
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give the files to the user and group that the agent runs as; None: they are theirs already."""

@@ -13,7 +13,7 @@ from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.layout import GIVEN, common_folder
 from magents.git.pins.format import prefix
-from magents.git.plumbing import command, git, refs
+from magents.git.plumbing import FILL_TIMEOUT_S, command, git, refs
 from magents.system import paths
 from magents.system.process import Running
 
@@ -85,7 +85,8 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     furnish(path, given | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
-    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
+    argv = command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet")
+    return Running(argv, env=here, timeout=FILL_TIMEOUT_S)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:

@@ -20,6 +20,7 @@ from magents.git.trust import brought
 from magents.git.workspaces import borrow, disk, fetch, verbs
 from magents.git.workspaces.base import COLLECT_TIMEOUT_S, Workspace
 from magents.system import paths, process
+from magents.system.there import run_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,10 +61,6 @@ class Clone(Workspace):
         agent = self.agent
         start = borrow.Beginning(agent.branch, agent.base_commit, agent.base, new, track)
         return borrow.fill(agent.project, agent.workspace, agent.id, start, workers)
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait."""
-        filling.result(timeout=3600)
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Everything in it, links themselves and not where they lead."""
@@ -217,7 +214,7 @@ class Clone(Workspace):
         """As the agent, to whom it belongs where the engine numbers users in its own way."""
         clear = ("sh", "-c", disk.CLEAR, "sh", paths.WORKSPACE)
         with contextlib.suppress(MagentsError), self.reach() as words:
-            process.run_there(words, clear, ok=None, timeout=verbs.WORK_S)
+            run_there(words, clear, ok=None, timeout=verbs.WORK_S)
 
     def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
@@ -251,7 +248,7 @@ class Clone(Workspace):
         meta = format.meta_of(agent.project, pin)
         new = agent.branch not in heads(agent.project)
         start = borrow.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
-        borrow.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
+        borrow.fill(agent.project, agent.workspace, agent.id, start).result()
         include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line

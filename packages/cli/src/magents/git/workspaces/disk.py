@@ -10,6 +10,7 @@ import time
 from magents.core.errors import Conflict, MagentsError, remedy
 from magents.git.layout import admin_folder, common_folder
 from magents.system import process
+from magents.system.process import background
 
 MAKE_TIMEOUT_S = 5.0
 ADMIN_TRASH = "magents-trash-"
@@ -121,7 +122,7 @@ def sweep(parent: str) -> None:
     """Start a process that deletes what was moved aside in a folder of workspaces, and then the folder if it is
     empty. It also deletes what a killed process of this kind left."""
     if os.path.isdir(parent):
-        process.leave(["sh", "-c", SWEEP, "sh", parent])
+        background.leave(["sh", "-c", SWEEP, "sh", parent])
 
 
 def discard(folder: str) -> None:

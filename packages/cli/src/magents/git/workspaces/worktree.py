@@ -9,7 +9,7 @@ import time
 from magents.core.errors import CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line
 from magents.git.layout import MAX_PATH_BYTES, admin_folder
-from magents.git.plumbing import RETRIES, RETRY_S, command, git, is_passing, quiet
+from magents.git.plumbing import FILL_TIMEOUT_S, RETRIES, RETRY_S, command, git, is_passing, quiet
 from magents.git.workspaces import disk
 from magents.git.workspaces.base import Workspace
 from magents.system import fifos
@@ -17,13 +17,12 @@ from magents.system.process import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept, Origin
     from magents.git.pins.read import Restored
-CHECKOUT_TIMEOUT_S = 3600
 
 
 class Worktree(Workspace):
@@ -36,18 +35,13 @@ class Worktree(Workspace):
 
         return Origin("worktree", self.agent.runtime)
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Adding:
         """`git worktree add`."""
         agent = self.agent
         return add(
             agent.project, agent.workspace, agent.branch, agent.base_commit,
             new=new, track=track, workers=workers, keep=keep,
         )  # fmt: skip
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait for git."""
-        agent = self.agent
-        finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
 
     def diff(self, target: BinaryIO, *options: str) -> None:
         """Git runs in the workspace."""
@@ -130,10 +124,42 @@ class Worktree(Workspace):
         return back
 
 
+class Adding:
+    """`git worktree add` under way. Leaving its `with` block ends it."""
+
+    def __init__(self, argv: Sequence[str], keep: Sequence[int], undo: Callable[[], None]) -> None:
+        """`undo` takes back what a failed attempt left."""
+        self._argv, self._keep, self._undo = argv, keep, undo
+        self._running = self._begin()
+
+    def _begin(self) -> Running:
+        return Running(self._argv, keep=self._keep, timeout=FILL_TIMEOUT_S)
+
+    def __enter__(self) -> Adding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.__exit__()
+
+    def result(self) -> None:
+        """Wait for its end; repeat it where git failed at another half-made worktree. Raises CommandFailed."""
+        for _ in range(RETRIES):
+            try:
+                self._running.result()
+                return
+            except CommandFailed as error:
+                if not is_passing(error):
+                    raise
+            self._undo()
+            time.sleep(RETRY_S)
+            self._running = self._begin()
+        self._running.result()
+
+
 def add(
     project: str, path: str, branch: str, commit: str, *, new: bool, track: str = "", workers: str = "",
     keep: Sequence[int] = (),
-) -> Running:  # fmt: skip
+) -> Adding:  # fmt: skip
     """Begin to check out `branch` in the empty folder `path`.
 
     With `new`, git makes the branch at `commit`; it follows the remote branch `track`, if given. `workers` is the
@@ -148,7 +174,8 @@ def add(
         args = ["--no-track", "-b", branch, path, commit]
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     parallel += quiet(project, commit)
-    return Running(command(project, *parallel, "worktree", "add", "--quiet", *args), keep=keep)
+    words = command(project, *parallel, "worktree", "add", "--quiet", *args)
+    return Adding(words, keep, lambda: drop_branch(project, branch, commit) if new else None)
 
 
 def check_unlocked(project: str, path: str) -> None:
@@ -159,23 +186,6 @@ def check_unlocked(project: str, path: str) -> None:
             f"{path} is locked: {one_line(fifos.read(locked, MAX_PATH_BYTES)) or 'no reason given'}.",
             f"Unlock it: git -C {project} worktree unlock {path}",
         )
-
-
-def finish(adding: Running, project: str, branch: str, commit: str, *, new: bool, keep: Sequence[int] = ()) -> None:
-    """Wait for the checkout that `add` began; repeat it where git failed at another half-made worktree. Raises
-    CommandFailed."""
-    for _ in range(RETRIES):
-        try:
-            adding.result(timeout=CHECKOUT_TIMEOUT_S)
-            return
-        except CommandFailed as error:
-            if not is_passing(error):
-                raise
-        if new:
-            drop_branch(project, branch, commit)
-        time.sleep(RETRY_S)
-        adding = Running(adding.argv, keep=keep)
-    adding.result(timeout=CHECKOUT_TIMEOUT_S)
 
 
 def drop_branch(project: str, branch: str, commit: str) -> None:

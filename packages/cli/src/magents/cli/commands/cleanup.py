@@ -1,0 +1,52 @@
+"""`magents cleanup`."""
+
+from __future__ import annotations
+
+import sys
+
+from magents.cli import common
+from magents.cli.commands.stop import stop_each
+from magents.cli.console import ask, echo
+from magents.cli.render import count, show_json
+from magents.core.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents cleanup`."""
+    parser.description = "Stop every agent of every project. Shows what it will do, and asks."
+    parser.add_argument(
+        "--remove-worktrees", action="store_true", help="also remove their workspaces; all work is kept"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    common.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stop every agent."""
+    fleet = common.fleet()
+    views = [view for view in fleet.list().views if not view.orphan]
+    if not options.remove_worktrees:
+        views = [view for view in views if view.status.state != "stopped"]
+    if views and not options.yes:
+        if options.json or not sys.stdin.isatty():
+            raise UsageError("`cleanup` asks before it acts, and here is nobody to ask.", "Give: --yes")
+        verb = "Stop and remove the workspaces of" if options.remove_worktrees else "Stop"
+        echo(f"{verb} {count(len(views), 'agent')}:")
+        for view in views:
+            echo(f"  {view.agent.id}  {view.status.state}  {view.agent.project}")
+        if not ask("Go on?"):
+            echo("Nothing was done.")
+            return 1
+    done: list[dict[str, Any]] = []
+    agents = [view.agent for view in views]
+    code = stop_each(fleet, agents, options.remove_worktrees, done, quiet=options.json)
+    if options.json:
+        show_json(done)
+    elif not agents:
+        echo("No agent to stop.")
+    return code

@@ -1,0 +1,89 @@
+"""`magents shared`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from magents.cli import common
+from magents.cli.console import ask, echo
+from magents.cli.render import paint, show_json, visible
+from magents.core.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from magents.fleet.accepted import Difference
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Options of `magents shared`."""
+    parser.description = (
+        "Agents of a project in containers may all write to /shared. What one of them changes in CLAUDE.md and\n"
+        ".mcp.json there would be instructions and servers to the others: it counts once you have accepted it.\n"
+        "See what differs from what you accepted last, in the project you stand in, and accept it."
+    )
+    parser.epilog = """\
+examples:
+  magents shared diff
+  magents shared accept CLAUDE.md
+  magents shared accept --yes               in a script"""
+    parser.add_argument("action", nargs="?", choices=("diff", "accept"), default="diff", help="diff is the default")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="CLAUDE.md or .mcp.json (default: both)")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    common.add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show what differs, and accept it."""
+    from magents.fleet.accepted import NAMES
+
+    fleet = common.fleet()
+    if unknown := [name for name in options.files if name not in NAMES]:
+        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
+    found = [one for one in fleet.shared_differences(common.standing()) if one.name in (options.files or NAMES)]
+    if options.action == "accept" and found and not agreed(options, found):
+        return 1
+    if options.action == "accept":
+        fleet.shared_accept(found, common.standing())
+    if options.json:
+        show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
+    elif not found:
+        echo("What agents share is as you accepted it.")
+    elif options.action == "diff":
+        show(found)
+    else:
+        echo(f"Accepted: {', '.join(one.name for one in found)}. It counts from each agent's next start.")
+    return 0
+
+
+def agreed(options: argparse.Namespace, found: Sequence[Difference]) -> bool:
+    """Whether the user says yes."""
+    if options.yes:
+        return True
+    if options.json or not sys.stdin.isatty():
+        raise UsageError("`shared accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
+    show(found)
+    if ask("Let this count for all agents of the project?"):
+        return True
+    echo("Nothing was done.")
+    return False
+
+
+def show(found: Sequence[Difference]) -> None:
+    """Print what differs. Characters that cannot be seen are shown by their numbers, so that nothing hides."""
+    from magents.fleet.accepted import diff
+
+    colours = {"+": "32", "-": "31", "@": "36"}
+    for one in found:
+        if one.problem:
+            echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
+        for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
+            echo(paint(visible(line), colours.get(line[:1], "")))
+
+
+def as_json(one: Difference) -> dict[str, Any]:
+    """A file that differs as programs see it. Documented in docs/json.md."""
+    text = [None if raw is None else raw.decode("utf-8", "replace") for raw in (one.accepted, one.offered)]
+    return {"file": one.name, "accepted": text[0], "offered": text[1], "problem": one.problem or None}
