@@ -15,8 +15,8 @@ import standin
 from conftest import commit, git, leaked, until
 from magents.core.agent import Agent
 from magents.core.status import Status
-from magents.fleet.observe import STARTS, presence
-from magents.guest.status import Report
+from magents.fleet.observe import presence
+from magents.guest.status import STARTS, Report
 from magents.runtimes.base import Observation
 from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.assignments import Request

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
 
-STARTS = 60.0
-"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
-
 
 class View(NamedTuple):
     """An agent and what it does."""
@@ -188,13 +185,10 @@ def gone(context: Context, agent: Agent) -> str:
 
 
 def presence(observation: Observation | None, report: status.Report) -> str:
-    """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
-    container only it can tell; one that never told of its start was never started."""
-    if observation is None or not observation.there:
+    """`status.presence` of what a runtime has observed."""
+    if observation is None:
         return "absent"
-    begun = report.launched is None or report.run is not None
-    missing = not begun and time.time() - (report.launched or 0) > STARTS
-    return "alive" if observation.alive and report.ended is None and not missing else "ended"
+    return status.presence(observation.there, observation.alive, report, time.time())
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:

@@ -131,12 +131,13 @@ def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     record = Agent(
         0, id, "", "", "", "", False, kind.name, (), "docker", WORKSPACE, 0.0, "active", False, "", ""
     )  # fmt: skip
-    seen = "alive" if pane and not pane.dead else "ended" if pane or report.code is not None else "absent"
+    now = time.time()
+    there = pane is not None or report.code is not None  # it has told of its end, whatever is left of it
+    seen = status.presence(there, pane is not None and not pane.dead, report, now)
     facts = status.Facts(
         record, report, kind.reports, bool(kind.takes_prompt), seen, pane.active if pane else 0.0,
         os.path.isdir(WORKSPACE),
     )  # fmt: skip
-    now = time.time()
     if status.doubtful(facts, now):
         facts = status.seen_on_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
     found = status.status(facts)

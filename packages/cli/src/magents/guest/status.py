@@ -27,6 +27,8 @@ HELD = 1.5
 then its dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
 READY = 3.0
 """Seconds that a harness gets to report its first event."""
+STARTS = 60.0
+"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
 MAX_CODE = 255
@@ -141,6 +143,19 @@ def exit_code(data: str) -> int | None:
     except (ValueError, TypeError, KeyError):
         return None
     return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code <= MAX_CODE else None
+
+
+def presence(there: bool, alive: bool, report: Report, now: float) -> str:
+    """`alive`, `ended` or `absent`, where its terminal is `there` and its program seems `alive`.
+
+    The wrapper may have told of the end before anybody sees it, and in a container only it can tell; one that never
+    told of its start was never started.
+    """
+    if not there:
+        return "absent"
+    begun = report.launched is None or report.run is not None
+    missing = not begun and now - (report.launched or 0) > STARTS
+    return "alive" if alive and report.ended is None and not missing else "ended"
 
 
 def doubtful(facts: Facts, now: float) -> bool:
