@@ -15,8 +15,8 @@ import pytest
 from conftest import run, until
 from magents.core.agent import Agent
 from magents.core.errors import MagentsError
-from magents.fleet.context import isolated
 from magents.system import log
+from magents.system.isolated import isolated
 
 KEY = "sk-ant-0123456789abcdefghij"
 CRASH = """\

@@ -68,9 +68,9 @@ def test_why(case):
 def test_a_start_that_was_cut_short_is_none():
     """A container lives without its agent: only that the wrapper never told of its start shows it."""
     seen, now = Observation("one", True, NOW, {}), time.time()
-    assert presence(seen, Report(launched=now)) == "alive"
-    assert presence(seen, Report(launched=now - STARTS - 1)) == "ended"
-    assert presence(seen, Report(launched=now - STARTS - 1, run="")) == "alive"
+    assert presence(seen, Report(launched_at=now)) == "alive"
+    assert presence(seen, Report(launched_at=now - STARTS - 1)) == "ended"
+    assert presence(seen, Report(launched_at=now - STARTS - 1, run="")) == "alive"
     assert presence(seen, Report()) == "alive"
 
 

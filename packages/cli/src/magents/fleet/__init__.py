@@ -257,7 +257,7 @@ class Fleet:
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
-        return self.context.terminal(agent, tty=True).attach(agent.id, inside=inside, read_only=read_only)
+        return self.context.terminal(agent).attach(agent.id, inside=inside, read_only=read_only)
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""

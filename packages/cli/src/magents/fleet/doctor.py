@@ -71,9 +71,8 @@ def examine(context: Context, folder: str) -> list[Finding]:
         *configuration(settings),
         *errors(),
         kept,
-        *(
-            [*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []
-        ),  # who they are stands in the store
+        # Who they are stands in the store.
+        *([*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []),
         *disks(context, folder, context.store.live() if kept.ok else []),
     ]
 

@@ -35,8 +35,8 @@ class Hand(NamedTuple):
     """Whether its base has its work."""
     ahead: int | None
     """Commits that its base does not have; None where git cannot tell."""
-    stirred: float = 0.0
-    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
+    last_sign: float = 0.0
+    """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
 
 class Board(NamedTuple):
@@ -125,7 +125,7 @@ def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips:
             hand = work_of(context, agent, status, done, tips)
     except MagentsError:
         hand = Hand(agent, status, False, None)
-    return hand._replace(stirred=view.stirred) if view else hand
+    return hand._replace(last_sign=view.last_sign) if view else hand
 
 
 def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:

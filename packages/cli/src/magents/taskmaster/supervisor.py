@@ -49,8 +49,9 @@ def why(hand: Hand, now: float, silence: float) -> str:
         return f"it has ended: {state.detail}"
     if state.reason == "turn-failed":
         return state.detail
-    if (state.state == "working" or state.reason == "on-screen") and hand.stirred and now - hand.stirred > silence:
-        return f"no sign of it for {now - hand.stirred:.0f} s"
+    silent = now - hand.last_sign if hand.last_sign else 0.0
+    if (state.state == "working" or state.reason == "on-screen") and silent > silence:
+        return f"no sign of it for {silent:.0f} s"
     return ""
 
 
