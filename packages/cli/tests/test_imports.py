@@ -8,7 +8,7 @@ from conftest import run
 from taskmaster.lab import put, tagged, task
 
 HEAVY = {
-    "typing", "subprocess", "selectors", "locale", "gettext", "shutil", "tempfile", "datetime", "sqlite3",
+    "typing", "shutil", "tempfile", "datetime", "sqlite3",
     "dataclasses", "inspect", "logging", "asyncio", "pathlib", "urllib", "socket", "argcomplete", "questionary",
 }  # fmt: skip
 BESIDE = {"datetime"}

@@ -53,8 +53,8 @@ def test_a_diamond_in_containers(fleet, place, project, claude, unique):
     diamond.whole(project, place.top)
     live = fleet.context.store.live()
     died = next(agent for agent in live if agent.task == f"{unique}:4")
-    history = [entry.what for entry in fleet.context.store.history(died)]
-    assert any(what.startswith("was stuck: it has ended: exit code 137") for what in history)
+    stuck = fleet.context.store.history(died, "stuck")
+    assert any(entry.text.startswith("was stuck: it has ended: exit code 137") for entry in stuck)
     assert len(live) == 8 and {agent.phase for agent in live} <= {"active", "stopped"}
     theirs = docker("ps", "--all", "--format", "{{.Names}}", "--filter", f"label=magents.project={project}").split()
     assert set(theirs) == {f"magents-{agent.id}" for agent in live}

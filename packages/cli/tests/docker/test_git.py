@@ -134,9 +134,7 @@ def test_what_was_refused_is_noted_once_and_leaves_nothing(agent, box, project, 
     for _ in range(2):
         box.sh("touch turn")
         until(lambda: "turn" not in box.sh("ls"))
-    noted = until(
-        lambda: [entry.what for entry in fleet.context.store.history(agent) if "not coll" in entry.what], 30
-    )
+    noted = until(lambda: fleet.context.store.history(agent, "not-collected"), 30)
     assert len(noted) == 1
     assert sorted(path for path in objects.rglob("*") if path.is_file()) == before
 

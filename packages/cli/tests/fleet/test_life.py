@@ -66,7 +66,7 @@ def test_stop_and_start(fleet, agent, place):
     assert fleet.status(fleet.find("one")).state == "running"
     assert fleet.start(agent) is False
     until(lambda: runs.read_text() == "run\nrun\n")
-    what = [entry.what for entry in fleet.context.store.history(agent)]
+    what = [entry.text for entry in fleet.context.store.history(agent)]
     assert what == ["created on feature/x", "stopped", "started again"]
 
 
@@ -115,7 +115,7 @@ def test_a_new_agent_takes_over_what_one_on_its_branch_left(fleet, agent, projec
     fleet.remove(agent)
     again = fleet.create("feature/x", "two", folder=str(project), command=SLEEP)
     assert work_of(again) == work
-    what = [entry.what for entry in fleet.context.store.history(again)]
+    what = [entry.text for entry in fleet.context.store.history(again)]
     assert "uncommitted files of one" in what[0]
 
 

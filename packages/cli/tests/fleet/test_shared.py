@@ -206,7 +206,7 @@ def die(root, data):
     if root == sys.argv[1]:
         os._exit(9)
 file.save = die
-mirror.same(Fleet().context, sys.argv[1])
+mirror.update(Fleet().context, sys.argv[1])
 """
 
 

@@ -17,7 +17,7 @@ import pytest
 from conftest import commit, git, until
 from magents.core.errors import CommandFailed, MagentsError
 from magents.git.workspaces import fetch, quarantine
-from magents.system import process
+from magents.system import processes
 
 BRANCH = "agent"
 REF = "refs/magents/one/branch"
@@ -193,7 +193,7 @@ def fetches(far: Far) -> list[int]:
     """The processes of the last fetch that was served in part."""
     folder = (far.path / "fetch").read_text().strip()
     assert quarantine.BEGINNING in folder
-    return process.marked(f"{quarantine.MARK}={folder}")
+    return processes.marked(f"{quarantine.MARK}={folder}")
 
 
 COLLECT = """

@@ -16,6 +16,7 @@ from magents import harnesses
 from magents.core.errors import CommandFailed, Missing, UsageError
 from magents.runtimes.docker import image
 from magents.system import paths, process
+from magents.system.process import following
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
@@ -164,13 +165,13 @@ def test_what_cannot_be_built_is_refused_first(magents, words):
 
 def test_follow_gives_lines_as_they_come_and_the_last_ones_in_its_error():
     lines: list[str] = []
-    process.follow(["sh", "-c", "echo out; echo err >&2"], lines.append)
+    following.follow(["sh", "-c", "echo out; echo err >&2"], lines.append)
     assert sorted(lines) == ["err", "out"]
     with pytest.raises(CommandFailed) as failed:
-        process.follow(["sh", "-c", "echo why; exit 3"], lines.append)
+        following.follow(["sh", "-c", "echo why; exit 3"], lines.append)
     assert (failed.value.code, failed.value.output) == (3, "why")
     with pytest.raises(CommandFailed) as late:
-        process.follow(["sleep", "30"], lines.append, timeout=0.2)
+        following.follow(["sleep", "30"], lines.append, timeout=0.2)
     assert late.value.code is None
 
 

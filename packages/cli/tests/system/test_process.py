@@ -14,6 +14,8 @@ import pytest
 from conftest import until
 from magents.core.errors import CommandFailed, MagentsError, Missing
 from magents.system import process
+from magents.system.process import feeding
+from magents.system.there import run_there
 
 
 @pytest.mark.parametrize("merge", [True, False])
@@ -33,7 +35,7 @@ def test_a_time_limit_holds_whatever_was_started(tmp_path, merge):
 def test_what_is_late_in_another_place_is_ended_there(tmp_path):
     pid = tmp_path / "pid"
     with pytest.raises(CommandFailed, match="took too long"):
-        process.run_there(["nice"], ["sh", "-c", f"sleep 120 & echo $! >'{pid}'; kill -STOP $!; wait"], timeout=0.5)
+        run_there(["nice"], ["sh", "-c", f"sleep 120 & echo $! >'{pid}'; kill -STOP $!; wait"], timeout=0.5)
     until(lambda: not alive(int(pid.read_text())))
 
 
@@ -47,7 +49,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.parametrize("given", [None, b"x"])
 def test_a_command_that_prints_without_end_is_ended(monkeypatch, given):
-    monkeypatch.setattr(process, "MOST", 1 << 20)
+    monkeypatch.setattr("magents.system.process.running.MAX_OUTPUT_BYTES", 1 << 20)
     with pytest.raises(MagentsError, match="printed more than 1 MiB, and was ended"):
         process.run(["yes"], stdin=given)
     with pytest.raises(MagentsError, match="printed more than 2 MiB, and was ended"):
@@ -120,7 +122,7 @@ def test_one_that_cannot_be_run(tmp_path):
 
 def test_feeding_one_that_ends_before_its_time():
     with (
-        process.Feeding(["sh", "-c", "echo no more >&2; exit 3"]) as git,
+        feeding.Feeding(["sh", "-c", "echo no more >&2; exit 3"]) as git,
         pytest.raises(CommandFailed, match="no more"),
     ):
         for _ in range(100):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from magents.taskmaster import file
+from magents.taskmaster import file, statuses
 
 
 def task(id: int | str, title: str = "", *needs: int | str, **fields: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def put(root: Path, data: Any) -> Path:
     return path
 
 
-def set_status(root: Path, id: str, status: str, wait: float = file.WAIT) -> bool:
+def set_status(root: Path, id: str, status: str, wait: float = file.LOCK_WAIT_S) -> bool:
     """Set a task's status, whatever it was; whether that was another one."""
     before = file.read(str(root)).every()[id].status
-    return bool(file.move(str(root), "master", {id: (before, status)}, wait))
+    return bool(statuses.move(str(root), "master", {id: (before, status)}, wait))

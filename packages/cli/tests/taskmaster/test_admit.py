@@ -50,7 +50,7 @@ DOCUMENTS = (
 
 
 def taken(text: str) -> dict[str, Any]:
-    """What `mirror.same` would make of OURS and a text in the shared folder. Raises BadTasks."""
+    """What `mirror.update` would make of OURS and a text in the shared folder. Raises BadTasks."""
     own = len(file.encode(OURS))
     theirs = admit.decode(text, "shared", own)
     admit.check(theirs, (OURS, OURS), "shared")

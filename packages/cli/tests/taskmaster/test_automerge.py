@@ -81,8 +81,8 @@ def test_a_conflict_goes_back_to_its_agent(fleet, project):
     assert sorted((project / "shared.txt").read_text().split()) == ["1", "2", "3", "4"]
     assert did(project) == ["Did 1", "Did 2", "Did 3", "Did 4"]
     back = fleet.find(f"task-{of(told, 'back')[0]}")
-    sent = [e.what for e in fleet.context.store.history(back) if e.what.startswith("sent back")]
-    assert len(sent) == 1 and "shared.txt" in sent[0]
+    sent = [entry.text for entry in fleet.context.store.history(back, "sent-back")]
+    assert len(sent) == 1 and sent[0].startswith("sent back: ") and "shared.txt" in sent[0]
 
 
 @pytest.mark.slow

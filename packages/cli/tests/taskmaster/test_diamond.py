@@ -58,8 +58,8 @@ def test_a_diamond_whoever_is_killed(fleet, place, project, claude):
 
     diamond.whole(project, place.top)
     assert diamond.known(diamond.task_master(project, "list", "--json")) == ["done"] * 8
-    history = [entry.what for entry in fleet.context.store.history(fleet.find("task-4"))]
-    assert any(what.startswith("was stuck: it has ended: exit code 137") for what in history)
+    stuck = fleet.context.store.history(fleet.find("task-4"), "stuck")
+    assert any(entry.text.startswith("was stuck: it has ended: exit code 137") for entry in stuck)
 
     live = fleet.context.store.live()
     assert {agent.phase for agent in live} <= {"active", "stopped"} and len(live) == 8

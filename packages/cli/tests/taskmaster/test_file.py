@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.taskmaster import file
+from magents.taskmaster import file, statuses
 from magents.taskmaster.file import BadTasks
 from taskmaster.lab import put, set_status, tagged, task
 
@@ -73,7 +73,7 @@ def test_done_is_done_below_too(tmp_path):
 def test_a_move_leaves_alone_what_was_moved_meanwhile(tmp_path):
     put(tmp_path, tagged(task(1), task(2, status="blocked")))
     moves = {"1": ("pending", "in-progress"), "2": ("pending", "in-progress"), "9": ("pending", "done")}
-    assert file.move(str(tmp_path), "master", moves) == ["1"]
+    assert statuses.move(str(tmp_path), "master", moves) == ["1"]
     assert [t.status for t in file.read(str(tmp_path)).tasks] == ["in-progress", "blocked"]
 
 
@@ -110,7 +110,7 @@ def test_no_project(tmp_path):
         file.read(str(tmp_path))
     assert "task-master init" in caught.value.hint
     with pytest.raises(NotFound):
-        file.move(str(tmp_path), "master", {"1": ("pending", "done")})
+        statuses.move(str(tmp_path), "master", {"1": ("pending", "done")})
 
 
 @pytest.mark.parametrize("what", [".taskmaster", ".taskmaster/tasks", ".taskmaster/tasks/tasks.json"])
@@ -124,7 +124,7 @@ def test_no_link_is_followed(tmp_path, what):
     with pytest.raises(MagentsError, match="symbolic link"):
         file.read(str(root))
     with pytest.raises(MagentsError):
-        file.move(str(root), "master", {"1": ("pending", "done")})
+        statuses.move(str(root), "master", {"1": ("pending", "done")})
     assert json.loads(secret.read_text()) == tagged(task(1))
 
 
@@ -148,9 +148,9 @@ def test_the_lock_is_waited_for_and_then_told_of(tmp_path):
 
 SET = """
 import sys
-from magents.taskmaster import file
+from magents.taskmaster import file, statuses
 for id in sys.argv[2:]:
-    file.move(sys.argv[1], "master", {id: ("pending", "done")})
+    statuses.move(sys.argv[1], "master", {id: ("pending", "done")})
 """
 
 

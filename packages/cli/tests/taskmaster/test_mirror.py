@@ -35,12 +35,12 @@ def both(project: Path, shared: Path) -> list[list[str]]:
 
 
 def test_it_is_filled_and_then_left_alone(fleet, project, shared):
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert both(project, shared) == [["1 pending", "2 pending"]] * 2
     before = [os.stat(file.path_of(str(root))).st_mtime_ns for root in (project, shared)]
-    assert not mirror.same(fleet.context, str(project))
+    assert not mirror.update(fleet.context, str(project))
     os.utime(file.path_of(str(shared)))
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert os.stat(file.path_of(str(project))).st_mtime_ns == before[0]
 
 
@@ -68,7 +68,7 @@ def test_no_link_leads_out_of_the_shared_folder(fleet, project, shared, place):
     os.remove(file.path_of(str(shared)))
     os.symlink(outside, file.path_of(str(shared)))
     with pytest.raises(MagentsError, match="symbolic link"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     assert "Secret" in outside.read_text() and "Secret" not in Path(file.path_of(str(project))).read_text()
 
 
@@ -102,7 +102,7 @@ def test_what_is_removed_there_is_written_again(fleet, project, shared):
     os.remove(file.path_of(str(shared)))
     os.rmdir(shared / ".taskmaster" / "tasks")
     os.rmdir(shared / ".taskmaster")
-    assert mirror.same(fleet.context, str(project))
+    assert mirror.update(fleet.context, str(project))
     assert both(project, shared) == [["1 pending", "2 pending"]] * 2
 
 
@@ -126,7 +126,7 @@ from magents.taskmaster import mirror
 from magents.fleet.context import Context
 print("begun", flush=True)
 while not select.select([sys.stdin], [], [], 0)[0]:  # it is closed
-    mirror.same(Fleet().context, sys.argv[1], wait=20)
+    mirror.update(Fleet().context, sys.argv[1], wait=20)
 """
 
 
@@ -151,7 +151,7 @@ def test_many_writers_on_both_sides_lose_nothing(fleet, project, shared):
     for child in meeting:
         child.communicate(timeout=60)
         assert child.returncode == 0
-    mirror.same(fleet.context, str(project), wait=20)
+    mirror.update(fleet.context, str(project), wait=20)
     wanted = sorted(f"{name}{n}-{number}" for name in ("ours", "theirs") for n in range(2) for number in range(20))
     for root in (project, shared):
         tasks = file.read(str(root)).tasks
@@ -226,7 +226,7 @@ def test_what_the_collector_refuses_the_next_command_tells(fleet, project, share
     Tasks(fleet).board(str(project))
     put(shared, "{")
     with pytest.raises(MagentsError, match="is refused"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     assert "is refused" in magents("tasks").err
     assert magents("tasks").err == ""
 
@@ -246,10 +246,10 @@ def test_what_both_have_made_may_not_be_too_much_either(fleet, project, shared):
     put(project, tagged(task(1, details="mine " * 30_000)))
     put(shared, tagged(task(1, details="theirs " * 25_000)))
     with pytest.raises(MagentsError, match=r"agents of project .* a text of more than 200,000 characters"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     put(project, tagged(task(1, details="mine " * 50_000)))
     with pytest.raises(MagentsError, match=r"^[^ ]*/project/\.taskmaster/tasks/tasks\.json holds a text"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
 
 
 def test_both_changes_that_do_not_go_together_are_refused(fleet, project, shared):
@@ -257,7 +257,7 @@ def test_both_changes_that_do_not_go_together_are_refused(fleet, project, shared
     put(shared, tagged(task(1, "", 2), task(2)))
     put(project, tagged(task(1), task(2, "", 1)))
     with pytest.raises(MagentsError, match=r"with what agents have changed: these tasks wait for each other"):
-        mirror.same(fleet.context, str(project))
+        mirror.update(fleet.context, str(project))
     assert Tasks(fleet).board(str(project)).tasks.every()["2"].dependencies == ("1",)
 
 
@@ -284,7 +284,7 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(fleet, project, shared, magents
         took = time.monotonic() - began
         again = Context(fleet.context.store, print, print)
         for _ in range(3):
-            mirror.try_same(again, str(project))
+            mirror.try_update(again, str(project))
         assert time.monotonic() - began - took < 3, "the lock is waited for once, and then only tried"
         assert said.code == 0 and "blocked" in said.out and took < 5
         assert f"locked by process {holder.pid} (python" in said.err
@@ -314,7 +314,7 @@ def test_killed_at_any_moment_it_comes_to_the_same(fleet, project, shared):
             with pytest.raises(subprocess.TimeoutExpired):
                 child.wait(0.01 * number)
             child.kill()
-    mirror.same(fleet.context, str(project))
+    mirror.update(fleet.context, str(project))
     for root in (project, shared):
         assert sorted(t.title for t in file.read(str(root)).tasks if "-" in t.title) == sorted(wanted)
 
@@ -344,7 +344,7 @@ def test_many_writers_in_containers_lose_nothing(fleet, project, docker_mode):
     while any(thread.is_alive() for thread in adding):
         for status in ("in-progress", "pending"):
             set_status(project, "3", status)
-            mirror.same(fleet.context, str(project), wait=300)
+            mirror.update(fleet.context, str(project), wait=300)
     for thread in adding:
         thread.join()
     tasks = Tasks(fleet).board(str(project)).tasks.tasks

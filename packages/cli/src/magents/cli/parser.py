@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from importlib import import_module
 
 from magents import __version__
-from magents.cli.arguments import argparse
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
 

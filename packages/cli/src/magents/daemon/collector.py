@@ -68,7 +68,7 @@ class Turns:
                 if ended <= self.ended or self.collect(context, agent):
                     self.size, self.ended = size, max(ended, self.ended)
         except MagentsError as error:
-            self.note(context, agent, f"not collected: {one_line(error.message)}")
+            self.note(context, agent, one_line(error.message))
         finally:
             self.running = False
 
@@ -80,12 +80,11 @@ class Turns:
             return False
         begun, told = time.monotonic(), ""
         try:
-            if kept_back := context.workspace(agent).collect(hold=lambda: settling(context, agent)):
-                told = f"not collected: {kept_back}"
+            told = context.workspace(agent).collect(hold=lambda: settling(context, agent))
         except Conflict:
             return False
         except MagentsError as error:
-            told = f"not collected: {one_line(error.message)}"
+            told = one_line(error.message)
         finally:
             self.took = time.monotonic() - begun
             self.due = time.monotonic() + self.took * REST
@@ -97,7 +96,7 @@ class Turns:
         """Note what kept its commits back, unless that was noted last, or it was stopped meanwhile."""
         with contextlib.suppress(MagentsError):
             if told not in ("", self.told) and context.store.get(agent.key).phase == "active":
-                context.store.note(agent, told)
+                context.store.note(agent, "not-collected", f"not collected: {told}")
         self.told = told
 
 

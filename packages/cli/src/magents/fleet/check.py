@@ -13,8 +13,9 @@ from magents.core.text import one_line
 from magents.git.inert import UNHOOKED
 from magents.git.plumbing import git
 from magents.git.workspaces import disk, include
-from magents.system import process
+from magents.system import processes
 from magents.system.isolated import isolated
+from magents.system.process import following
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""
 LINES = 40
 """How much of a failing command's output is shown."""
-MOST = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Bytes at the end of a command's output that are kept."""
 GRACE = 3.0
 """Seconds that what a check has started gets to end by itself, before it is killed."""
@@ -45,7 +46,7 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
         try:
-            process.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, most=MOST)
+            following.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, max_bytes=MAX_BYTES)
         except CommandFailed as error:
             raise failed(agent, into, command, error.code, error.output, limit) from error
 
@@ -100,10 +101,10 @@ def clear(context: Context, project: str, place: str) -> None:
 def end_all(mark: str) -> None:
     """End what a check has left running, firmly if need be."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in process.marked(mark):
-            process.end(pid, number)
+        for pid in processes.marked(mark):
+            processes.end(pid, number)
         until = time.monotonic() + GRACE
-        while process.marked(mark):
+        while processes.marked(mark):
             if time.monotonic() > until:
                 break
             time.sleep(0.02)

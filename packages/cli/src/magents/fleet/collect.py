@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict
 from magents.fleet.diff import check_workspace
-from magents.system import guarded, process
+from magents.system import guarded
+from magents.system.process import background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def ensure_collector(context: Context) -> None:
     lock = alone(context.store)
     if lock is not None:
         os.close(lock)
-        process.detach([sys.executable, "-m", COLLECTOR, context.store.folder])
+        background.detach([sys.executable, "-m", COLLECTOR, context.store.folder])
 
 
 def alone(store: Store) -> int | None:

@@ -17,7 +17,7 @@ from magents.git import project
 from magents.git.layout import has_record
 from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
-from magents.system import process
+from magents.system import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from magents.config import Config
     from magents.git.project import Branch, Project
-    from magents.system.process import Running
+    from magents.git.workspaces.base import Filling
 
 
 class Request(NamedTuple):
@@ -127,7 +127,7 @@ def check_harness(request: Request, settings: Config, *, here: bool) -> str:
     """The harness to use. Raises NotFound for an unknown one, and Missing for one that is to run `here`, on this
     machine, and is not installed."""
     if request.command:
-        if here and not process.find(request.command[0]):
+        if here and not programs.find(request.command[0]):
             raise Missing(f"The program `{request.command[0]}` was not found.", "Install it, or mend your PATH.")
         return "command"
     chosen = request.harness or settings["AGENT"]
@@ -248,7 +248,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
 
         ready = launch.prepare(context, agent, prompt=planned.prompt, env=planned.env, keep=(lock,))
         runtime.prepare(ready)
-        check_out(context, agent, planned, filling, lock)
+        check_out(context, agent, planned, filling)
     if os.path.exists(os.path.join(agent.project, ".worktreeinclude")):
         from magents.git.workspaces import include
 
@@ -265,7 +265,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         brought = launch.take_over(context, agent, old, foreign=foreign)
     launch.go(context, ready, prompted=planned.prompt is not None)
     agent = context.store.update(agent, phase="active", boot=boot())
-    context.store.note(agent, f"created on {agent.branch}{brought}")
+    context.store.note(agent, "created", f"created on {agent.branch}{brought}")
     return agent
 
 
@@ -304,10 +304,10 @@ def is_large(project: Project) -> bool:
         return False
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, filling: Running, lock: int) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Filling) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
-        context.workspace(agent).filled(filling, new=planned.new_branch, keep=(lock,))
+        filling.result()
     except CommandFailed as error:
         if planned.new_branch and "already exists" in error.stderr:
             context.store.update(agent, made_branch=False)  # somebody has just made it: not ours to undo

@@ -17,6 +17,7 @@ from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
 from magents.system.extensions import BROKEN
 from magents.system.isolated import isolated
+from magents.system.programs import INSTALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,11 +123,11 @@ def git() -> Finding:
     try:
         said = process.run(["git", "--version"], timeout=10).line
     except MagentsError as error:
-        return Finding("git", False, error.message, process.INSTALL["git"])
+        return Finding("git", False, error.message, INSTALL["git"])
     digits = next((word for word in said.split() if word[0].isdigit()), "0")
     version = tuple(int(part) for part in digits.split(".")[:2] if part.isdigit())
     if version < OLDEST_GIT:
-        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", process.INSTALL["git"])
+        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", INSTALL["git"])
     return Finding("git", True, said)
 
 

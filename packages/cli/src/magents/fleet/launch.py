@@ -184,5 +184,5 @@ def start(context: Context, agent: Agent, prompt: str | None = None) -> bool:
             )
         go(context, prepare(context, agent, prompt=prompt, resume=True), prompted=prompt is not None)
         context.store.update(agent, phase="active", boot=boot())
-        context.store.note(agent, "started again")
+        context.store.note(agent, "started", "started again")
         return True

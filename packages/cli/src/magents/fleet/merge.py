@@ -71,7 +71,8 @@ def land(
             error.message += f"\nWhat was uncommitted has been committed to {agent.branch}."
         raise
     if done.before != done.after:
-        context.store.note(agent, f"merged into {target} as {done.after[:10]}")
+        commit = done.after[:10]
+        context.store.note(agent, "merged", f"merged into {target} as {commit}", into=target, commit=commit)
         brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
     return done._replace(runs_by_itself=tuple(told))
 

@@ -17,7 +17,7 @@ from magents.fleet.context import Context, boot
 from magents.guest import status
 from magents.guest.events import LATEST
 from magents.harnesses.base import Unknown
-from magents.store import pick
+from magents.store.agents import pick
 from magents.system.isolated import isolated
 from magents.system.overlap import begin
 

@@ -18,7 +18,8 @@ from magents.fleet import create, remove, restore
 from magents.fleet.context import Context, boot
 from magents.guest import events
 from magents.store import Store
-from magents.system import log, process
+from magents.system import log
+from magents.system.process import background
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ ENDING_S = 10
 """Seconds that a recovery gets to end once its time is over."""
 LIMIT_S = 300
 """Seconds that a recovery may take."""
-TRIED = "recovery: "
-"""Begins a line of history that tells of a recovery under way, or of one that has failed."""
-FAILED = f"{TRIED}failed: "
-UNDONE = "its creation was cut short, and has been undone"
 
 
 def recover(context: Context, named: Agent | None = None, *, again: bool = False) -> list[str]:
@@ -53,7 +50,7 @@ def recover(context: Context, named: Agent | None = None, *, again: bool = False
     for agent in context.store.unsettled():
         asked = again or (named is not None and named.key == agent.key)
         if (asked or not tried(context, agent)) and not context.store.busy(agent.id):
-            process.detach([sys.executable, "-m", __name__, context.store.folder, str(agent.key)])
+            background.detach([sys.executable, "-m", __name__, context.store.folder, str(agent.key)])
             waiting.append((agent, time.monotonic() + patience(agent, asked)))
     return [outcome(context, agent, begun, until) for agent, until in waiting]
 
@@ -61,7 +58,7 @@ def recover(context: Context, named: Agent | None = None, *, again: bool = False
 def tried(context: Context, agent: Agent) -> bool:
     """Whether nothing has happened to it since its recovery was tried."""
     past = context.store.history(agent)
-    return bool(past) and past[-1].what.startswith(TRIED)
+    return bool(past) and past[-1].kind in ("recovering", "recovery-failed")
 
 
 def patience(agent: Agent, asked: bool) -> float:
@@ -77,11 +74,11 @@ def outcome(context: Context, agent: Agent, begun: float, until: float) -> str:
         try:
             now, last = context.store.get(agent.key), context.store.history(agent)[-1:]
         except NotFound:
-            return f"{agent.id}: {UNDONE}"
-        if last and last[0].at > begun and last[0].what.startswith(FAILED):
-            return f"{agent.id}: {last[0].what.removeprefix(FAILED)}"
+            return f"{agent.id}: its creation was cut short, and has been undone"
+        if last and last[0].at > begun and last[0].kind == "recovery-failed":
+            return f"{agent.id}: {last[0].text}"
         if now.phase not in UNSETTLED and not context.store.busy(agent.id):
-            return f"{agent.id}: {context.store.history(agent)[-1].what}"
+            return f"{agent.id}: {context.store.history(agent)[-1].text}"
         time.sleep(0.02)
     return f"{agent.id}: {agent.phase} was cut short, and is mended in the background"
 
@@ -92,20 +89,24 @@ class Late(BaseException):
 
 def attempt(context: Context, agent: Agent) -> None:
     """Settle an agent, for a caller that holds its lock; its history tells how that went."""
-    context.store.note(agent, f"{TRIED}begun")
+    context.store.note(agent, "recovering", "its recovery has begun")
     signal.signal(signal.SIGALRM, late)
     signal.alarm(LIMIT_S)
+    why = result = ""
     try:
         result = complete_or_undo(context, agent)
     except Late:
-        result = failed(agent, f"It took longer than {LIMIT_S} s.")
+        why = f"It took longer than {LIMIT_S} s."
     except MagentsError as error:
-        result = failed(agent, f"{error.message} {error.hint}".strip())
+        why = f"{error.message} {error.hint}".strip()
     except OSError as error:
-        result = failed(agent, str(error))
+        why = str(error)
     signal.alarm(0)
-    if result != UNDONE:  # of that, no record is left
-        context.store.note(agent, result)
+    if why:
+        text = f"{agent.phase} was cut short, and cannot be mended: {why} Try again: magents doctor --fix"
+        context.store.note(agent, "recovery-failed", text)
+    elif result:
+        context.store.note(agent, "recovered", result)
 
 
 def late(*_: object) -> NoReturn:
@@ -113,19 +114,14 @@ def late(*_: object) -> NoReturn:
     raise Late
 
 
-def failed(agent: Agent, why: str) -> str:
-    """The line of history for a recovery that has failed."""
-    return f"{FAILED}{agent.phase} was cut short, and cannot be mended: {why} Try again: magents doctor --fix"
-
-
 def complete_or_undo(context: Context, agent: Agent) -> str:
-    """Bring one agent whose command was killed to where it is whole; what was done."""
+    """Bring one agent whose command was killed to where it is whole; what was done, '' where no record is left."""
     if agent.phase == "creating":
         if has_started(context, agent):
             context.store.update(agent, phase="active", boot=boot())
             return "its creation was cut short, but it runs"
         create.undo(context, agent)
-        return UNDONE
+        return ""
     if agent.phase == "removing":
         remove.finish_removal(context, agent)
         return "its removal was cut short, and has been completed"
@@ -147,7 +143,7 @@ def main(folder: str, key: int) -> None:
         with store.lock(agent.id, wait=1):
             agent = store.get(key)
             if agent.phase in UNSETTLED:
-                attempt(Context(store, lambda step: None, lambda text: store.note(agent, text)), agent)
+                attempt(Context(store, lambda step: None, lambda text: store.note(agent, "note", text)), agent)
 
 
 def adopt(context: Context, view: View) -> Agent:
@@ -166,7 +162,7 @@ def adopt(context: Context, view: View) -> Agent:
     os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
     if place != folder:
         os.symlink(folder, place)  # see Store.place
-    context.store.note(agent, "adopted")
+    context.store.note(agent, "adopted", "adopted")
     return agent
 
 

@@ -12,7 +12,6 @@ from magents.fleet import listeners
 from magents.fleet.context import Context
 from magents.fleet.stop import end
 from magents.git.workspaces import disk
-from magents.store import removal
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -122,6 +121,6 @@ def finish_removal(context: Context, agent: Agent) -> Agent:
         context.runtime(agent).remove(agent, context.folder(agent))
     context.workspace(agent).remove()
     agent = context.store.update(agent, phase="removed")
-    context.store.note(agent, removal(agent.pin))
+    context.store.note(agent, "removed", f"workspace removed, kept as {agent.pin}", pin=agent.pin)
     listeners.tell(context, "removed", agent)
     return agent

@@ -44,7 +44,7 @@ def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
             give_up(context, agent)
             raise
         agent = context.store.update(agent, phase="stopped")
-        context.store.note(agent, f"workspace restored from {agent.pin}")
+        context.store.note(agent, "restored", f"workspace restored from {agent.pin}", pin=agent.pin)
         return agent, back
 
 

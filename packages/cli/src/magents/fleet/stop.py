@@ -47,7 +47,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
     if late and not bring_home(context, agent, AFTER_S):
         context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
-        context.store.note(agent, "stopped")
+        context.store.note(agent, "stopped", "stopped")
     return agent
 
 

@@ -67,7 +67,7 @@ def diff(workspace: str, base: str, base_commit: str, *options: str) -> bytes:
     return held(lambda target: since(target, workspace, fork(workspace, base, base_commit), *options))
 
 
-def held(write: Callable[[BinaryIO], None], most: int = process.MOST) -> bytes:
+def held(write: Callable[[BinaryIO], None], most: int = process.MAX_OUTPUT_BYTES) -> bytes:
     """What is written to a file. Raises MagentsError where that is more than `most` bytes."""
     with tempfile.TemporaryFile() as target:
         write(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from magents.core.errors import CommandFailed
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, BinaryIO
 
+FILL_S = 3600
+"""How long git may take to check a workspace out."""
 STUMBLES = 50
 """How often git is asked again where it stumbles."""
 HERE = False
@@ -92,4 +95,5 @@ def blobs(where: str, oids: Sequence[str], target: BinaryIO) -> None:
     """Write objects to a file in the form of `git cat-file --batch`: a line `OID TYPE SIZE`, the content,
     a newline. Streamed: they need not fit in memory."""
     asked = "".join(f"{oid}\n" for oid in oids).encode()
-    process.stream(command(where, "cat-file", "--batch", "--buffer"), asked, target)
+    words = command(where, "cat-file", "--batch", "--buffer")
+    process.run(words, stdin=asked, target=target, timeout=600, max_output_bytes=sys.maxsize)

@@ -14,6 +14,7 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.names import of_session, session
 from magents.core.tuples import NamedTuple
 from magents.system import process
+from magents.system.there import run_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Terminal:
         start = ["-S", str(-history)] if history else []
         words = ("tmux", "-u", "capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
         try:
-            return process.run_there(self.words, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
+            return run_there(self.words, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, SCREEN_S) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from magents.core.errors import MagentsError, NotFound, Problem
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
-from magents.system import extensions, process
+from magents.system import extensions, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Record(NamedTuple):
 
     def check(self) -> list[Problem]:
         """What keeps it from working on this machine; empty if all is well."""
-        if not self.program or process.find(self.program):
+        if not self.program or programs.find(self.program):
             return []
         return [Problem(f"{self.name} is not installed", self.install, needed=False)]
 

@@ -14,14 +14,14 @@ import signal
 import stat
 import sys
 
-LOOK = 0.1
+LOOK_S = 0.1
 """Seconds after which a git that has not ended is looked at, again and again."""
-AGAIN = 0.005
+AGAIN_S = 0.005
 """The same once it was let go on: where there is one fifo, there may be many."""
 OPENAT = {257, 56}
 READ = {0, 63}
 """The numbers of these calls of the kernel, on x86-64 and on arm64 and those after it."""
-PATH = 4096
+PATH_BYTES = 4096
 """Bytes that a path has at most."""
 
 
@@ -80,7 +80,7 @@ def pointed(pid: int, address: int) -> str:
     """The path that a process has at an address."""
     handle = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
     try:
-        return os.fsdecode(os.pread(handle, PATH, address).split(b"\0")[0])
+        return os.fsdecode(os.pread(handle, PATH_BYTES, address).split(b"\0")[0])
     finally:
         os.close(handle)
 
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> int:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             break
-        if not signal.sigtimedwait({signal.SIGCHLD}, AGAIN if said else LOOK):
+        if not signal.sigtimedwait({signal.SIGCHLD}, AGAIN_S if said else LOOK_S):
             said += release(child)
     code = os.waitstatus_to_exitcode(status)
     if code:

@@ -44,10 +44,10 @@ class Tasks:
     def accept(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
         """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
         that an agent has changed since `board` was read, which stay as they are."""
-        from magents.taskmaster import mirror
+        from magents.taskmaster import baseline
 
         marks = {id: board.by_agents[id] for id in ids if id in board.by_agents}
-        return mirror.accept(self.context, board.project, board.tasks.tag, marks)
+        return baseline.accept(self.context, board.project, board.tasks.tag, marks)
 
     def create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""

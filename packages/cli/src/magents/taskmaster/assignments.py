@@ -14,7 +14,7 @@ from magents.fleet.observe import View
 from magents.runtimes import runtime
 from magents.system import guarded
 from magents.taskmaster import board as boards
-from magents.taskmaster import collisions, file, mirror, prompt
+from magents.taskmaster import collisions, file, mirror, prompt, statuses
 from magents.taskmaster.model import rank
 from magents.taskmaster.plan import reason
 
@@ -211,8 +211,8 @@ def begin(context: Context, board: Board, job: Job, request: Request, name: str 
     """Make the agent of a task, or start it again; then the task is in progress."""
     agent = again(context, board, job, request) if job.hand and job.hand.status else None
     agent = agent or made(context, board, job, request, name)
-    file.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
-    mirror.try_same(context, board.project)
+    statuses.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
+    mirror.try_update(context, board.project)
     return agent
 
 

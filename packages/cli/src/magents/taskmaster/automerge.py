@@ -15,7 +15,7 @@ from magents.core.text import one_line
 from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.git import merge as merging
 from magents.system.isolated import isolated
-from magents.taskmaster import assignments, file
+from magents.taskmaster import assignments, statuses
 from magents.taskmaster import board as boards
 from magents.taskmaster.plan import order
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
 
-SENT = "sent back: "
-"""How a line of an agent's history begins that tells of work it was asked to mend."""
 LONGEST = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
 
@@ -91,7 +89,7 @@ def resume(context: Context, board: Board) -> None:
         and hand.status.state in LIVE
         and not boards.left(context, hand.agent)
     }
-    file.move(board.project, board.tasks.tag, again)
+    statuses.move(board.project, board.tasks.tag, again)
 
 
 def merge_one(context: Context, board: Board, task: Task, agent: Agent, auto: Auto) -> Step:
@@ -157,10 +155,10 @@ def try_to_send(context: Context, board: Board, task: Task, agent: Agent, auto: 
 
 def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Auto, why: str) -> Step:
     """Ask the agent to mend its work, or leave it to a person when it was asked as often as it may be."""
-    asked = sum(entry.what.startswith(SENT) for entry in context.store.history(agent))
+    asked = len(context.store.history(agent, "sent-back"))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, f"{boards.LEFT}{first}")
+        context.store.note(agent, "left", f"left to a person: {first}")
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
@@ -169,8 +167,8 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     else:  # its conversation may not be there any more
         known = assignments.words(context, board, task, agent.branch)
         launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
-    context.store.note(agent, f"{SENT}{first}")
-    file.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
+    context.store.note(agent, "sent-back", f"sent back: {first}")
+    statuses.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)
 
 

@@ -10,7 +10,7 @@ from magents.core.status import ABSENT, BUSY
 from magents.fleet import observe
 from magents.git.plumbing import git
 from magents.system.isolated import isolated
-from magents.taskmaster import file, mirror, parse, prompt
+from magents.taskmaster import baseline, file, mirror, parse, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.fleet.observe import View
     from magents.taskmaster.model import Task, TaskList
-
-LEFT = "left to a person: "
-"""How a line of an agent's history begins that tells that it does not go on by itself any more."""
 
 
 class Hand(NamedTuple):
@@ -53,7 +50,7 @@ class Board(NamedTuple):
     """What could not be asked, a line each."""
     by_agents: Mapping[str, str] = {}
     """The ids of tasks whose text an agent in a container has written and no person has accepted; see
-    `mirror.marked`."""
+    `baseline.marked`."""
 
     def text_by_agent(self, task: Task) -> list[str]:
         """The ids of such tasks whose text an agent for this one would be told: itself or what it is a part of, and
@@ -66,7 +63,7 @@ class Board(NamedTuple):
 def board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
     found = context.project(folder)
-    mirror.try_same(context, found.path)
+    mirror.try_update(context, found.path)
     return settled(context, found.path, tag)
 
 
@@ -79,17 +76,17 @@ def settled(context: Context, project: str, tag: str = "") -> Board:
         for id, hand in before.hands.items()
         if id in every and (after := due(every[id].status, hand))
     }
-    if not file.move(project, before.tasks.tag, moves):
+    if not statuses.move(project, before.tasks.tag, moves):
         return before
-    mirror.try_same(context, project)
+    mirror.try_update(context, project)
     tasks = file.read(project, before.tasks.tag)
-    return before._replace(tasks=tasks, plan=plan(tasks), by_agents=mirror.marked(context, project, tasks.tag))
+    return before._replace(tasks=tasks, plan=plan(tasks), by_agents=baseline.marked(context, project, tasks.tag))
 
 
 def read(context: Context, project: str, tag: str = "") -> Board:
     """The tasks as they stand in the file, and their agents."""
     tasks = file.read(project, tag)
-    by_agents = mirror.marked(context, project, tasks.tag)
+    by_agents = baseline.marked(context, project, tasks.tag)
     newest = newest_of(context.store.of_tasks(project), tasks.tag)
     living = [agent for agent in newest.values() if agent.phase != "removed"]
     overview = observe.observe(context, living) if living else observe.Overview([], [])
@@ -138,7 +135,7 @@ def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips:
 
 def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
     """What has become of an agent's work."""
-    if any(entry.what.startswith(f"merged into {agent.base} ") for entry in context.store.history(agent)):
+    if any(entry.data["into"] == agent.base for entry in context.store.history(agent, "merged")):
         return Hand(agent, status, True, 0)
     if not agent.base or (done and status is None):
         return Hand(agent, status, done, None)
@@ -174,7 +171,7 @@ def due(status: str, hand: Hand) -> str:
 
 def left(context: Context, agent: Agent) -> bool:
     """Whether its task was left to a person."""
-    return any(entry.what.startswith(LEFT) for entry in context.store.history(agent))
+    return bool(context.store.history(agent, "left"))
 
 
 def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:

@@ -30,7 +30,7 @@ FOLDER = ".taskmaster"
 NAME = "tasks.json"
 BELOW = f"{FOLDER}/tasks"
 """Where the file is, below a project's top folder."""
-WAIT = 60.0
+LOCK_WAIT_S = 60.0
 """Seconds to wait for the lock: a call of Task Master takes some, and several may be in line."""
 POLL_S = 0.02
 """Between two tries for the lock, where an earlier wait for it is not over."""
@@ -167,7 +167,7 @@ class Locked(Conflict):
 
 
 @contextlib.contextmanager
-def locked(root: str, wait: float = WAIT) -> Iterator[None]:
+def locked(root: str, wait: float = LOCK_WAIT_S) -> Iterator[None]:
     """Keep every other writer of this list out. Raises Locked when that takes longer than `wait` seconds."""
     path = os.path.join(root, FOLDER)
     try:
@@ -268,44 +268,3 @@ def replace(place: int, text: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new, dir_fd=place)
         raise
-
-
-def move(root: str, tag: str, changes: Mapping[str, tuple[str, str]], wait: float = WAIT) -> list[str]:
-    """Set statuses: id → (from, to). One that is not at `from` any more stays as somebody else has set it.
-
-    Returns the ids that were changed. All else in the file stays as it is.
-    """
-    if not changes:
-        return []
-    with locked(root, wait):
-        data = load(root)
-        section = parse.sections(data).get(tag, {"tasks": []})
-        moved = [id for id, (before, after) in changes.items() if move_one(section["tasks"], id, before, after)]
-        if moved:
-            save(root, data)
-    return moved
-
-
-def move_one(tasks: list[Any], id: str, before: str, after: str) -> bool:
-    """Set the status of a task in the document if it has the one of `before`. A task that is done has subtasks
-    that are, as Task Master itself does it."""
-    top, _, below = id.partition(".")
-    found = pick(tasks, top)
-    if below and found is not None:
-        found = pick(parse.listed(found.get("subtasks")), below)
-    if found is None or (found.get("status") or "pending") != before or before == after:
-        return False
-    found["status"] = after
-    if after == "done":
-        for child in parse.listed(found.get("subtasks")):
-            if isinstance(child, dict) and child.get("status") != "cancelled":
-                child["status"] = "done"
-    return True
-
-
-def pick(tasks: list[Any], id: str) -> dict[str, Any] | None:
-    """The task, as it stands in the document, whose own id is this."""
-    for task in tasks:
-        if isinstance(task, dict) and parse.id_of(task.get("id")).rpartition(".")[2] == id:
-            return task
-    return None

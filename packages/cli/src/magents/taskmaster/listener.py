@@ -39,14 +39,14 @@ def starting(context: Context, agent: Agent) -> None:
     if context.runtime(agent).traits.workspace != "worktree":
         from magents.taskmaster import mirror
 
-        mirror.try_same(context, agent.project)
+        mirror.try_update(context, agent.project)
 
 
 def turn_ended(context: Context, agent: Agent) -> None:
     """Take over what the agent has written. Raises MagentsError; a command of the user's tells of it later."""
     from magents.taskmaster import mirror
 
-    mirror.same(context, agent.project)
+    mirror.update(context, agent.project)
 
 
 def merged(context: Context, agent: Agent) -> None:
@@ -55,7 +55,7 @@ def merged(context: Context, agent: Agent) -> None:
         from magents.taskmaster import board, mirror, prompt
 
         try:
-            mirror.try_same(context, agent.project)
+            mirror.try_update(context, agent.project)
             board.settled(context, agent.project, prompt.unref(agent.task)[0])
         except MagentsError as error:
             context.warn(f"the task of {agent.id} is not set to done: {error.message}")
@@ -67,4 +67,4 @@ def removed(context: Context, agent: Agent) -> None:
         from magents.taskmaster import mirror
 
         with suppress(MagentsError):  # the next command that has to do with tasks does it, and tells of it
-            mirror.same(context, agent.project, wait=0, own_wait=0)
+            mirror.update(context, agent.project, wait=0, own_wait=0)

@@ -1,27 +1,26 @@
 """The project's list of tasks and the one that its agents in containers share, kept the same.
 
 Such an agent cannot reach the project, so it has a copy in `/shared`. What either side has changed is brought to
-the other at each command that has to do with tasks, and at the end of each turn; see `tasks.sync`. What both had
-in common last is kept beside the store, and which texts of tasks came from agents.
+the other at each command that has to do with tasks, and at the end of each turn; see `sync`. What both had in
+common last is in `baseline`.
 
-What agents write there is hostile input: it is taken over only where `tasks.admit` lets it, and their lock is not
+What agents write there is hostile input: it is taken over only where `admit` lets it, and their lock is not
 waited for longer than a moment.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from magents.core.errors import MagentsError, remedy
+from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.fleet.context import digest
 from magents.system import guarded
-from magents.taskmaster import admit, file, parse, prompt
+from magents.taskmaster import admit, baseline, file, parse
 from magents.taskmaster import sync as merging
+from magents.taskmaster.baseline import Baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet.context import Context
 
-WAIT_S = 20.0
-"""For the lock of the project's own list, which no container can hold."""
 SHARED_WAIT_S = 1.0
 """For the lock of the shared one."""
 LOCKED_OUT_S = 10.0
@@ -46,18 +43,9 @@ UNTOLD = ".refused"
 """How the file's name ends that says why, until the user was told."""
 
 
-class Kept(NamedTuple):
-    """What is kept from the last time."""
-
-    signs: list[list[int]]
-    """What told both files from others."""
-    document: dict[str, Any]
-    """What both held."""
-    texts: dict[str, str]
-    """`tag:id` of each task whose text an agent has written and no person has accepted → a digest of that text."""
-
-
-def same(context: Context, project: str, wait: float = SHARED_WAIT_S, own_wait: float = WAIT_S) -> bool:
+def update(
+    context: Context, project: str, wait: float = SHARED_WAIT_S, own_wait: float = baseline.LOCK_WAIT_S
+) -> bool:
     """Bring both to the same; whether there was anything to do. Costs two `lstat` where neither has changed.
 
     `wait`: seconds for the lock that agents take; `own_wait`: for that of the project's list. Raises MagentsError
@@ -66,28 +54,28 @@ def same(context: Context, project: str, wait: float = SHARED_WAIT_S, own_wait: 
     shared = context.shared(project)
     if not (file.exists(project) and os.path.isdir(shared)):
         return False
-    if recall(context, project).signs == signs(project, shared):
+    if baseline.load(context, project).signs == signs(project, shared):
         return False
     file.make_folder(shared)  # an agent can have removed it
     with file.locked(project, own_wait), locked(context, shared, wait):
-        last = recall(context, project)  # once more: another command may just have brought them together
+        last = baseline.load(context, project)  # once more: another command may just have brought them together
         ours = file.load(project)
         admit.check_own(ours, file.path_of(project))
         try:
-            theirs, merged = together(project, shared, last.document, ours)
+            theirs, merged = merged_with(project, shared, last.document, ours)
         except parse.BadTasks as error:
             raise put_back(context, project, last, ours, error) from error
-        texts = by_agents(last.texts, ours, merged)
+        texts = baseline.by_agents(last.texts, ours, merged)
         if texts != last.texts:  # before the project has them, for this can be killed between the two
-            remember(context, project, last._replace(texts=texts))
+            baseline.save(context, project, last._replace(texts=texts))
         for root, old in ((shared, theirs), (project, ours)):
             if merged != old:
                 file.save(root, merged)
-        remember(context, project, Kept(signs(project, shared), merged, texts))
+        baseline.save(context, project, Baseline(signs(project, shared), merged, texts))
     return True
 
 
-def together(
+def merged_with(
     project: str, shared: str, base: Mapping[str, Any], ours: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """The shared document and what both sides should have. Raises BadTasks for what must not be taken over."""
@@ -111,35 +99,36 @@ def admitted(shared: str, known: tuple[Mapping[str, Any], ...], own: int) -> dic
 
 
 def put_back(
-    context: Context, project: str, last: Kept, ours: Mapping[str, Any], error: parse.BadTasks
+    context: Context, project: str, last: Baseline, ours: Mapping[str, Any], error: parse.BadTasks
 ) -> parse.BadTasks:
     """Give agents the user's list in the place of one that is refused, which is kept; the error that tells of it.
 
     It waits in a file as well until a command of the user's tells it: the collector cannot.
     """
-    shared, kept = context.shared(project), place(context, project, REFUSED)
-    keep(kept, guarded.read_below(shared, f"{file.BELOW}/{file.NAME}", admit.MAX_BYTES))
+    shared, kept = context.shared(project), baseline.path_of(context, project, REFUSED)
+    baseline.write(kept, guarded.read_below(shared, f"{file.BELOW}/{file.NAME}", admit.MAX_BYTES))
     hint = f"It is kept in {kept}; agents have your list again."
     try:
         file.save(shared, ours)
-        remember(context, project, Kept(signs(project, shared), dict(ours), last.texts))
+        baseline.save(context, project, Baseline(signs(project, shared), dict(ours), last.texts))
     except MagentsError as failed:
         hint = f"Agents keep it, because yours cannot be put in its place: {failed.message}"
     why = one_line(error.message, MAX_REASON_CHARS)
-    said = f"what agents of {os.path.basename(project)} have made of their list is refused: {why}"
-    found = parse.BadTasks(f"{said} {sharers(context, project)}", hint)
-    keep(place(context, project, UNTOLD), f"{found.message} {found.hint}".encode("utf-8", "replace"))
-    return found
+    message = f"what agents of {os.path.basename(project)} have made of their list is refused: {why}"
+    refusal = parse.BadTasks(f"{message} {sharers(context, project)}", hint)
+    untold = baseline.path_of(context, project, UNTOLD)
+    baseline.write(untold, f"{refusal.message} {refusal.hint}".encode("utf-8", "replace"))
+    return refusal
 
 
-def secluded(context: Context, agent: Agent) -> bool:
+def shares(context: Context, agent: Agent) -> bool:
     """Whether an agent has the shared list and not the project's own."""
     return context.runtime(agent).traits.workspace != "worktree"
 
 
 def sharers(context: Context, project: str) -> str:
     """Whom it can have been."""
-    ids = [agent.id for agent in context.store.live() if agent.project == project and secluded(context, agent)]
+    ids = [agent.id for agent in context.store.live() if agent.project == project and shares(context, agent)]
     return f"Which of them wrote it cannot be told; they are: {', '.join(ids)}." if ids else ""
 
 
@@ -161,39 +150,40 @@ def locked(context: Context, shared: str, wait: float) -> Iterator[None]:
 
 def held_by(shared: str) -> tuple[str, str]:
     """Who holds the lock of the shared list, and what to do about it."""
-    from magents.fleet import holder
+    from magents.taskmaster import holder
 
-    found = holder.holders(os.path.join(shared, file.FOLDER))
-    said = f"the list in /shared is locked by {holder.words(found)}; what was known before counts."
-    return said, holder.end(found)
+    holders = holder.holders(os.path.join(shared, file.FOLDER))
+    message = f"the list in /shared is locked by {holder.words(holders)}; what was known before counts."
+    return message, holder.end(holders)
 
 
 def locks(context: Context) -> list[tuple[str, str]]:
     """Which shared lists are locked just now, by whom, and what to do about it."""
-    projects = {agent.project for agent in context.store.live() if secluded(context, agent)}
-    found = []
+    projects = {agent.project for agent in context.store.live() if shares(context, agent)}
+    held = []
     for project in sorted(projects):
         try:
             with file.locked(context.shared(project), 0):
                 pass
         except file.Locked:
-            said, hint = held_by(context.shared(project))
-            found.append((f"{os.path.basename(project)}: {said}", hint))
+            message, hint = held_by(context.shared(project))
+            held.append((f"{os.path.basename(project)}: {message}", hint))
         except MagentsError:
             pass  # `tasks` tells of it
-    return found
+    return held
 
 
-def try_same(context: Context, project: str) -> None:
-    """`same`; if it cannot be done, that is told and stops nothing. So is what was refused meanwhile."""
+def try_update(context: Context, project: str) -> None:
+    """`update`; if it cannot be done, that is told and stops nothing. So is what was refused meanwhile."""
     try:
-        same(context, project)
+        update(context, project)
     except MagentsError as error:
         tell(context, f"{error.message} {error.hint}")
+    untold = baseline.path_of(context, project, UNTOLD)
     with contextlib.suppress(OSError):
-        with open(place(context, project, UNTOLD), encoding="utf-8") as kept:
-            tell(context, kept.read())
-        os.remove(place(context, project, UNTOLD))
+        with open(untold, encoding="utf-8") as refusal:
+            tell(context, refusal.read())
+        os.remove(untold)
 
 
 def tell(context: Context, why: str) -> None:
@@ -203,84 +193,6 @@ def tell(context: Context, why: str) -> None:
         context.warn(f"the tasks of agents in containers are not brought together with yours: {why}")
 
 
-def by_agents(before: Mapping[str, str], ours: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, str]:
-    """`Kept.texts`, once `merged` has taken the place of `ours`. What was marked stays so, whatever is made of the
-    text, until a person accepts it or the task is gone."""
-    mine, now = digests(ours), digests(merged)
-    return {key: text for key, text in before.items() if key in now} | {
-        key: text for key, text in now.items() if mine.get(key) != text
-    }
-
-
-def digests(document: Mapping[str, Any]) -> dict[str, str]:
-    """A digest of what each task tells an agent, its subtasks included, by `tag:id`."""
-    from hashlib import sha256
-
-    found = {}
-    for tag, section in parse.sections(document).items():
-        for task in filter(lambda one: isinstance(one, dict), section["tasks"]):
-            told = [[one.get(key) for key in merging.TEXTS] for one in parts(task)]
-            key = prompt.ref(tag, parse.id_of(task.get("id")))
-            found[key] = sha256(json.dumps(told).encode()).hexdigest()
-    return found
-
-
-def parts(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """A task and its subtasks, as they stand in the document."""
-    return [task, *(child for child in parse.listed(task.get("subtasks")) if isinstance(child, dict))]
-
-
-def marked(context: Context, project: str, tag: str) -> dict[str, str]:
-    """The ids of the tasks of a tag whose text an agent has written and nobody has accepted → its mark.
-
-    Read the list first: what is in it has its mark before.
-    """
-    before = prompt.ref(tag, "")
-    texts = recall(context, project).texts
-    return {key.removeprefix(before): mark for key, mark in texts.items() if key.startswith(before)}
-
-
-def accept(context: Context, project: str, tag: str, marks: Mapping[str, str]) -> list[str]:
-    """Take the texts of these tasks, by id, for the user's own from now on, as far as their marks are those that
-    `marked` gave. Returns the ids whose text an agent has changed since."""
-    with file.locked(project, WAIT_S):
-        last = recall(context, project)
-        now = {id: last.texts.get(prompt.ref(tag, id)) for id in marks}
-        taken = {prompt.ref(tag, id) for id, mark in marks.items() if now[id] == mark}
-        remember(context, project, last._replace(texts={k: v for k, v in last.texts.items() if k not in taken}))
-    return [id for id, mark in marks.items() if now[id] not in (mark, None)]
-
-
 def signs(project: str, shared: str) -> list[list[int]]:
     """What tells whether either was written."""
     return [file.sign(project), file.sign(shared)]
-
-
-def place(context: Context, project: str, end: str = ".json") -> str:
-    """Where the last common state is kept: outside of all that agents in containers see."""
-    return os.path.join(context.store.folder, "tasks", digest(project) + end)
-
-
-def recall(context: Context, project: str) -> Kept:
-    """What was kept the last time; nothing where there was none."""
-    try:
-        with open(place(context, project), encoding="utf-8") as kept:
-            found = json.load(kept)
-        return Kept(found["signs"], found["document"], found.get("texts", {}))
-    except (OSError, ValueError, KeyError, TypeError):
-        return Kept([], {}, {})
-
-
-def remember(context: Context, project: str, kept: Kept) -> None:
-    """Keep it for the next time."""
-    keep(place(context, project), json.dumps(kept._asdict()).encode())
-
-
-def keep(path: str, data: bytes) -> None:
-    """Have a file of ours that holds this, in one step. Raises MagentsError."""
-    folder, name = os.path.split(path)
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        guarded.write(folder, name, data)
-    except OSError as error:
-        raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error

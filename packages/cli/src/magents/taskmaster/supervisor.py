@@ -14,8 +14,7 @@ from magents import config
 from magents.core.errors import MagentsError
 from magents.fleet import observe, stop
 from magents.system.isolated import isolated
-from magents.taskmaster import board as boards
-from magents.taskmaster import file
+from magents.taskmaster import statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board, Hand
     from magents.taskmaster.model import Task
 
-AGAIN = "was stuck: "
-"""How a line of an agent's history begins that tells of a start after it was stuck."""
 PAUSES = (0.0, 60.0, 300.0)
 """Seconds to wait after a failed turn, start by start: what keeps a model from answering may pass. There are as
 many starts, for whatever reason."""
@@ -87,16 +84,16 @@ def steps(context: Context, board: Board, only: Sequence[str] = ()) -> Iterator[
 
 def step_of(context: Context, board: Board, task: Task, hand: Hand, reason: str) -> Step | None:
     """The step for one stuck agent, taken; None where its time has not come."""
-    starts = sum(entry.what.startswith(AGAIN) for entry in context.store.history(hand.agent))
+    starts = len(context.store.history(hand.agent, "stuck"))
     if starts >= len(PAUSES):
-        context.store.note(hand.agent, f"{boards.LEFT}{reason}")
-        file.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
+        context.store.note(hand.agent, "left", f"left to a person: {reason}")
+        statuses.move(board.project, board.tasks.tag, {task.id: ("in-progress", "review")})
         return Step("left", task, hand, reason)
     if hand.status and hand.status.reason == "turn-failed" and not waited(hand, PAUSES[starts]):
         return None
     if observe.is_alive(context, hand.agent):
         stop.stop(context, hand.agent)
-    context.store.note(hand.agent, f"{AGAIN}{reason}")
+    context.store.note(hand.agent, "stuck", f"was stuck: {reason}")
     return Step("stuck", task, hand, reason)
 
 

@@ -9,7 +9,7 @@ from magents.cli import common
 from magents.cli.console import echo
 from magents.core.errors import UsageError
 from magents.core.status import ABSENT
-from magents.system import process
+from magents.system.process import foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ def go_to(fleet: Fleet, agent: Agent, *, read_only: bool = False) -> int:
     words = list(fleet.attach_command(agent, inside=inside, read_only=read_only))
     if not inside:
         sys.stdout.flush()
-        process.become(words)
-    return process.interact(words, env={"TMUX": tmux})
+        foreground.become(words)
+    return foreground.interact(words, env={"TMUX": tmux})

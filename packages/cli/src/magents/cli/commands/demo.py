@@ -20,6 +20,7 @@ from magents.core.errors import MagentsError
 from magents.fleet import Fleet
 from magents.git.plumbing import git
 from magents.system import paths, process
+from magents.system.process import foreground
 
 if TYPE_CHECKING:
     import argparse
@@ -199,7 +200,7 @@ def until(fleet: Fleet, true: Callable[[dict[str, str]], bool]) -> None:
 def type_in(*args: str) -> None:
     """Show a command as the user would type it, and run it. Raises MagentsError when it fails."""
     show(*args)
-    code = process.interact(command(*args))
+    code = foreground.interact(command(*args))
     if code:
         raise MagentsError(f"`magents {' '.join(args)}` failed with exit code {code}.", "Please report this.")
 

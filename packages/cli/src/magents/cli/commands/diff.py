@@ -14,7 +14,7 @@ from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
 from magents.core.text import plain
-from magents.system import process
+from magents.system.process import foreground
 
 if TYPE_CHECKING:
     import argparse
@@ -155,4 +155,4 @@ def hand_on(file: BinaryIO) -> None:
 def to_pager(pieces: Iterable[bytes]) -> None:
     """Give it to the user's pager."""
     pager = os.environ.get("GIT_PAGER") or os.environ.get("PAGER") or "less"
-    process.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})
+    foreground.feed(["sh", "-c", pager], pieces, env={"LESS": os.environ.get("LESS", "FRX")})

@@ -8,7 +8,7 @@ import time
 
 from magents.core.errors import MagentsError
 from magents.git.plumbing import command
-from magents.system import process
+from magents.system.process import feeding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 
 
-def begin(project: str) -> process.Feeding:
+def begin(project: str) -> feeding.Feeding:
     """A git that waits for a `Stream`. It can come up while what it is to be told is still looked for."""
-    return process.Feeding(command(project, "fast-import", "--quiet", "--done"))
+    return feeding.Feeding(command(project, "fast-import", "--quiet", "--done"))
 
 
 class Stream:
@@ -28,7 +28,7 @@ class Stream:
 
     def __init__(
         self,
-        git: process.Feeding,
+        git: feeding.Feeding,
         ref: str,
         message: str,
         parents: Iterable[str],

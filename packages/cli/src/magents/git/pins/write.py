@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from magents.system.process import Feeding
+    from magents.system.process.feeding import Feeding
 OF_A_CLONE = frozenset({"objects", "refs", "packed-refs", "magents"})
 """What of a repository's own folder is not kept as files: objects and refs are kept as such."""
 OURS = Origin("worktree", "tmux")

@@ -13,17 +13,24 @@ if TYPE_CHECKING:
     from magents.git.pins import format
     from magents.git.pins.read import Restored
     from magents.git.workspaces import fetch
-    from magents.system.process import Running
+
+
+class Filling(Protocol):
+    """A checkout under way. Leaving its `with` block ends it."""
+
+    def __enter__(self) -> Filling: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def result(self) -> object:
+        """Wait for its end. Raises CommandFailed."""
 
 
 class Workspace(Protocol):
     """An agent's own copy of the project. Every method raises MagentsError."""
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Filling:
         """Begin to check its branch out in its folder, which is empty; see `worktree.add`."""
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait until it is checked out."""
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Give its files to the user and group that the agent runs as; None: they are theirs already."""

@@ -8,7 +8,7 @@ from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.layout import GIVEN, common_folder
 from magents.git.pins.format import prefix
-from magents.git.plumbing import command, git
+from magents.git.plumbing import FILL_S, command, git
 from magents.system import paths
 from magents.system.process import Running
 
@@ -80,7 +80,7 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
-    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here)
+    return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here, timeout=FILL_S)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:

@@ -19,6 +19,7 @@ from magents.git.plumbing import git
 from magents.git.trust import brought
 from magents.git.workspaces import borrow, disk, fetch, verbs
 from magents.system import paths, process
+from magents.system.there import run_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,10 +54,6 @@ class Clone(NamedTuple):
         agent = self.agent
         start = borrow.Beginning(agent.branch, agent.base_commit, agent.base, new, track)
         return borrow.fill(agent.project, agent.workspace, agent.id, start, workers)
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait."""
-        filling.result(timeout=3600)
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Everything in it, links themselves and not where they lead."""
@@ -213,7 +210,7 @@ class Clone(NamedTuple):
         """As the agent, to whom it belongs where the engine numbers users in its own way."""
         clear = ("sh", "-c", disk.CLEAR, "sh", paths.WORKSPACE)
         with contextlib.suppress(MagentsError), self.reach() as words:
-            process.run_there(words, clear, ok=None, timeout=verbs.WORK_S)
+            run_there(words, clear, ok=None, timeout=verbs.WORK_S)
 
     def _fetch(self, words: Sequence[str], there: str, ref: str) -> None:
         agent = self.agent
@@ -247,7 +244,7 @@ class Clone(NamedTuple):
         meta = format.meta_of(agent.project, pin)
         new = not fetch.refs(agent.project, f"refs/heads/{agent.branch}")
         start = borrow.Beginning(agent.branch, meta.head or agent.base_commit, agent.base, new)
-        borrow.fill(agent.project, agent.workspace, agent.id, start).result(timeout=3600)
+        borrow.fill(agent.project, agent.workspace, agent.id, start).result()
         include.copy(agent.project, agent.workspace, links=False, warn=self.warn)
         self.hand_over(owner)
         oid = git(agent.project, "rev-parse", f"{pin}^{{commit}}").line

@@ -10,6 +10,7 @@ import time
 from magents.core.errors import Conflict, MagentsError, remedy
 from magents.git.layout import admin_folder, common_folder
 from magents.system import process
+from magents.system.process import background
 
 SWEPT = 5.0
 """Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
@@ -117,7 +118,7 @@ def sweep(parent: str) -> None:
     """Let a process of its own delete what was moved aside in a folder of workspaces, and that folder too
     when nothing is left in it. What a killed one has left, the next one takes."""
     if os.path.isdir(parent):
-        process.leave(["sh", "-c", SWEEP, "sh", parent])
+        background.leave(["sh", "-c", SWEEP, "sh", parent])
 
 
 def discard(folder: str) -> None:

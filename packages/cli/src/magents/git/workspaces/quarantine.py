@@ -15,7 +15,7 @@ import time
 from magents.core.errors import MagentsError
 from magents.git.layout import common_folder
 from magents.git.workspaces.disk import discard
-from magents.system import fifos, guarded, process
+from magents.system import fifos, guarded, processes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
 
 def end_all(folder: str) -> None:
     """End what a fetch has started and not waited for."""
-    for pid in process.marked(f"{MARK}={folder}"):
-        process.end(pid, signal.SIGKILL)
+    for pid in processes.marked(f"{MARK}={folder}"):
+        processes.end(pid, signal.SIGKILL)
 
 
 def clear(folder: str) -> None:

@@ -9,6 +9,7 @@ from magents.core import bounded
 from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.text import one_line, plain
 from magents.system import paths, process
+from magents.system.there import run_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +45,9 @@ def ask(
     MagentsError."""
     # It is ended inside, which is all that can be done where that is another machine.
     timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
-    most = process.MOST if target else MAX_ANSWER_BYTES
+    most = process.MAX_OUTPUT_BYTES if target else MAX_ANSWER_BYTES
     try:
-        done = process.run_there(
-            words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target
-        )
+        done = run_there(words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target)
     except CommandFailed as error:
         raise NoAnswer(agent_id, seconds) from error
     if done.code == TIMED_OUT:

@@ -10,7 +10,7 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.git.layout import PATH_BYTES, admin_folder
-from magents.git.plumbing import STUMBLES, command, git, quiet, stumbled
+from magents.git.plumbing import FILL_S, STUMBLES, command, git, quiet, stumbled
 from magents.git.workspaces import disk
 from magents.system import fifos
 from magents.system.process import Running
@@ -38,18 +38,13 @@ class Worktree(NamedTuple):
 
         return Origin("worktree", self.agent.runtime)
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Adding:
         """`git worktree add`."""
         agent = self.agent
         return add(
             agent.project, agent.workspace, agent.branch, agent.base_commit,
             new=new, track=track, workers=workers, keep=keep,
         )  # fmt: skip
-
-    def filled(self, filling: Running, *, new: bool, keep: Sequence[int]) -> None:
-        """Wait, and try again where git stumbled over another worktree."""
-        agent = self.agent
-        finish(filling, agent.project, agent.branch, agent.base_commit, new=new, keep=keep)
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
         """Nothing: the agent runs as the user."""
@@ -146,10 +141,45 @@ class Worktree(NamedTuple):
         return back
 
 
+class Adding:
+    """`git worktree add` under way. Leaving its `with` block ends it."""
+
+    def __init__(self, words: Sequence[str], keep: Sequence[int], undo: Callable[[], None]) -> None:
+        """`undo` takes back what one that failed has left."""
+        self._words, self._keep, self._undo = words, keep, undo
+        self._running = self._begin()
+
+    def _begin(self) -> Running:
+        return Running(self._words, keep=self._keep, timeout=FILL_S)
+
+    def __enter__(self) -> Adding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.__exit__()
+
+    def result(self) -> None:
+        """Wait for its end. Raises CommandFailed.
+
+        Git stumbles over another worktree that is just being made; then it is asked again.
+        """
+        for _ in range(STUMBLES):
+            try:
+                self._running.result()
+                return
+            except CommandFailed as error:
+                if not stumbled(error):
+                    raise
+            self._undo()
+            time.sleep(0.02)
+            self._running = self._begin()
+        self._running.result()
+
+
 def add(
     project: str, path: str, branch: str, commit: str, *, new: bool, track: str = "", workers: str = "",
     keep: Sequence[int] = (),
-) -> Running:  # fmt: skip
+) -> Adding:  # fmt: skip
     """Begin to check out `branch` in the empty folder `path`; with `new`, the branch is made at `commit`
     and follows the remote branch `track`, if given.
 
@@ -164,7 +194,8 @@ def add(
         args = ["--no-track", "-b", branch, path, commit]
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     parallel += quiet(project, commit)
-    return Running(command(project, *parallel, "worktree", "add", "--quiet", *args), keep=keep)
+    words = command(project, *parallel, "worktree", "add", "--quiet", *args)
+    return Adding(words, keep, lambda: drop_branch(project, branch, commit) if new else None)
 
 
 def check_unlocked(project: str, path: str) -> None:
@@ -175,25 +206,6 @@ def check_unlocked(project: str, path: str) -> None:
             f"{path} is locked: {one_line(fifos.read(locked, PATH_BYTES)) or 'no reason given'}.",
             f"Unlock it: git -C {project} worktree unlock {path}",
         )
-
-
-def finish(adding: Running, project: str, branch: str, commit: str, *, new: bool, keep: Sequence[int] = ()) -> None:
-    """Wait for the checkout that `add` began. Raises CommandFailed.
-
-    Git stumbles over another worktree that is just being made; then it is asked again.
-    """
-    for _ in range(STUMBLES):
-        try:
-            adding.result(timeout=3600)
-            return
-        except CommandFailed as error:
-            if not stumbled(error):
-                raise
-        if new:
-            drop_branch(project, branch, commit)
-        time.sleep(0.02)
-        adding = Running(adding.argv, keep=keep)
-    adding.result(timeout=3600)
 
 
 def drop_branch(project: str, branch: str, commit: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from magents.core.errors import CommandFailed
 from magents.core.names import DIRTY, STILL
 from magents.runtimes.docker import engine
-from magents.system import process
+from magents.system.process import feeding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[
         *(f"--env={name}={value}" for name, value in ENVIRONMENT.items()),
         "--entrypoint", "sh", image, "-c", LIFE,
     )  # fmt: skip
-    with process.Attended(words) as running:
+    with feeding.Attended(words) as running:
         try:
             name = running.first_line(PATIENCE)
         except CommandFailed as error:

@@ -17,6 +17,7 @@ from magents.core.errors import CommandFailed, MagentsError, Missing, NotFound, 
 from magents.core.text import one_line
 from magents.system import process
 from magents.system.paths import LIBRARY
+from magents.system.process import following
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -219,7 +220,7 @@ def run_build(
     with context(content) as folder:
         # The engine would keep the container of a step that failed.
         argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
-        process.follow(argv, progress, env=HEALTH, timeout=LONGEST)
+        following.follow(argv, progress, env=HEALTH, timeout=LONGEST)
 
 
 def check_engine() -> None:

@@ -21,7 +21,7 @@ from magents.guest.wrapper import files
 from magents.runtimes.base import Desk, Launch, Observation, Traits
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
-from magents.system import guarded, paths, process
+from magents.system import guarded, paths, processes, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Docker:
 
     def check(self) -> list[Problem]:
         """The client, the engine, and the image are there."""
-        if not process.find("docker"):
+        if not programs.find("docker"):
             return [Problem("docker is not installed", INSTALL, needed=False)]
         try:
             docker("version", "--format", "{{.Server.Version}}", timeout=10)
@@ -221,7 +221,7 @@ class Docker:
 
     def plausible(self) -> bool:
         """Where there is a client, and an engine's socket or a word of where one is."""
-        if not process.find("docker"):
+        if not programs.find("docker"):
             return False
         places = ("/var/run/docker.sock", f"{os.environ.get('XDG_RUNTIME_DIR', '/nowhere')}/docker.sock")
         elsewhere = os.path.expanduser("~/.docker/contexts")
@@ -327,9 +327,9 @@ def end(*words: str, container: str) -> None:
 
 def kill(container: str) -> bool:
     """Kill all that runs in a container; False where none of it is found on this machine."""
-    found = [pid for pid in process.proc_ids() if is_in(container, pid)] if os.path.isdir("/proc/self") else []
+    found = [pid for pid in processes.ids() if is_in(container, pid)] if os.path.isdir("/proc/self") else []
     for pid in found:
-        process.end(pid, signal.SIGKILL)
+        processes.end(pid, signal.SIGKILL)
     return bool(found)
 
 

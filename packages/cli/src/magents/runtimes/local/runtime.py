@@ -11,7 +11,7 @@ from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
 from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
-from magents.system import guarded, paths, process
+from magents.system import guarded, paths, process, processes, programs
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -48,8 +48,8 @@ class Tmux:
 
     def require(self, harness: str, program: str) -> None:
         """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
-        if not process.find("tmux"):
-            raise process.missing("tmux")
+        if not programs.find("tmux"):
+            raise programs.missing("tmux")
 
     def owner(self) -> None:
         """The agent runs as the user."""
@@ -72,8 +72,8 @@ class Tmux:
 
     def check(self) -> list[Problem]:
         """tmux is there and new enough."""
-        install = process.INSTALL["tmux"]
-        if not process.find("tmux"):
+        install = programs.INSTALL["tmux"]
+        if not programs.find("tmux"):
             return [Problem("tmux is not installed", install)]
         try:
             said = process.run(["tmux", "-V"], timeout=10).line
@@ -104,7 +104,7 @@ class Tmux:
         the mark, too, where the agent's own shell has started it.
         """
         mark = f"{MARK}={folder}"
-        seen = begin(process.marked, mark)  # to look at all processes takes as long as tmux does
+        seen = begin(processes.marked, mark)  # to look at all processes takes as long as tmux does
         closed = self.terminal.close(agent.id, folder)
         end_marked(mark, seen.result(), spared=closed.server)
         return closed.shown
@@ -162,15 +162,15 @@ def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
 
     def gone() -> bool:
         # Those that were found before come first: to look at all processes takes far longer.
-        found[:] = [pid for pid in found if pid != spared and process.carries(pid, line)]
+        found[:] = [pid for pid in found if pid != spared and processes.carries(pid, line)]
         if not found:
-            found[:] = [pid for pid in process.marked(line) if pid != spared]
+            found[:] = [pid for pid in processes.marked(line) if pid != spared]
         return not found
 
     for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
         if number:
             for pid in found:
-                process.end(pid, number)
+                processes.end(pid, number)
         if wait(gone, patience):
             return
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.system import process
+from magents.system import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def holders(folder: str) -> list[Holder]:
     """
     try:
         about = os.stat(folder)
-        pids = process.proc_ids()
+        pids = processes.ids()
     except OSError:
         return []
     until = time.monotonic() + LOOK_S

@@ -126,9 +126,18 @@ def test_keys_are_never_used_twice(store):
 
 def test_history(store):
     one, two = store.add(agent()), store.add(agent("two"))
-    for what in ("created", "stopped 'x'"):
-        store.note(one, what)
-    assert [entry.what for entry in store.history(one)] == ["created", "stopped 'x'"]
+    store.note(one, "created", "created on 'x'")
+    store.note(one, "merged", "sent back: merged into main as c0ffee", into="main", commit="c0ffee")
+    store.note(one, "note", "merged into main as c0ffee")
+    entries = store.history(one)
+    assert [(e.kind, e.text) for e in entries] == [
+        ("created", "created on 'x'"),
+        ("merged", "sent back: merged into main as c0ffee"),
+        ("note", "merged into main as c0ffee"),
+    ]
+    assert [e.data for e in entries] == [{}, {"into": "main", "commit": "c0ffee"}, {}]
+    assert store.history(one, "merged") == entries[1:2]
+    assert store.history(one, "sent-back") == []
     assert store.history(two) == []
     store.forget(one)
     assert store.history(one) == []
@@ -270,49 +279,6 @@ def test_what_a_killed_process_has_written_stays(store):
     assert child.returncode == -signal.SIGKILL
     assert [a.id for a in store.live()] == ["own-1", "same"]
     assert store.check() == "ok"
-
-
-# A store of an earlier version
-
-FIRST = """
-CREATE TABLE agents (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL, project TEXT NOT NULL, branch TEXT NOT NULL,
-    base TEXT NOT NULL, base_commit TEXT NOT NULL, made_branch INTEGER NOT NULL,
-    harness TEXT NOT NULL, command TEXT NOT NULL, runtime TEXT NOT NULL, workspace TEXT NOT NULL,
-    created REAL NOT NULL, phase TEXT NOT NULL, unattended INTEGER NOT NULL, boot TEXT NOT NULL, pin TEXT NOT NULL
-);
-CREATE UNIQUE INDEX one_id ON agents (id) WHERE phase <> 'removed';
-CREATE UNIQUE INDEX one_branch ON agents (project, branch) WHERE phase <> 'removed';
-CREATE UNIQUE INDEX one_workspace ON agents (workspace) WHERE phase <> 'removed';
-CREATE TABLE history (agent INTEGER NOT NULL, at REAL NOT NULL, what TEXT NOT NULL);
-CREATE INDEX history_of ON history (agent);
-INSERT INTO agents VALUES (3, 'one', '/p', 'branch-one', 'main', 'c0ffee', 1, 'command', '["sh", "-c", "x ''y''"]',
-    'tmux', '/p-agents/one', 12.5, 'active', 0, 'boot', '');
-INSERT INTO history VALUES (3, 1.0, 'created');
-PRAGMA user_version = 1;
-"""
-
-
-def test_a_store_of_the_first_version_is_brought_up(store):
-    os.makedirs(store.folder)
-    old = sqlite3.connect(store.path)
-    old.executescript(FIRST)
-    old.close()
-    running = [python(ADD, store.folder, str(n), stdin=subprocess.DEVNULL) for n in range(6)]
-    for child in running:
-        child.communicate(timeout=60)
-    assert [child.returncode for child in running] == [0] * 6
-    found = store.find("one")
-    assert found == agent(key=3)
-    assert [entry.what for entry in store.history(found)] == ["created"]
-    assert len(store.live()) == 1 + 6 + 1
-    two = store.add(agent("two", task="master:3.2"))
-    assert store.of_tasks("/p") == [two] == [store.get(two.key)]
-    columns = [row[1:] for row in store._sql("PRAGMA table_info(agents)")]
-    fresh = Store(store.folder + "-new")
-    fresh.live()
-    assert columns == [row[1:] for row in fresh._sql("PRAGMA table_info(agents)")]
 
 
 # A broken store
