@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
+from magents import schema
 from magents.cli.console import echo, last_line
-from magents.cli.render import cut, paint, terminal_width
+from magents.cli.render import cut, json_line, paint, terminal_width
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
@@ -81,7 +82,7 @@ def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> 
         for event in tasks.watch(request, bar.draw, auto):
             bar.clear()
             if json:
-                echo(as_line(event), flush=True)
+                echo(json_line(schema.event(event, time.time())), flush=True)
             elif event.event != "end":
                 echo(text_of(event), flush=True)
             if event.event == "end":
@@ -91,13 +92,6 @@ def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> 
         echo("The agents go on. The same command goes on where this one ended.", sys.stderr)
         return 130
     return 0
-
-
-def as_line(event: Event) -> str:
-    """An event as one line of JSON; documented in docs/json.md."""
-    import json
-
-    return json.dumps({"at": time.time()} | {key: value or None for key, value in event._asdict().items()})
 
 
 def text_of(event: Event) -> str:

@@ -10,6 +10,11 @@ import os
 from magents.fleet.context import Context
 from magents.store import Store
 
+__all__ = [
+    "Checkup", "Clash", "Conflicts", "Delivery", "Details", "Difference", "Finding", "Fleet", "Overview", "Plan",
+    "Removed", "Side", "View", "Waited", "Waiting",
+]  # fmt: skip
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +24,10 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.core.status import Status
     from magents.fleet.accepted import Difference
-    from magents.fleet.conflicts import Conflicts
+    from magents.fleet.conflicts import Clash, Conflicts, Side
     from magents.fleet.create import Plan
-    from magents.fleet.doctor import Checkup
+    from magents.fleet.details import Details, Known
+    from magents.fleet.doctor import Checkup, Finding
     from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
     from magents.fleet.send import Delivery
@@ -116,11 +122,12 @@ class Fleet:
         """What holds for it because of where it runs. Raises NotFound for a mode that is not known."""
         return self.context.runtime(agent).traits
 
-    def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
-        """What those in containers use of the memory, processors and processes they may have, by id."""
-        from magents.fleet import observe
+    def details(self, agents: Sequence[Agent]) -> Known:
+        """More of these: their work in numbers, what their containers use of what they may have, what their
+        branches conflict with."""
+        from magents.fleet import details
 
-        return observe.usage(self.context, agents)
+        return details.details(self.context, agents)
 
     # --- where the user stands
 

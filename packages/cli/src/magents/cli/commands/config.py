@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from magents import config
+from magents import config, schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
@@ -16,7 +16,7 @@ from magents.system import paths
 if TYPE_CHECKING:
     import argparse
 
-    from magents.config import Config, Setting, Value
+    from magents.config import Config, Setting
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -50,16 +50,15 @@ def run(options: argparse.Namespace) -> int:
     if options.get:
         if options.get not in config.KNOWN:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
-        show_json(entry(now.values[options.get])) if options.json else echo(one_line(now[options.get], 10_000))
+        if options.json:
+            show_json(schema.setting(now.values[options.get]))
+        else:
+            echo(one_line(now[options.get], 10_000))
         return 0
     for problem in now.problems:
         warn(problem)
     if options.json:
-        show_json({
-            "file": paths.config(),
-            "settings": [entry(value) for value in now.values.values()],
-            "problems": now.problems,
-        })  # fmt: skip
+        show_json(schema.config(now, paths.config()))
         return 1 if now.problems else 0
     rows = [[v.setting.key, one_line(v.value) or "-", v.source] for v in now.values.values()]
     echo("\n".join(table(["KEY", "VALUE", "FROM"], rows, terminal_width())))
@@ -81,11 +80,6 @@ def pair(text: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def entry(value: Value) -> dict[str, str]:
-    """A setting as programs see it."""
-    return {"key": value.setting.key, "value": value.value, "source": value.source}
-
-
 def check(key: str, value: str) -> str:
     """`config.check`, and that the harness is one there is: of harnesses, the configuration knows nothing."""
     from magents.harnesses import TABLE
@@ -103,7 +97,7 @@ def write(changes: dict[str, str], json: bool = False) -> int:
     path = config.shorten(config.save(changes))
     now = settings()
     if json:
-        show_json([entry(now.values[key]) for key in changes])
+        show_json([schema.setting(now.values[key]) for key in changes])
         return 0
     for key in changes:
         value = now.values[key]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import paint, show_json, visible
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "accept":
         fleet.shared_accept(found, common.standing())
     if options.json:
-        show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
+        show_json(schema.shared(found, options.action == "accept"))
     elif not found:
         echo("What agents share is as you accepted it.")
     elif options.action == "diff":
@@ -81,9 +82,3 @@ def show(found: Sequence[Difference]) -> None:
             echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
         for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
             echo(paint(visible(line), colours.get(line[:1], "")))
-
-
-def as_json(one: Difference) -> dict[str, Any]:
-    """A file that differs as programs see it. Documented in docs/json.md."""
-    text = [None if raw is None else raw.decode("utf-8", "replace") for raw in (one.accepted, one.offered)]
-    return {"file": one.name, "accepted": text[0], "offered": text[1], "problem": one.problem or None}

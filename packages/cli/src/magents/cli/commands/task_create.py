@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from magents import schema
 from magents.cli import common
 from magents.cli.commands.tasks import add_tag
 from magents.cli.console import echo
-from magents.cli.render import as_json, show_json
+from magents.cli.render import show_json
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = Tasks(fleet).create(options.task, options.id, request_of(options))
     if options.json:
-        show_json(as_json(fleet.view(agent)) | {"task": agent.task.rpartition(":")[2]})
+        show_json(schema.task_agent(fleet.view(agent), agent.task.rpartition(":")[2]))
     else:
         echo(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
         echo(f"  go there   magents attach {agent.id}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, visible, warn
@@ -63,10 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.accept:
         return accept(options, tasks, board)
     if options.json:
-        show_json({
-            "project": board.project, "tag": board.tasks.tag, "file": board.tasks.path,
-            "tasks": [row_of(board, task) for task in board.tasks.tasks],
-        })  # fmt: skip
+        show_json(schema.board(board))
     elif options.graph:
         from magents.taskmaster import graph
 
@@ -103,21 +101,6 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
     else:
         echo(f"Accepted: {', '.join(ids)}")
     return 0
-
-
-def row_of(board: Board, task: Task) -> dict[str, Any]:
-    """A task as programs see it. Documented in docs/json.md."""
-    hand = board.hands.get(task.id)
-    ready = task in board.plan.ready
-    return {
-        "id": task.id, "title": task.title, "status": task.status, "priority": task.priority,
-        "dependencies": list(task.dependencies), "ready": ready and not living(hand),
-        "why": board.plan.left.get(task.id), "agent": hand.agent.id if hand and hand.status else None,
-        "agent_status": hand.status.state if hand and hand.status else None,
-        "branch": hand.agent.branch if hand else None, "merged": hand.merged if hand else None,
-        "ahead": hand.ahead if hand else None, "agent_text": task.id in board.by_agents,
-        "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
-    }  # fmt: skip
 
 
 def living(hand: Hand | None) -> bool:
