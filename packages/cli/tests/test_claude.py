@@ -18,7 +18,7 @@ from magents import Fleet
 from magents.core.agent import Agent
 from magents.core.errors import Conflict
 from magents.guest import events
-from magents.guest.status import HELD
+from magents.guest.status import DIALOG_S
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,7 @@ def test_it_asks_for_permission_and_is_answered(agent, fleet, project):
     os.mkfifo(gate)
     fleet.send(agent, "run: cat gate; touch made")
     assert fleet.wait([agent], "waiting", 30).reached
-    found = [e for e in events.read(fleet.context.folder(agent)) if e.name == "PermissionRequest"]
+    found = [e for e in events.read(fleet.context.place(agent)) if e.name == "PermissionRequest"]
     shown = time.time() - found[-1].at
     print(f"waiting shows {shown:.2f} s after Claude asks")
     assert shown < SOON
@@ -106,7 +106,7 @@ def test_it_asks_for_permission_and_is_answered(agent, fleet, project):
 def test_a_question_that_is_dismissed(agent, fleet):
     fleet.send(agent, "run: touch never")
     assert fleet.wait([agent], "waiting", 30).reached
-    time.sleep(HELD)  # nobody answers faster than they read
+    time.sleep(DIALOG_S)  # nobody answers faster than they read
     press(fleet, agent, "Escape")
     reaches(fleet, agent, "done")
     assert not (Path(agent.workspace) / "never").exists()
@@ -190,7 +190,7 @@ def test_a_stop_waits_until_a_turn_is_written_down(claude_env, fleet, project, p
     (place.home / ".claude" / "settings.json").write_text(json.dumps(settings))
     agent = fleet.create("work", folder=str(project), prompt="say remember the number 4711")
     reaches(fleet, agent, "done")
-    last = events.read(fleet.context.desk(agent).here)[-1]
+    last = events.read(fleet.context.place(agent))[-1]
     early = fleet.context.harness(agent).saved(last)  # it can be quicker than the hook that freezes it
     fleet.stop(agent)
     assert frozen.exists() and (early or thawed.exists())

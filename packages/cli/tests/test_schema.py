@@ -27,10 +27,11 @@ from magents.git.pins.read import Restored
 from magents.git.trust.record import Arrival, Brought
 from magents.runtimes.docker.image import Image
 from magents.taskmaster import plan as planning
-from magents.taskmaster.assignments import Job, Outcome, Schedule
-from magents.taskmaster.board import Board, Hand
+from magents.taskmaster.assignments import Outcome
+from magents.taskmaster.board import Assignment, Board
 from magents.taskmaster.loop import Event
 from magents.taskmaster.model import Task, TaskList
+from magents.taskmaster.scheduler import Job, Schedule
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/json.md"
 AGENT = Agent(
@@ -45,9 +46,9 @@ TASK = Task("1", "Do it", dependencies=("2",), subtasks=(Task("1.1", "A part"),)
 OTHER = Task("2", "Before it")
 BOARD = Board(
     "/p", TaskList("master", (TASK, OTHER), "/p/tasks.json"), planning.Plan((OTHER,), {"1": "waits for 2"}),
-    {"1": Hand(AGENT, FAILED.status, False, 2)}, [], {"2": "digest"},
+    {"1": Assignment(AGENT, FAILED.status, False, 2)}, [], {"2": "digest"},
 )  # fmt: skip
-JOBS = [Job(TASK, None, CLASH), Job(OTHER, BOARD.hands["1"])]
+JOBS = [Job(TASK, None, CLASH), Job(OTHER, BOARD.assignments["1"])]
 META = Meta("one", "a/b", "c0ffee", "/w", 1.0, [], [], 2, [])
 IMAGE = Image("sha256:1", ("magents/agent:latest",), 5, "2026-01-01T00:00:00.5Z", "0.1.0", "claude 2", True)
 SETTING = config.Value(config.SETTINGS[0], "claude", "default")
@@ -66,7 +67,7 @@ def parts(rows, *names):
 
 DETAILS = [schema.details(Details(Summary(1, 2, 3), "1 %", SIDES)), schema.details(Details())]
 TASKS = [schema.board(BOARD)]
-SCHEDULE = [schema.schedule(Schedule(JOBS, {"1": "no place"}, 3, {"2": CLASH}))]
+SCHEDULE = [schema.schedule(Schedule(JOBS, {"1": "no place"}, limit=3, held={"2": CLASH}, withheld={}))]
 STARTS = parts(SCHEDULE, "start")
 CONFLICTS = [schema.conflicts(Conflicts([Clash(*SIDES, ("app.py",))], set(), ["/p: no"]))]
 SHARED = [

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from magents.git.merge import Merged
     from magents.git.pins.read import Restored
     from magents.runtimes.docker.image import Image
-    from magents.taskmaster.assignments import Outcome, Schedule
+    from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.board import Board
     from magents.taskmaster.loop import Event
     from magents.taskmaster.model import Task
     from magents.taskmaster.plan import Clash
+    from magents.taskmaster.scheduler import Schedule
 
     JSON: TypeAlias = dict[str, Any]
 
@@ -187,15 +188,15 @@ def board(board: Board) -> JSON:
 
 def task(board: Board, task: Task) -> JSON:
     """A task and its agent."""
-    hand = board.hands.get(task.id)
-    status = hand.status if hand else None
+    assignment = board.assignments.get(task.id)
+    agent, status = (assignment.agent, assignment.status) if assignment else (None, None)
     return {
         "id": task.id, "title": task.title, "status": task.status, "priority": task.priority,
-        "dependencies": list(task.dependencies), "ready": task in board.plan.ready and status is None,
-        "why": board.plan.left.get(task.id), "agent": hand.agent.id if hand and status else None,
-        "agent_status": status.state if status else None, "branch": hand.agent.branch if hand else None,
-        "merged": hand.merged if hand else None, "ahead": hand.ahead if hand else None,
-        "agent_text": task.id in board.by_agents,
+        "dependencies": list(task.dependencies), "ready": task in board.plan.ready and not status,
+        "why": board.plan.left.get(task.id), "agent": agent.id if agent and status else None,
+        "agent_status": status.state if status else None, "branch": agent.branch if agent else None,
+        "merged": assignment.merged if assignment else None,
+        "ahead": assignment.ahead if assignment else None, "agent_text": task.id in board.by_agents,
         "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
     }  # fmt: skip
 
@@ -215,7 +216,7 @@ def schedule(schedule: Schedule) -> JSON:
             }
             for job in schedule.jobs
         ],
-        "left": schedule.left, "held": held(schedule.held), "max": schedule.most,
+        "left": schedule.left, "held": held(schedule.held), "max": schedule.limit,
     }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def world(project, place, fleet, tmux):
     """An agent whose every word is hostile, an orphan's label, a list of tasks."""
     program = ("sh", "-c", 'printf "%s\\n" "$0"; exec sleep 300', EVIL)
     agent = fleet.create("evil", SPOKEN, folder=str(project), command=program)
-    with open(os.path.join(fleet.context.desk(agent).here, events.LOG), "a", encoding="utf-8") as log:
+    with open(os.path.join(fleet.context.place(agent).root, events.LOG), "a", encoding="utf-8") as log:
         log.write(json.dumps({"at": time.time(), "by": "command", "name": "waiting", "data": EVIL}) + "\n")
     work = Path(agent.workspace)
     (work / f"na{EVIL}me".replace("/", "")).write_text(f"text {EVIL}\n")

@@ -11,20 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Place, containers, leaked, make_project, run, until
+from conftest import Place as Isolated
+from conftest import containers, leaked, make_project, run, until
 from magents import Fleet, runtimes
 from magents.core.agent import Agent
 from magents.core.errors import Conflict, MagentsError
 from magents.core.program import Program
 from magents.guest import events
-from magents.runtimes.base import Launch, Observation, label
+from magents.runtimes.base import Launch, Observation, Place, Runtime, label
+
+from .far import Far
 
 
 class Bench:
     """A runtime, and agents for it that no store knows."""
 
-    def __init__(self, name: str, top: Path) -> None:
-        self.runtime, self.top, self.made = runtimes.runtime(name), top, 0
+    def __init__(self, runtime: Runtime, top: Path) -> None:
+        self.runtime, self.top, self.made = runtime, top, 0
         self.shared = top / "shared"
 
     def agent(self, id: str = "one", script: str = "sleep 300") -> Launch:
@@ -32,8 +35,8 @@ class Bench:
         self.made += 1
         folder = self.top / f"folder {self.made} 'quoted'"
         workspace = self.top / f"work #(touch expanded) {self.made} é"
-        for place in (folder, workspace, Path(self.runtime.desk(str(folder)).here)):
-            place.mkdir(exist_ok=True)
+        for path in (folder, workspace):
+            path.mkdir()
         if owner := self.runtime.owner():
             os.chown(workspace, *owner)
         agent = Agent(
@@ -59,23 +62,29 @@ class Bench:
         """Whether each agent that the runtime sees is alive."""
         return {observation.id: observation.alive for observation in self.observe() if observation.there}
 
-    def there(self, launch: Launch, name: str) -> str:
-        """What something of the agent's is called where it runs."""
-        mounted = {"workspace": "/workspace", "folder": "/agent"}
-        here = {"workspace": launch.agent.workspace, "folder": launch.folder}
-        return (mounted if self.runtime.name == "docker" else here)[name]
+    def place(self, launch: Launch) -> Place:
+        """Where the agent is."""
+        return self.runtime.place(launch.agent, launch.folder)
 
-    def left(self, place: Place, launch: Launch) -> list[object]:
+    def run(self, launch: Launch, *argv: str, code: int | None = 0) -> str:
+        """Run a program where the agent is; its output."""
+        return run(*self.place(launch).command(argv), code=code).out
+
+    def workspace(self, launch: Launch) -> str:
+        """What the agent's workspace is called where it runs."""
+        return "/workspace" if self.runtime.name == "docker" else launch.agent.workspace
+
+    def left(self, place: Isolated, launch: Launch) -> list[object]:
         """What is left of an agent: processes here, containers."""
         if self.runtime.traits.keeps:
             return [*containers(place, launch.agent.workspace)]
-        return [line for line in leaked(place) if launch.folder in line[1]]
+        return [line for line in leaked(place) if self.place(launch).folder in line[1]]
 
 
 DOCKER = pytest.param("docker", marks=pytest.mark.engine)
 
 
-@pytest.fixture(params=["tmux", DOCKER])
+@pytest.fixture(params=["tmux", "far", DOCKER])
 def bench(request, place, monkeypatch):
     """Each runtime in its turn."""
     return made(request, request.param, place, monkeypatch)
@@ -89,9 +98,21 @@ def here(request, place, monkeypatch):
 
 def made(request, name, place, monkeypatch):
     monkeypatch.setattr("magents.runtimes.local.runtime.GRACE", 0.3)  # so that the deaf need not be waited for
+    if name == "far":
+        return Bench(request.getfixturevalue("far"), place.top)
     if name == "docker":
         request.getfixturevalue("docker_mode")
-    return Bench(name, place.top)
+    return Bench(runtimes.runtime(name), place.top)
+
+
+@pytest.fixture
+def far(place):
+    """Another machine, as it were; nothing of it is left."""
+    place.socket.parent.mkdir(mode=0o700, exist_ok=True)  # `leaked` looks only where there can be agents
+    runtime = Far(place.top / "far home")
+    yield runtime
+    run(*runtime.command(["tmux", "kill-server"]), code=None)
+    until(lambda: not leaked(place))
 
 
 def test_every_runtime_is_here():
@@ -133,8 +154,8 @@ def test_a_start_returns_with_the_program_running(bench):
     launch = bench.start("one", "pwd >where; env >env; exec sleep 300")
     assert bench.seen() == {"one": True}
     until(lambda: "MAGENTS_ID=one" in says(launch, "env"))
-    assert says(launch, "where") == bench.there(launch, "workspace")
-    assert f"MAGENTS_FOLDER={bench.there(launch, 'folder')}" in says(launch, "env")
+    assert says(launch, "where") == bench.workspace(launch)
+    assert f"MAGENTS_FOLDER={bench.place(launch).folder}" in says(launch, "env")
     assert not list(bench.top.rglob("expanded"))
 
 
@@ -146,16 +167,17 @@ def test_the_environment_is_kept_from_others(bench):
     assert "TOKEN=two words 'and quotes' $(false)" in says(launch, "env")
     assert "LINES_OF=one\ntwo" in says(launch, "env")
     assert "LC_ALL" not in says(launch, "env")
-    desk = Path(bench.runtime.desk(launch.folder).here)
-    until(lambda: not (desk / "environment").exists())
-    for file in desk.iterdir():
-        assert file.name == "events.jsonl" or file.stat().st_mode & 0o077 == 0, file
+    place = bench.place(launch)
+    until(lambda: not place.exists("environment"))
+    assert place.exists("program")
+    open_to_others = bench.run(launch, "find", place.folder, "-type", "f", "-perm", "/077")
+    assert {os.path.basename(row) for row in open_to_others.splitlines()} <= {"events.jsonl"}
 
 
 def test_a_failing_start_leaves_nothing(bench, place):
     bench.start("other")
     launch = bench.agent("one")
-    if bench.runtime.traits.workspace == "clone":
+    if bench.runtime.name == "docker":
         failing = launch._replace(borrowed=["/nonexistent"])  # a mount that cannot be made
     else:
         failing = launch._replace(agent=launch.agent._replace(branch="x" * 20_000))  # more than tmux takes at once
@@ -197,10 +219,8 @@ def test_a_start_after_a_stop(bench):
 
 
 def screen(bench: Bench, launch: Launch) -> str:
-    words = bench.runtime.inside(launch.agent.id)
-    return run(
-        *words, "tmux", "capture-pane", "-p", "-S", "-", "-t", f"=magents-{launch.agent.id}:agent", code=None
-    ).out
+    target = f"=magents-{launch.agent.id}:agent"
+    return bench.run(launch, "tmux", "capture-pane", "-p", "-S", "-", "-t", target, code=None)
 
 
 def test_a_stop_ends_all_that_was_started(bench, place):
@@ -215,8 +235,8 @@ def test_a_stop_ends_all_that_was_started(bench, place):
     launch = bench.start("one", script)
     until(lambda: says(launch, "ready") and says(launch, "deaf"))
     shown = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$f; echo; done 2>/dev/null"  # a small system has no ps
-    words = [*bench.runtime.inside("one"), "sh", "-c", shown if os.path.isdir("/proc/self") else "ps -eo args"]
-    until(lambda: {"sleep 301", "sleep 302"} <= {row.strip() for row in run(*words).out.splitlines()})
+    words = ["sh", "-c", shown if os.path.isdir("/proc/self") else "ps -eo args"]
+    until(lambda: {"sleep 301", "sleep 302"} <= {row.strip() for row in bench.run(launch, *words).splitlines()})
     bench.stop(launch)
     assert leaked(place) == []
     assert bench.seen() == {}
@@ -297,25 +317,73 @@ def test_a_foreign_agent_of_that_id_is_refused_and_left_alone(bench):
     bench.stop(theirs)
 
 
-def test_inside_asks_nobody(bench, monkeypatch):
+def test_a_command_asks_nobody(bench, monkeypatch):
     with monkeypatch.context() as no_programs:
         no_programs.setenv("PATH", "/nonexistent")
-        words = bench.runtime.inside("never-made", tty=True)
-    assert isinstance(words, tuple)
-    assert all(isinstance(word, str) for word in words)
+        command = bench.place(bench.agent("never-made")).command(["true"], tty=True)
+    assert isinstance(command, list)
+    assert all(isinstance(word, str) for word in command)
+
+
+HOSTILE = ("a b", "'", '"', "$HOME", "`x`", "#{pid}", "é", "", "*", "a\nb", "\\", "-n", "~", ";", "&&", "!!")
+
+
+def test_a_command_gets_its_words_as_they_are(bench):
+    launch = bench.start()
+    assert bench.run(launch, "printf", "%s|", *HOSTILE) == "|".join(HOSTILE) + "|"
+    with bench.runtime.reach(launch.agent, launch.folder, ()) as inside:
+        assert run(*inside(["printf", "%s|", *HOSTILE])).out == "|".join(HOSTILE) + "|"
+    assert run(*bench.place(launch).command(["cat"]), stdin="typed").out == "typed"
+    assert bench.run(launch, "sh", "-c", "exit 7", code=7) == ""
+    if bench.runtime.traits.program == "there":
+        assert bench.run(launch, "pwd") == f"{bench.workspace(launch)}\n"
+
+
+def test_files_of_an_agent(bench):
+    launch = bench.start()
+    place = bench.place(launch)
+    place.write({"plain": "text", "below/it is 'deep'": "é\n$HOME"})
+    assert bench.run(launch, "cat", f"{place.folder}/below/it is 'deep'") == "é\n$HOME"
+    assert bench.run(launch, "find", f"{place.folder}/plain", "-perm", "600") != ""
+    assert place.read("below/it is 'deep'", 100) == "é\n$HOME".encode()
+    place.write({"plain": "another"})
+    assert (place.read("plain", 100), place.size("plain")) == (b"another", 7)
+    assert (place.read("none", 100), place.size("none"), place.exists("none")) == (b"", 0, False)
+    for line in (b"one\n", b"two\n"):
+        place.append("log", line)
+    assert (place.size("log"), place.exists("log")) == (8, True)
+    assert (place.read("log", 4), place.read("log", 100, 4), place.read("log", 100, 8)) == (b"two\n", b"two\n", b"")
+    bench.run(launch, "sh", "-c", 'echo three >>"$1"', "sh", f"{place.folder}/log")
+    assert place.read("log", 100) == b"one\ntwo\nthree\n"
+
+
+def test_files_of_an_agent_that_does_harm(bench):
+    """No link is followed, no fifo waited for."""
+    launch = bench.start()
+    place = bench.place(launch)
+    place.write({"target": "secret"})
+    script = 'cd "$1"; ln -s target link; mkfifo fifo; mkdir folder; ln -s gone lost'
+    bench.run(launch, "sh", "-c", script, "sh", place.folder)
+    for name in ("link", "fifo", "folder", "lost"):
+        assert place.exists(name)
+        assert place.read(name, 100) == b""
+        with pytest.raises(MagentsError):
+            place.append(name, b"more\n")
+    place.write({"link": "mine"})
+    assert (place.read("target", 100), place.read("link", 100)) == (b"secret", b"mine")
+    with pytest.raises(MagentsError):
+        place.write({"target/below": "a file is no folder"})
 
 
 def test_an_ended_program_keeps_its_terminal_and_starts_there_again(bench):
     launch = bench.start("one", "echo run >>runs; [ -e again ] && exec sleep 300; echo the end")
-    desk = bench.runtime.desk(launch.folder).here
-    until(lambda: "exit" in [event.name for event in events.read(desk)])
+    until(lambda: "exit" in [event.name for event in events.read(bench.place(launch))])
     assert "the end" in screen(bench, launch)
     Path(launch.agent.workspace, "again").touch()
     bench.runtime.start(launch._replace(agent=launch.agent._replace(phase="active")))
     assert bench.seen() == {"one": True}
     until(lambda: says(launch, "runs") == "run\nrun")
-    words = [*bench.runtime.inside("one"), "tmux", "list-windows", "-a", "-F", "#{window_name}"]
-    assert run(*words).out.split() == ["agent", "shell"]
+    assert bench.run(launch, "tmux", "list-windows", "-a", "-F", "#{window_name}").split() == ["agent", "shell"]
 
 
 def test_a_start_ends_what_a_killed_server_has_left(here, place, tmux):
@@ -343,9 +411,8 @@ def test_commands_reach_the_workspace_whether_the_agent_runs_or_not(bench, place
     launch = bench.start("one", "echo here >file; exec sleep 300")
     until(lambda: says(launch, "file"))
     for _ in range(2):
-        with bench.runtime.reach(launch.agent, launch.folder, ()) as words:
-            where = bench.there(launch, "workspace")
-            assert run(*words, "cat", f"{where}/file").out == "here\n"
+        with bench.runtime.reach(launch.agent, launch.folder, ()) as inside:
+            assert run(*inside(["cat", f"{bench.workspace(launch)}/file"])).out == "here\n"
         bench.stop(launch)
     bench.runtime.remove(launch.agent, launch.folder)
     assert bench.left(place, launch) == []

@@ -52,7 +52,7 @@ def reaches(fleet, agent, state: str, seconds: float = 30) -> str:
 
 def names(fleet, agent) -> list[str]:
     """What its harness has reported, in order."""
-    return [event.name for event in events.read(fleet.context.desk(agent).here)]
+    return [event.name for event in events.read(fleet.context.place(agent))]
 
 
 def asked(model) -> list[str]:

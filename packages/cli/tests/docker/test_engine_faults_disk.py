@@ -111,8 +111,9 @@ def test_no_room_for_events(magents: Magents, project: Path, place: Place):
         filler.unlink()
         subprocess.run([event, disk, "x", "last", "y"], check=True)
         from magents.guest import events
+        from magents.guest.files import Folder
 
-        names = [found.name for found in events.read(str(disk))]
+        names = [found.name for found in events.read(Folder(str(disk)))]
         assert (names[0], names[-1]) == ("first", "last")
         assert log.read_bytes().endswith(b"\n")
 

@@ -18,6 +18,7 @@ import pytest
 import standin
 from magents.core.errors import MagentsError, Missing, UsageError
 from magents.guest import events
+from magents.guest.files import Folder
 from magents.runtimes.docker import image as images
 from standin import homes
 
@@ -226,8 +227,8 @@ def test_events_are_in_the_log(box, until):
 def test_a_launch_that_was_told_before_it_looked_is_in_the_log(box, until, tmp_path):
     """The host tells of it as soon as the container runs; what was told of earlier ones is not told again."""
     tmp_path.chmod(0o777)
-    events.write(str(tmp_path), "launch", "an earlier one")
-    events.write(str(tmp_path), "launch", "this one")
+    events.write(Folder(str(tmp_path)), "launch", "an earlier one")
+    events.write(Folder(str(tmp_path)), "launch", "this one")
     (tmp_path / "events.jsonl").chmod(0o666)
     running = box("-e", "MAGENTS_ID=web", "-e", "MAGENTS_HOSTED=1", "-v", f"{tmp_path}:/agent")
     until(lambda: "this one" in running.logs(), 30, "the launch", shown=running.logs)

@@ -38,7 +38,7 @@ def agents(fleet, project) -> tuple[Agent, Agent]:
 
 def write(fleet, agent: Agent, line: str) -> None:
     """Append to an agent's log, as the agent can."""
-    with open(f"{fleet.context.desk(agent).here}/{events.LOG}", "a", encoding="utf-8") as log:
+    with open(f"{fleet.context.place(agent).root}/{events.LOG}", "a", encoding="utf-8") as log:
         log.write(f"{line}\n")
 
 

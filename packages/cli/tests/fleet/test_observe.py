@@ -19,7 +19,7 @@ def test_an_end_that_came_after_its_log_was_read(fleet, project):
         return None if seen.observations["tmux"][0].alive else seen
 
     [fact] = observe.gather(context, places, until(ended), logs)
-    assert (fact.seen, fact.report.code) == ("ended", 3)
+    assert (fact.presence, fact.report.exit_code) == ("ended", 3)
 
 
 def test_one_whose_log_was_not_read_meanwhile(fleet, project):
@@ -29,4 +29,4 @@ def test_one_whose_log_was_not_read_meanwhile(fleet, project):
     [fact] = observe.gather(
         fleet.context, places, observe.ask_runtimes([agent]).result(), observe.Logs(fleet.context)
     )
-    assert fact.seen == "alive" and fact.report.launched
+    assert fact.presence == "alive" and fact.report.launched_at

@@ -65,7 +65,7 @@ def log(data: bytes) -> None:
         assert all(isinstance(text, str) for text in event[1:])
     for kind in KINDS:
         report = status.read(found, kind)
-        assert report.code is None or 0 <= report.code <= 255
+        assert report.exit_code is None or 0 <= report.exit_code <= 255
         whole(report.signal)
         for seen in ("alive", "ended", "absent", "unknown"):
             facts = status.Facts(AGENT, report, kind.reports, bool(kind.takes_prompt), seen)
@@ -219,7 +219,7 @@ def pin(data: bytes) -> None:
     except MagentsError as error:
         assert "refs/magents/one/" in error.message
         return
-    assert names.is_id(meta.id) and 0 <= meta.taken <= format.LATEST_S
+    assert names.is_id(meta.id) and 0 <= meta.taken <= format.MAX_TIME_S
     for path in [*meta.deleted, *meta.nested, *meta.modes, *meta.folders]:
         assert ".." not in path.split("/") and not path.startswith("/") and "\0" not in path
 

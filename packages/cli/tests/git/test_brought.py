@@ -339,7 +339,7 @@ def test_what_comes_with_a_pin(project, far, ran):
     git("config", "core.hooksPath", ".husky", cwd=project)
     git("fetch", "-q", far, "agent:agent", cwd=project)
     hook(far, ran, "post-commit")
-    ref, _ = write.take(str(far), str(far), "x")
+    ref, *_ = write.take(str(far), str(far), "x")
     git("fetch", "-q", far, f"{ref}:{ref}", cwd=project)
     brought.arrive_pin(str(project), ref, "x", "agent")
     path = add(project)

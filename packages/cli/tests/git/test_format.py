@@ -69,10 +69,10 @@ def test_what_is_no_record_is_refused(lab):
 
 
 def test_one_that_is_too_large_is_not_even_read(lab, monkeypatch):
-    monkeypatch.setattr(format, "LARGEST_META_BYTES", 1000)
+    monkeypatch.setattr(format, "MAX_META_BYTES", 1000)
     refused(lab, forged(lab.project, stashes=["x" * 1000]).write())
     lab.do("edit a.txt; chmod 600 a.txt")
-    monkeypatch.setattr(format, "LARGEST_META_BYTES", 10)
+    monkeypatch.setattr(format, "MAX_META_BYTES", 10)
     with pytest.raises(MagentsError, match="nothing was removed"):
         lab.pin()
 
@@ -261,6 +261,6 @@ def test_the_form_of_what_is_written_is_the_form_that_is_read(lab):
     lab.do(
         "git checkout -qb \"$(printf 'o\\377d')\"; edit a.txt; chmod 600 a.txt; rm -r dir; printf x >\"$(printf 'n\\377')\"; git init -q inner"
     )
-    ref, meta = write.take(lab.project, lab.path, "one")
+    ref, meta, _ = write.take(lab.project, lab.path, "one")
     assert format.meta_of(lab.project, ref) == meta
     assert json.loads(format.encoded(meta))["deleted"] == ["dir/d.txt", "dir/e.txt"]

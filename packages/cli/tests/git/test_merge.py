@@ -9,7 +9,7 @@ import pytest
 from conftest import commit, git, run
 from git.lab import files
 from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.git.merge import LONGEST_TITLE, MOST_TITLES, Merged, merge
+from magents.git.merge import MAX_TITLE_COLUMNS, MAX_TITLES, Merged, merge
 
 ODD = "ünï 'q\" \n\t$x.txt"
 
@@ -85,8 +85,8 @@ def test_squashed(project, work):
 def test_squashed_from_a_huge_history(project):
     """The message names what fits, whatever an agent has written."""
     lines = ["feature done"]
-    for number in range(MOST_TITLES + 200):
-        title = f"Commit {number} {'x' * (100_000 if number == MOST_TITLES else 1)}\n"
+    for number in range(MAX_TITLES + 200):
+        title = f"Commit {number} {'x' * (100_000 if number == MAX_TITLES else 1)}\n"
         parent = "from refs/heads/main^0\n" if number == 0 else ""
         lines.append(f"commit refs/heads/agent\ncommitter A <a@b> 1 +0000\ndata {len(title)}\n{title}{parent}")
     run("git", "fast-import", "--quiet", cwd=project, stdin="\n".join([*lines, "done", ""]))
@@ -96,8 +96,8 @@ def test_squashed_from_a_huge_history(project):
     message = git("log", "-1", "--format=%B", "main", cwd=project).strip().splitlines()
     assert message[:3] == ["agent", "", "… and 201 earlier ones"]
     assert message[3] == "* Commit 201 x" and message[-1] == "* Last"
-    assert len(message) == 3 + MOST_TITLES
-    assert max(map(len, message)) <= LONGEST_TITLE + 2
+    assert len(message) == 3 + MAX_TITLES
+    assert max(map(len, message)) <= MAX_TITLE_COLUMNS + 2
 
 
 def work_of(project: Path) -> str:

@@ -40,7 +40,7 @@ def lab(place) -> Lab:
 
 def test_what_it_says_of_itself(lab):
     lab.do("edit a.txt 1; git stash -qm kept; edit a.txt 2; rm b.txt; edit new; git init -q inner; edit inner/x")
-    ref, meta = write.take(lab.project, lab.path, "one")
+    ref, meta, _ = write.take(lab.project, lab.path, "one")
     assert (meta.id, meta.branch, meta.workspace) == ("one", "agent", lab.path)
     assert meta.head == lab.git("rev-parse", "HEAD")
     assert meta.deleted == ["b.txt"]

@@ -17,6 +17,7 @@ from magents.core.errors import MagentsError
 from magents.core.event import Event
 from magents.core.text import plain
 from magents.guest import events
+from magents.guest.files import Folder
 from magents.system import paths
 
 LINE = b'{"at":1.5,"by":"claude","name":"Stop","data":"x"}\n'
@@ -31,14 +32,14 @@ def log(tmp_path) -> Path:
 def read(log: Path, **options: int) -> list[Event]:
     """Read it, and quickly."""
     start = time.monotonic()
-    found = events.read(str(log.parent), **options)
+    found = events.read(Folder(str(log.parent)), **options)
     assert time.monotonic() - start < 10
     return found
 
 
 def test_none(log):
     assert read(log) == []
-    assert events.size(str(log.parent)) == 0
+    assert Folder(str(log.parent)).size(events.LOG) == 0
 
 
 def test_in_order(log):
@@ -59,8 +60,8 @@ def test_what_is_no_plain_file_is_not_read(log, kind):
     }[kind]()
     assert read(log) == []
     with pytest.raises(MagentsError):
-        events.write(str(log.parent), "launch")
-    events.trim(str(log.parent))
+        events.write(Folder(str(log.parent)), "launch")
+    events.trim(Folder(str(log.parent)))
     assert other.read_bytes() == LINE
     assert os.path.lexists(log)
 
@@ -131,7 +132,7 @@ def test_data_that_is_no_text(log):
 def test_after(log):
     folder = str(log.parent)
     log.write_bytes(LINE)
-    end = events.size(folder)
+    end = Folder(folder).size(events.LOG)
     assert read(log, after=end) == []
     log.write_bytes(LINE + LINE)
     assert read(log, after=end) == [EVENT]
@@ -147,20 +148,20 @@ def test_half_a_line_is_read_once_it_is_whole(log):
 
 def test_write_and_trim(log):
     folder = str(log.parent)
-    events.write(folder, "launch", "x" * 5000 + "\n")
+    events.write(Folder(folder), "launch", "x" * 5000 + "\n")
     assert log.stat().st_mode & 0o777 == 0o600
     assert len(log.read_bytes()) < 4096
     (found,) = read(log)
     assert (found.by, found.name, found.data) == ("magents", "launch", "x" * 1900)
     assert abs(found.at - time.time()) < 60
     size = log.stat().st_size
-    events.trim(folder)
+    events.trim(Folder(folder))
     assert log.stat().st_size == size
     with log.open("r+b") as file:
         file.truncate(events.LONGEST)
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + LINE * 3)
-    events.trim(folder)
+    events.trim(Folder(folder))
     assert read(log) == [EVENT] * 3
     assert log.stat().st_size < events.TAIL
 
@@ -215,7 +216,7 @@ def test_big_data_is_cut_and_stays_one_line(log, unit, by):
 @pytest.mark.parametrize("by", ["a hook", "magents"])
 def test_a_line_that_was_cut_short_garbles_nothing_but_itself(log, by):
     log.write_bytes(LINE + LINE[:-9])
-    report(log.parent, b"next") if by == "a hook" else events.write(str(log.parent), "Stop", "next")
+    report(log.parent, b"next") if by == "a hook" else events.write(Folder(str(log.parent)), "Stop", "next")
     first, second = read(log)
     assert first == EVENT
     assert (second.name, second.data) == ("Stop", "next")

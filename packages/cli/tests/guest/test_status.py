@@ -7,7 +7,17 @@ import pytest
 from magents.core.agent import Agent
 from magents.core.event import Event, Signal
 from magents.core.status import Status
-from magents.guest.status import HELD, QUIET, READY, Facts, Report, doubtful, exit_code, read, status
+from magents.guest.status import (
+    DIALOG_S,
+    FIRST_EVENT_S,
+    QUIET_S,
+    Facts,
+    Report,
+    doubtful,
+    parse_exit_code,
+    read,
+    status,
+)
 from magents.harnesses import harness
 
 AGENT = Agent(
@@ -33,7 +43,9 @@ ASKS = Signal("waiting", "Bash: rm x")
 
 def facts(*, phase="active", seen="alive", reports=True, tells=True, workspace=True, boot="boot-1", busy=False, active=0.0, look=None,
           signal=None, at=None, launched=100.0, code=None, ended=None, agent=AGENT, unread=""):  # fmt: skip
-    report = Report(launched=launched, signal=signal, at=at, code=code, ended=ended, unread=unread)
+    report = Report(
+        launched_at=launched, signal=signal, signal_at=at, exit_code=code, ended_at=ended, unreadable=unread
+    )  # fmt: skip
     return Facts(agent._replace(phase=phase), report, reports, tells, seen, active, workspace, boot, busy, look)
 
 
@@ -111,9 +123,9 @@ SESSION = "01234567-89ab-cdef-0123-456789abcdef"
 
 LOGS = {
     "empty": ([], Report()),
-    "launched": ([LAUNCH], Report(launched=100)),
-    "prompted": ([LAUNCH, PROMPT], Report(100, Signal("working"), 101, session=SESSION, taken=1)),
-    "asks": ([LAUNCH, PROMPT, ASK], Report(100, ASKS, 102, session=SESSION, taken=1)),
+    "launched": ([LAUNCH], Report(launched_at=100)),
+    "prompted": ([LAUNCH, PROMPT], Report(100, Signal("working"), 101, session=SESSION, prompts_taken=1)),
+    "asks": ([LAUNCH, PROMPT, ASK], Report(100, ASKS, 102, session=SESSION, prompts_taken=1)),
     "asks while another tool ends": ([LAUNCH, ASK, OTHER_TOOL], Report(100, ASKS, 102)),
     "answered": ([LAUNCH, ASK, OTHER_TOOL, SAME_TOOL], Report(100, Signal("working"), 104)),
     "its turn is over": ([LAUNCH, ASK, STOP], Report(100, Signal("done", "Hello"), 105)),
@@ -122,32 +134,32 @@ LOGS = {
               Report(100, Signal("working"), 101, 3, 106, SESSION, 1)),
     "its container is being stopped": ([LAUNCH, PROMPT, (106, "wrapper", "stopping", "")],
                                        Report(100, Signal("working"), 101, None, 106, SESSION, 1)),
-    "ended, told badly": ([(106, "wrapper", "exit", "nonsense")], Report(code=None, ended=106)),
-    "ended with what is no number": ([(106, "wrapper", "exit", '{"code":"0"}')], Report(code=None, ended=106)),
-    "ended with a list": ([(106, "wrapper", "exit", "[]")], Report(code=None, ended=106)),
+    "ended, told badly": ([(106, "wrapper", "exit", "nonsense")], Report(exit_code=None, ended_at=106)),
+    "ended with what is no number": ([(106, "wrapper", "exit", '{"code":"0"}')], Report(exit_code=None, ended_at=106)),
+    "ended with a list": ([(106, "wrapper", "exit", "[]")], Report(exit_code=None, ended_at=106)),
     "a new run begins anew, the conversation goes on": (
         [LAUNCH, PROMPT, ASK, (106, "wrapper", "exit", '{"code":3}'), (200, "magents", "launch", "{}")],
-        Report(launched=200, session=SESSION, taken=1)),
+        Report(launched_at=200, session=SESSION, prompts_taken=1)),
     "a start that failed is no run": ([LAUNCH, PROMPT, ASK, (200, "magents", "launch", "{}"), (201, "magents", "withdrawn", "")],
-                                      Report(100, ASKS, 102, session=SESSION, taken=1)),
+                                      Report(100, ASKS, 102, session=SESSION, prompts_taken=1)),
     "a first start that failed": ([LAUNCH, (101, "magents", "withdrawn", "")], Report()),
     "other harnesses do not count": ([LAUNCH, (101, "codex", "Stop", ""), (102, "", "Stop", "")], Report(100)),
     "nor do names it does not know": ([LAUNCH, PROMPT, (103, "claude", "Nonsense", "x")],
-                                      Report(100, Signal("working"), 101, session=SESSION, taken=1)),
+                                      Report(100, Signal("working"), 101, session=SESSION, prompts_taken=1)),
     "nobody else can launch or end it": ([(1, "claude", "launch", ""), (2, "claude", "exit", '{"code":1}')], Report()),
     "what is late from the run before": (
         [LAUNCH, START, (*PROMPT, "1.1"), (200, "magents", "launch", "{}"), (*STOP, "1.1"), (201, "wrapper", "start", "", "2.2"),
          (*STOP, "1.1"), (202, "wrapper", "exit", '{"code":137}', "1.1"), (203, "claude", "UserPromptSubmit", "", "2.2"),
          (*STOP, "1.1")],
-        Report(200, Signal("working"), 203, session=SESSION, taken=2, run="2.2")),
+        Report(200, Signal("working"), 203, session=SESSION, prompts_taken=2, run="2.2")),
     "of this run": ([LAUNCH, START, (*STOP, "1.1")], Report(100, Signal("done", "Hello"), 105, session=None, run="1.1")),
-    "a log whose beginning is lost": ([(*PROMPT, "1.1"), STOP], Report(None, Signal("done", "Hello"), 105, session=SESSION, taken=1)),
+    "a log whose beginning is lost": ([(*PROMPT, "1.1"), STOP], Report(None, Signal("done", "Hello"), 105, session=SESSION, prompts_taken=1)),
     "a conversation that is not there": (
         [LAUNCH, PROMPT, (200, "magents", "launch", "{}"), (201, "claude", "SessionEnd", ""), (202, "wrapper", "exit", '{"code":1}')],
-        Report(200, code=1, ended=202, taken=1)),
+        Report(200, exit_code=1, ended_at=202, prompts_taken=1)),
     "one that was left": ([LAUNCH, PROMPT, (201, "claude", "SessionEnd", "")],
-                          Report(100, Signal("working"), 101, session=SESSION, taken=1)),
-    "two prompts": ([LAUNCH, PROMPT, STOP, PROMPT], Report(100, Signal("working"), 101, session=SESSION, taken=2)),
+                          Report(100, Signal("working"), 101, session=SESSION, prompts_taken=1)),
+    "two prompts": ([LAUNCH, PROMPT, STOP, PROMPT], Report(100, Signal("working"), 101, session=SESSION, prompts_taken=2)),
 }  # fmt: skip
 
 
@@ -158,22 +170,22 @@ def test_read(case):
     heard = any(
         by == "claude" for _, by, *_ in ran[max((i for i, e in enumerate(ran) if e[2] == "launch"), default=-1) :]
     )
-    assert read(said(*log), harness("claude")) == expected._replace(heard=heard)
+    assert read(said(*log), harness("claude")) == expected._replace(harness_spoke=heard)
 
 
 NOW = 200.0
 WORKING, DONE = Signal("working"), Signal("done")
 DOUBTS = {
-    "just launched": (facts(launched=NOW - READY + 0.1), False),
-    "launched and silent": (facts(launched=NOW - READY - 0.1), True),
+    "just launched": (facts(launched=NOW - FIRST_EVENT_S + 0.1), False),
+    "launched and silent": (facts(launched=NOW - FIRST_EVENT_S - 0.1), True),
     "no launch known": (facts(launched=None), True),
-    "asks, nothing printed since": (facts(signal=ASKS, at=150.0, active=149.0 + HELD), False),
-    "asks, printed since": (facts(signal=ASKS, at=150.0, active=149.1 + HELD), True),
+    "asks, nothing printed since": (facts(signal=ASKS, at=150.0, active=149.0 + DIALOG_S), False),
+    "asks, printed since": (facts(signal=ASKS, at=150.0, active=149.1 + DIALOG_S), True),
     "asks, printed since, in the same whole second": (facts(signal=ASKS, at=150.75, active=152.0), True),
-    "asks, its dialog not drawn yet": (facts(signal=ASKS, at=NOW - HELD + 0.1, active=NOW), False),
-    "works and prints": (facts(signal=WORKING, at=100.0, active=NOW - QUIET + 0.1), False),
-    "works, reported just now": (facts(signal=WORKING, at=NOW - QUIET + 0.1), False),
-    "works without a sign": (facts(signal=WORKING, at=100.0, active=NOW - QUIET - 0.1), True),
+    "asks, its dialog not drawn yet": (facts(signal=ASKS, at=NOW - DIALOG_S + 0.1, active=NOW), False),
+    "works and prints": (facts(signal=WORKING, at=100.0, active=NOW - QUIET_S + 0.1), False),
+    "works, reported just now": (facts(signal=WORKING, at=NOW - QUIET_S + 0.1), False),
+    "works without a sign": (facts(signal=WORKING, at=100.0, active=NOW - QUIET_S - 0.1), True),
     "done": (facts(signal=DONE, at=1.0, active=NOW), False),
     "done, and would not tell of more": (facts(signal=DONE, tells=False, at=1.0, active=NOW), True),
     "done, would not tell of more, but prints nothing": (
@@ -202,4 +214,4 @@ def test_doubtful(case):
     ],
 )  # fmt: skip
 def test_an_exit_code_that_no_program_ends_with_is_none(data, code):
-    assert exit_code(data) == code
+    assert parse_exit_code(data) == code

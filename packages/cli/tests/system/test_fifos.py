@@ -92,7 +92,7 @@ def test_everything_can_be_pinned(project):
     """Where git is fed and where files of git's are read here, too."""
     plant(project, *EMPTY, ".git/magents/given", ".git/logs/HEAD", "fifo")
     (project / "d/new.txt").write_text("new\n")
-    ref, meta = write.take(str(project), str(project), "one", [])
+    ref, meta, _ = write.take(str(project), str(project), "one", [])
     assert meta.uncommitted == 1
     assert run(project, "cat-file", "blob", f"{ref}:files/d/new.txt").line == "new"
 

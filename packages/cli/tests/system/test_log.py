@@ -115,6 +115,29 @@ def test_what_one_agent_makes_our_code_raise(place):
     assert "ZeroDivisionError: a defect" in text() and "test_log.py" in text()
 
 
+HARNESS = """\
+from magents.harnesses import Record
+from magents.harnesses.base import Harness
+class Plug(Harness):
+    name = "plug"
+    def start(self, start): raise KeyError(start.prompt)
+RECORD = Record("plug", "Plug", "plug:Plug")
+"""
+
+
+def test_what_a_plugin_raises(place, project, magents):
+    site, info = place.top / "site", place.top / "site/plug-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "plug.py").write_text(HARNESS)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[magents.harnesses]\nplug = plug:RECORD\n")
+    words = ("create", "x", "--agent", "plug", "--prompt", "a secret plan")
+    said = magents(*words, code=1, PYTHONPATH=str(site)).err
+    assert "the harness `plug`: KeyError" in said and log.path() in said and "Traceback" not in said
+    assert "magents create … --agent … --prompt …: KeyError: '…'" in text()
+    assert 'plug.py", line 5, in start' in text() and "secret" not in text()
+
+
 def test_no_key_and_no_prompt_stands_in_it(place, monkeypatch):
     (place.home / ".magents-config").write_text("API_KEYS=MY_LOGIN\nexport SOME_TOKEN='of-the-file'\n")
     secrets = {
@@ -191,6 +214,14 @@ def test_a_full_disk_hides_no_error(broken, magents):
     said = magents("list", code=1).err
     assert (
         "a defect of Magents: JSONDecodeError" in said
-        and "could not be written down" in said
+        and "could not be written down: No space left" in said
         and "Traceback" in said
     )
+
+
+def test_what_a_full_disk_has_cut_short_is_taken_back(place):
+    crash("first", "list")
+    before = text()
+    limited = ["sh", "-c", f'ulimit -f {len(before) // 512 + 1}; exec "$@"', "sh"]
+    run(*limited, sys.executable, "-B", "-c", CRASH, "second " + "x" * 2000, "list", code=1)
+    assert text() == before

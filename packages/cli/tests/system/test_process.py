@@ -35,7 +35,8 @@ def test_a_time_limit_holds_whatever_was_started(tmp_path, merge):
 def test_what_is_late_in_another_place_is_ended_there(tmp_path):
     pid = tmp_path / "pid"
     with pytest.raises(CommandFailed, match="took too long"):
-        run_there(["nice"], ["sh", "-c", f"sleep 120 & echo $! >'{pid}'; kill -STOP $!; wait"], timeout=0.5)
+        words = ["sh", "-c", f"sleep 120 & echo $! >'{pid}'; kill -STOP $!; wait"]
+        run_there(lambda argv, tty=False: ["nice", *argv], words, timeout=0.5)
     until(lambda: not alive(int(pid.read_text())))
 
 

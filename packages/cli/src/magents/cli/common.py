@@ -87,6 +87,11 @@ def seconds(text: str) -> float:
     return number
 
 
+def parted(values: Sequence[str]) -> list[str]:
+    """The words of an option that takes several, parted by commas, and may be repeated."""
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
+
+
 def shell_command(text: str) -> str:
     """A shell command as an option's value. An empty one, of a variable that is not set, would check nothing."""
     if not text.strip():

@@ -63,7 +63,7 @@ class Turns:
         """Collect from an agent if its log tells of a turn's end not seen before. Never raises."""
         try:
             with isolated(agent.id):
-                size = events.size(context.desk(agent).here)
+                size = context.place(agent).size(events.LOG)
                 ended = turn_end(context, agent)
                 if ended <= self.ended or self.collect(context, agent):
                     self.size, self.ended = size, max(ended, self.ended)
@@ -114,7 +114,7 @@ def serve(store: Store) -> None:
             idle = 0 if agents else idle + 1
             grown = {
                 turns: agents[key] for key, turns in known.items()
-                if turns.running or events.size(context.desk(agents[key]).here) != turns.size
+                if turns.running or context.place(agents[key]).size(events.LOG) != turns.size
             }  # fmt: skip
             for turns in chosen(grown, time.monotonic()):
                 turns.running = True
@@ -154,7 +154,8 @@ def secluded(context: Context) -> Iterator[Agent]:
 def turn_end(context: Context, agent: Agent) -> float:
     """When its last turn ended, by its log; 0 for never."""
     report = context.report(agent)
-    return max(report.ended or 0.0, (report.at or 0.0) if report.signal and report.signal.state == "done" else 0.0)
+    done = report.signal is not None and report.signal.state == "done"
+    return max(report.ended_at or 0.0, (report.signal_at or 0.0) if done else 0.0)
 
 
 def main(folder: str) -> None:

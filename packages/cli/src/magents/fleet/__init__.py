@@ -139,7 +139,7 @@ class Fleet:
         """The local branches of the project that `folder` lies in."""
         from magents.git import project
 
-        return project.local_branches(self.context.project(folder))
+        return list(project.heads(self.context.project(folder).path))
 
     # --- its life
 
@@ -264,7 +264,7 @@ class Fleet:
 
     def attach_command(self, agent: Agent, *, inside: bool = False, read_only: bool = False) -> Sequence[str]:
         """The words of the command that brings a terminal to the agent; `inside`: from within tmux."""
-        return self.context.terminal(agent, tty=True).attach(agent.id, inside=inside, read_only=read_only)
+        return self.context.terminal(agent).attach(agent.id, inside=inside, read_only=read_only)
 
     def same_server(self, agent: Agent, tmux: str) -> bool:
         """Whether `tmux`, a value of $TMUX, means the server that the agent's terminal belongs to."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from magents.guest import status
     from magents.guest.terminal import Terminal
     from magents.harnesses.base import Harness
-    from magents.runtimes.base import Desk, Runtime
+    from magents.runtimes.base import Place, Runtime
     from magents.store import Store
 
 SCREEN = "terminal.txt"
@@ -82,9 +82,9 @@ class Context:
         """The agent's own folder."""
         return self.store.place(agent)
 
-    def desk(self, agent: Agent) -> Desk:
-        """Where it talks with us."""
-        return self.runtime(agent).desk(self.folder(agent))
+    def place(self, agent: Agent) -> Place:
+        """How to reach it and its files."""
+        return self.runtime(agent).place(agent, self.folder(agent))
 
     def workspace(self, agent: Agent) -> Workspace:
         """Its own copy of the project."""
@@ -110,11 +110,11 @@ class Context:
         """Where it runs; `Unknown` where this machine does not have it."""
         return runtimes.recorded(agent.runtime)
 
-    def terminal(self, agent: Agent, *, tty: bool = False) -> Terminal:
-        """Its terminal; `tty`: for a command that talks to the user's."""
+    def terminal(self, agent: Agent) -> Terminal:
+        """Its terminal."""
         from magents.guest.terminal import Terminal
 
-        return Terminal(self.runtime(agent).inside(agent.id, tty=tty))
+        return Terminal(self.place(agent).command)
 
     def report(self, agent: Agent, folder: str = "") -> status.Report:
         """What its log says; of one that cannot be read, why. Raises nothing that the agent has caused.
@@ -126,20 +126,20 @@ class Context:
         runtime, harness = self.runtime(agent), self.harness(agent)
         try:
             with isolated("its log can't be read"):
-                log = events.read(runtime.desk(folder or self.folder(agent)).here)
+                log = events.read(runtime.place(agent, folder or self.folder(agent)))
                 return status.read(in_time(log), harness)
         except MagentsError as error:
-            return status.Report(unread=error.message)
+            return status.Report(unreadable=error.message)
 
     def keep_screen(self, agent: Agent, text: str) -> None:
         """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does
         one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
-            from magents.system import guarded
+            from magents.system.files import atomic
 
             try:
-                guarded.write(folder, SCREEN, text)
+                atomic.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
 

@@ -105,7 +105,14 @@ def errors() -> list[Finding]:
 
 def of_listeners(context: Context) -> list[Finding]:
     """What the rooms that join the agents' lives have found."""
-    return [finding for listener in LISTENERS for finding in listener.load().findings(context)]
+    found: list[Finding] = []
+    for listener in LISTENERS:
+        try:
+            with isolated(listener.module):
+                found += listener.load().findings(context)
+        except MagentsError as error:
+            found.append(Finding(listener.module, False, error.message, error.hint, needed=False))
+    return found
 
 
 def fix_one(context: Context, view: View) -> list[str]:

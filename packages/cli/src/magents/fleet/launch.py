@@ -7,7 +7,7 @@ import json
 import os
 
 from magents import harnesses
-from magents.core.errors import CommandFailed, MagentsError, NotFound, remedy
+from magents.core.errors import CommandFailed, MagentsError, NotFound
 from magents.core.program import Start
 from magents.fleet import listeners, prompts
 from magents.fleet.context import Context, boot
@@ -15,6 +15,7 @@ from magents.guest import events
 from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
+from magents.system.files import atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def prepare(
     keep: Sequence[int] = (),
 ) -> Launch:
     """Find out what to start. `env` is kept for later starts; None stands for what was kept."""
-    folder, desk = context.folder(agent), context.desk(agent)
+    folder, place = context.folder(agent), context.place(agent)
     session = context.report(agent).session if resume else None
-    start = Start(desk.there, desk.share, prompt, resume, session, agent.unattended, agent.command)
+    start = Start(place.folder, place.share, prompt, resume, session, agent.unattended, agent.command)
     program = context.harness(agent).start(start)
     if env is None:
         env = kept_env(folder)
@@ -69,9 +70,7 @@ def secluded(context: Context, launch: Launch) -> Launch:
 
 def keep_env(folder: str, env: Mapping[str, str]) -> None:
     """Write the agent's own environment down."""
-    handle = os.open(os.path.join(folder, ENV), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(dict(env), file)
+    atomic.write(folder, ENV, json.dumps(dict(env)))
 
 
 def kept_env(folder: str) -> dict[str, str]:
@@ -89,17 +88,15 @@ def go(context: Context, launch: Launch, *, prompted: bool) -> None:
     """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones. Where
     nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
     runtime = context.runtime(launch.agent)
-    desk, owner = runtime.desk(launch.folder).here, runtime.owner()
+    place = runtime.place(launch.agent, launch.folder)
     listeners.tell(context, "starting", launch.agent)
-    events.trim(desk, owner)
-    events.write(desk, "launch", PROMPTED if prompted else "", owner)
+    events.trim(place)
+    events.write(place, "launch", PROMPTED if prompted else "")
     try:
         runtime.start(launch)
-    except BaseException as error:
+    except BaseException:
         with contextlib.suppress(MagentsError):
-            events.write(desk, "withdrawn", "", owner)
-        if isinstance(error, OSError):
-            raise MagentsError(f"{desk} cannot be written: {error.strerror}.", remedy(error)) from error
+            events.write(place, "withdrawn")
         raise
     if runtime.traits.workspace != "worktree":
         from magents.fleet import collect
@@ -119,12 +116,11 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
         **kept_env(folder), "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch,
         "MAGENTS_PROJECT": agent.project,
     }  # fmt: skip
+    here = context.runtime(agent).traits.program == "here"  # elsewhere the place has the environment already
     try:
-        # In a container the environment is there already, and the workspace is where one is.
-        words = context.runtime(agent).inside(agent.id)
         process.run(
-            [*words, "sh", "-c", command], cwd=agent.workspace, env=None if words else env, timeout=3600,
-            keep=(lock,), merge_output=True,
+            context.place(agent).command(["sh", "-c", command]), cwd=agent.workspace if here else None,
+            env=env if here else None, timeout=3600, keep=(lock,), merge_output=True,
         )  # fmt: skip
     except CommandFailed as error:
         last = "\n".join(error.output.strip().splitlines()[-40:])

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     Places = dict[tuple[str, str], Agent]
     """Agents by the name of their runtime and their own folder."""
 
-STARTS = 60.0
-"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
-
 
 class View(NamedTuple):
     """An agent and what it does."""
@@ -43,8 +40,8 @@ class View(NamedTuple):
     status: Status
     orphan: bool = False
     """It runs, but the store does not know it."""
-    stirred: float = 0.0
-    """Unix time of the last that was heard or seen of it; 0 when nothing was."""
+    last_sign: float = 0.0
+    """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
 
 class Overview(NamedTuple):
@@ -72,7 +69,7 @@ def observe(context: Context, agents: Sequence[Agent] | None = None) -> Overview
     logs.read(places)
     seen = asked.result()
     facts = with_screens(context, gather(context, places, seen, logs))
-    views = [View(fact.agent, status.status(fact), stirred=status.stirred(fact)) for fact in facts]
+    views = [View(fact.agent, status.status(fact), last_sign=status.last_sign(fact)) for fact in facts]
     if agents is None:
         views += orphans(context, places, seen)
     return Overview(views, seen.problems)
@@ -141,7 +138,7 @@ class Logs:
         """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
         (again): the wrapper tells of it before it can be seen."""
         found = self._reports.get((name, folder))
-        if found is None or not (alive or found.ended):
+        if found is None or not (alive or found.ended_at):
             self.read({(name, folder): agent})
         return self._reports[name, folder]
 
@@ -170,7 +167,7 @@ def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[sta
                 os.path.isdir(agent.workspace),
                 machine,
                 agent.phase not in ("active", "stopped") and context.store.busy(agent.id),
-                note=unknown(kind) or (observation.note if observation else gone(context, agent)),
+                runtime_note=unknown(kind) or (observation.note if observation else gone(context, agent)),
             )
         )
     return facts
@@ -187,14 +184,11 @@ def gone(context: Context, agent: Agent) -> str:
     return f"its {keeps} is gone" if keeps else ""
 
 
-def presence(observation: Observation | None, report: status.Report) -> str:
-    """`alive`, `ended` or `absent`. The wrapper may have told of the end before the runtime sees it, and in a
-    container only it can tell; one that never told of its start was never started."""
-    if observation is None or not observation.there:
+def presence(observation: Observation | None, report: status.Report) -> status.Presence:
+    """`status.presence` of what a runtime has observed."""
+    if observation is None:
         return "absent"
-    begun = report.launched is None or report.run is not None
-    missing = not begun and time.time() - (report.launched or 0) > STARTS
-    return "alive" if observation.alive and report.ended is None and not missing else "ended"
+    return status.presence(observation.there, observation.alive, report, time.time())
 
 
 def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Facts]:
@@ -217,10 +211,10 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
             with isolated("its screen can't be read"):
                 seen = context.harness(fact.agent).look(screens[fact.agent.id])
         except MagentsError as error:
-            return fact._replace(report=fact.report._replace(unread=error.message))
-        return status.seen_on_screen(fact, seen, now)
+            return fact._replace(report=fact.report._replace(unreadable=error.message))
+        return status.with_screen(fact, seen, now)
     stirs = context.runtime(fact.agent).traits.screens == "still" and fact.report.signal is not None
-    return fact._replace(look=Signal("working")) if stirs else fact
+    return fact._replace(on_screen=Signal("working")) if stirs else fact
 
 
 def orphans(context: Context, known: Places, seen: Seen) -> list[View]:

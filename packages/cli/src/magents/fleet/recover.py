@@ -132,7 +132,7 @@ def complete_or_undo(context: Context, agent: Agent) -> str:
 def has_started(context: Context, agent: Agent) -> bool:
     """Whether its program was started: what it has done must not be undone, nor done again. Its terminal or its
     container may well be there before, with the workspace not yet ready."""
-    return any(event.by == "wrapper" for event in events.read(context.desk(agent).here))
+    return any(event.by == "wrapper" for event in events.read(context.place(agent)))
 
 
 def main(folder: str, key: int) -> None:

@@ -99,12 +99,11 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
 def check_branch(project: str, id: str, branch: str) -> None:
     """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. Its pin
     may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
-    from magents.git.plumbing import git
+    from magents.git.plumbing import git, refs
     from magents.git.trust import brought
-    from magents.git.workspaces import fetch
 
     ref = f"refs/heads/{branch}"
-    if not fetch.refs(project, ref):
+    if ref not in refs(project, ref):
         return
     past = git(project, "log", "--walk-reflogs", "--format=%gs", ref, "--", ok=None).text.splitlines()
     if {f"magents: create {id}", f"magents: collect {id}"} & set(past):

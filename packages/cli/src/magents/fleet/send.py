@@ -14,7 +14,7 @@ from magents.fleet.observe import is_alive, one
 from magents.guest import events
 from magents.guest.terminal import Terminal, wait
 from magents.harnesses.base import Unknown
-from magents.system import guarded
+from magents.system.files import atomic
 
 if TYPE_CHECKING:
     from magents.core.agent import Agent
@@ -124,7 +124,7 @@ def deliver(
 ) -> Delivery:
     """Type it, and see to it that it is taken. Should this be killed meanwhile, the next one knows what stands in
     the input."""
-    guarded.write(context.folder(agent), TYPED, prompt)
+    atomic.write(context.folder(agent), TYPED, prompt)
     delivery = submit(context, agent, harness, terminal, prompt, timeout)
     os.unlink(os.path.join(context.folder(agent), TYPED))
     return delivery
@@ -134,8 +134,8 @@ def submit(
     context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
 ) -> Delivery:
     """Type it, press Enter, and wait for the harness's word; press Enter again if the first was lost."""
-    folder = context.desk(agent).here
-    before = events.size(folder)
+    place = context.place(agent)
+    before = place.size(events.LOG)
     terminal.paste(agent.id, prompt)
     # Enter in the same breath can be taken for a part of the paste.
     wait(lambda: bool(harness.draft(terminal.screen(agent.id, styled=True))), 2.0, pause=0.05)
@@ -148,12 +148,12 @@ def submit(
         ):
             terminal.keys(agent.id, "Enter")
             pressed = time.monotonic()
-        if any(e.by == harness.name and e.name in harness.takes_prompt for e in events.read(folder, after=before)):
+        if any(e.by == harness.name and e.name in harness.takes_prompt for e in events.read(place, after=before)):
             return Delivery("acknowledged")
         if harness.queued(terminal.screen(agent.id, styled=True)):
             return Delivery("queued")
         time.sleep(0.05)
-    if not context.report(agent).heard and not harness.draft(terminal.screen(agent.id, styled=True)):
+    if not context.report(agent).harness_spoke and not harness.draft(terminal.screen(agent.id, styled=True)):
         return Delivery("typed")  # its hooks do not run here, so nothing could acknowledge it
     raise NotDelivered(
         f"{agent.id} did not take the prompt within {timeout:.0f} s.",

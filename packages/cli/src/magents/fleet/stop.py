@@ -77,7 +77,7 @@ def let_it_save(context: Context, agent: Agent) -> None:
         return
     from magents.guest import events, terminal
 
-    log = events.read(context.desk(agent).here)
+    log = events.read(context.place(agent))
     last = next((event for event in reversed(log) if event.by == harness.name), None)
     rest = last.at + harness.saves - time.time() if last else 0
     if last and 0 < rest <= harness.saves:

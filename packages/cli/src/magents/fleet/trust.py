@@ -12,6 +12,7 @@ from magents.core.text import one_line
 from magents.git.layout import has_record
 from magents.git.plumbing import git
 from magents.git.preflight import touched
+from magents.git.project import heads
 from magents.git.trust import brought, hooks, notice
 
 if TYPE_CHECKING:
@@ -51,16 +52,14 @@ def waiting(project: str) -> Waiting:
         return Waiting(project, [], [])
     if record.broken:
         raise brought.broken(record)
-    form = "--format=%(refname:lstrip=2) %(objectname)"
-    listed = git(project, "for-each-ref", form, "refs/heads").text.splitlines()
-    heads = dict(row.split(" ") for row in listed)
+    commits = heads(project)
     branches = [
         row for row in record.arrivals
-        if row.branch in heads and not row.accepted and brought.came(project, heads[row.branch], row.branch)
+        if row.branch in commits and not row.accepted and brought.came(project, commits[row.branch], row.branch)
     ]  # fmt: skip
     rows = record.waiting()
     paths, tips = {row.path for row in rows}, {row.tip for row in record.arrivals}
-    there = stand(project, paths, tips | set(heads.values()))
+    there = stand(project, paths, tips | set(commits.values()))
     there |= {pair for tip in tips if paths for pair in brought.files_of_pin(project, tip, paths)}
     known = {path for path, _ in there}
     rows = [row for row in rows if row.path not in known or (row.path, row.blob) in there or row.blob == hooks.ANY]

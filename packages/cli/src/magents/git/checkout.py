@@ -1,16 +1,16 @@
-"""Bringing a checkout of the user's forward to a merge: all of it, or none.
+"""Moving a checkout of the user's forward to a merge: all of it, or nothing.
 
-`git merge --ff-only` leaves a working tree half changed when a file cannot be written. So what can be known is
-looked at before, and what fails midway is taken back: only files that it had changed, told by what they were
-before. That is written down too, so that the next merge can take back what a killed one left.
+`git merge --ff-only` leaves a working tree half changed when it cannot write a file. So `preflight` looks for
+obstacles first, and a merge that fails midway is undone: the files that it changed, and only those, become what
+they were. A journal holds what they were, so that the next merge can undo one that was killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
+import math
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,40 +20,42 @@ from magents.core.text import one_line, plain
 from magents.git import preflight
 from magents.git.layout import git_folder
 from magents.git.plumbing import git, quiet
-from magents.system import guarded
+from magents.system.files import atomic, guarded, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 JOURNAL = "magents-merge"
-"""In the git folder of a checkout: what a merge that is being laid into it began with."""
-FULL_BYTES = 1024 * 1024
-"""With less room than that a disk is full."""
+"""The file in a checkout's git folder that holds what the checkout was before the merge under way."""
+FULL_DISK_BYTES = 1024 * 1024
+"""A disk with less room counts as full."""
 
 
-Sign = list[int] | None
-"""By what a file is known to be as it was; None: it was not there."""
+Mark = list[int] | None
+"""Tells whether a file is what it was; None: there was no file."""
 
 
 class Before(NamedTuple):
-    """What a checkout was before a merge, as far as the merge touches it."""
+    """What a checkout was before a merge, as far as the merge touches the checkout."""
 
     commit: str
     after: str
-    files: dict[str, Sign]
+    files: dict[str, Mark]
     folders: list[str]
-    """Those that were not there."""
+    """The folders that the merge makes, the deepest first."""
 
 
 # --- laying it in
 
 
 def lay(checkout: str, before: str, after: str) -> None:
-    """Bring a clean checkout of a branch, and the branch, from one commit to a later one. Raises Conflict, and then
-    both are as they were; the error says so where a file could not be put back. Untracked and ignored files in
-    the way stop it."""
+    """Move a clean checkout of a branch, and the branch, from one commit to a later one.
+
+    Raises Conflict when that fails; then both are what they were, but for files that the error names. Untracked and
+    ignored files in the way make it fail.
+    """
     rows = preflight.check(checkout, before, after)
-    was = Before(before, after, signs(checkout, [row.path for row in rows]), absent(checkout, rows))
+    was = Before(before, after, marks(checkout, [row.path for row in rows]), absent(checkout, rows))
     with journal(checkout, was) as handle:
         try:
             git(
@@ -62,7 +64,7 @@ def lay(checkout: str, before: str, after: str) -> None:
             )  # fmt: skip
         except BaseException as error:
             if head(checkout) == after and isinstance(error, CommandFailed):
-                return  # all of it is there; what failed came after that
+                return  # the merge is complete; what failed came later
             room = FREE if is_full(checkout) else ""  # git does not say why it could not write
             left = take_back(checkout, was) if head(checkout) == before else []
             if isinstance(error, CommandFailed):
@@ -71,36 +73,36 @@ def lay(checkout: str, before: str, after: str) -> None:
 
 
 def is_full(checkout: str) -> bool:
-    """Whether hardly any room is left on its disk."""
+    """Whether hardly any room is left on the checkout's disk."""
     disk = os.statvfs(checkout)
-    return disk.f_bavail * disk.f_frsize < FULL_BYTES or bool(disk.f_files and not disk.f_favail)
+    return disk.f_bavail * disk.f_frsize < FULL_DISK_BYTES or bool(disk.f_files and not disk.f_favail)
 
 
 def failed(checkout: str, error: CommandFailed, left: Sequence[str], room: str) -> Conflict:
-    """The error of a merge that could not be laid in."""
-    said = "\n".join(plain(error.stderr).strip().splitlines()[-20:])
+    """The error for a merge that could not go into a checkout."""
+    output = "\n".join(plain(error.stderr).strip().splitlines()[-20:])
     if left:
-        shown = ", ".join(one_line(name) for name in left[: preflight.SHOWN]) + (
-            " …" if len(left) > preflight.SHOWN else ""
+        shown = ", ".join(one_line(name) for name in left[: preflight.MAX_NAMED_FILES]) + (
+            " …" if len(left) > preflight.MAX_NAMED_FILES else ""
         )
         return Conflict(
             f"{checkout} could not be brought to the merge; nothing was merged, but these files could not be put "
-            f"back: {shown}.\n{said}",
+            f"back: {shown}.\n{output}",
             f"{room} Then: git -C {checkout} restore --source=HEAD -- .".strip(),
         )
     return Conflict(
-        f"{checkout} could not be brought to the merge; nothing was merged:\n{said}",
+        f"{checkout} could not be brought to the merge; nothing was merged:\n{output}",
         room or "Move what is in the way, then merge again.",
     )
 
 
 def head(checkout: str) -> str:
-    """The commit that is checked out."""
+    """The commit that is checked out; '' if there is none."""
     return git(checkout, "rev-parse", "HEAD", ok=None).line
 
 
 def real(checkout: str) -> Callable[[str], bool]:
-    """A function that tells whether a folder of the checkout is reached without a link."""
+    """A function that tells whether no link is on the way to a folder of the checkout."""
     known: dict[str, bool] = {}
     top = os.path.realpath(checkout)
 
@@ -113,14 +115,14 @@ def real(checkout: str) -> Callable[[str], bool]:
     return tell
 
 
-def signs(checkout: str, paths: Iterable[str]) -> dict[str, Sign]:
-    """What these files are now."""
-    plainly = real(checkout)
-    return {path: sign(checkout, path) if plainly(os.path.dirname(path)) else None for path in paths}
+def marks(checkout: str, paths: Iterable[str]) -> dict[str, Mark]:
+    """The marks of these files now."""
+    is_real = real(checkout)
+    return {path: mark(checkout, path) if is_real(os.path.dirname(path)) else None for path in paths}
 
 
-def sign(checkout: str, path: str) -> Sign:
-    """What a file is now; None where there is none, or a folder."""
+def mark(checkout: str, path: str) -> Mark:
+    """The mark of a file now; None where there is none, or a folder."""
     try:
         about = os.lstat(os.path.join(checkout, path))
     except OSError:
@@ -131,7 +133,7 @@ def sign(checkout: str, path: str) -> Sign:
 
 
 def absent(checkout: str, rows: Iterable[preflight.Touched]) -> list[str]:
-    """The folders that new files are in and that are not there yet, the deepest first."""
+    """The folders that new files need and that are not there yet, the deepest first."""
     made: set[str] = set()
     for row in rows:
         folder = row.path if row.mode == preflight.GITLINK else os.path.dirname(row.path)
@@ -142,9 +144,11 @@ def absent(checkout: str, rows: Iterable[preflight.Touched]) -> list[str]:
 
 
 def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda path: True) -> list[str]:
-    """Put back what a merge has changed that did not come to its end; returns what could not be put back.
-    `mine`: whether a file that differs from what it was is as the merge makes it."""
-    now = signs(checkout, was.files)
+    """Undo a merge that did not come to its end; returns the files that could not be put back.
+
+    `mine` tells whether the merge made a file what it is now. Other files are left alone.
+    """
+    now = marks(checkout, was.files)
     differ = [path for path, old in was.files.items() if now[path] != old and mine(path)]
     for path in differ:
         if was.files[path] is None:
@@ -162,7 +166,7 @@ def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda p
         return []
     words = ("diff-files", "--name-only", "-z", "--no-renames")
     changed = set(git(checkout, *words, ok=None).text.split("\0"))
-    there = signs(checkout, differ)
+    there = marks(checkout, differ)
     return [path for path in differ if (path in changed if was.files[path] else there[path])]
 
 
@@ -170,16 +174,17 @@ def take_back(checkout: str, was: Before, mine: Callable[[str], bool] = lambda p
 
 
 def journal_of(checkout: str) -> str:
-    """Where the journal of a checkout is."""
+    """The path of a checkout's journal."""
     return os.path.join(os.path.realpath(git_folder(checkout)), JOURNAL)
 
 
 @contextlib.contextmanager
 def journal(checkout: str, was: Before) -> Iterator[int]:
-    """Keep in a file what the checkout was, until it is so again or as it is to be. git inherits the lock on it."""
+    """Keep a journal while a merge goes into the checkout. Yields its handle, which holds the journal's lock; git
+    inherits it."""
     path = journal_of(checkout)
     try:
-        guarded.write(os.path.dirname(path), JOURNAL, json.dumps(was))
+        atomic.write(os.path.dirname(path), JOURNAL, json.dumps(was))
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MagentsError(
@@ -187,7 +192,7 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
             FREE if error.errno == errno.ENOSPC else "Mend its permissions.",
         ) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        locks.take(handle, math.inf)
         yield handle
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -200,17 +205,19 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
 
 
 def heal(checkout: str) -> None:
-    """Take back what a killed merge left in a checkout. Files that somebody has changed since stay as they are.
-    Raises Conflict while a git is at work there, or seems to be."""
+    """Undo what a killed merge left in a checkout. Files that somebody changed since are left alone.
+
+    Raises Conflict while a git works in the checkout, or seems to.
+    """
     path = journal_of(checkout)
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
-        if not guarded.grab(file.fileno()):
+        if not locks.take(file.fileno()):
             raise Conflict(f"Another merge is being laid into {checkout}.", "Wait for its end.")
         try:
             was = Before(*json.load(file))
-        except (ValueError, TypeError):  # it was killed before it began
+        except (ValueError, TypeError):  # the merge was killed before it began
             os.unlink(path)
             return
         lock = os.path.join(os.path.dirname(path), "index.lock")
@@ -227,7 +234,7 @@ def heal(checkout: str) -> None:
 
 
 def is_of(checkout: str, row: preflight.Touched) -> bool:
-    """Whether a file is as a merge makes it, as far as it got: gone, or the beginning of the new content."""
+    """Whether a file is what a merge makes of it, complete or not: gone, or the beginning of the new content."""
     full = os.path.join(checkout, row.path)
     if not os.path.lexists(full) or row.mode == preflight.GITLINK:
         return True

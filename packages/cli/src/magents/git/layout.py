@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 
-from magents.core.errors import MagentsError, NotFound
-from magents.system import fifos, guarded
+from magents.core.errors import MagentsError
+from magents.system import fifos
+from magents.system.files import guarded
 
 RECORD = os.path.join("magents", "brought.json")
-"""Where a git folder keeps what agents in containers brought."""
+"""The file below a git folder that records what agents in containers brought."""
 GIVEN = "magents/given"
-"""In a clone's git folder: the refs that it was given when it was made, as in `packed-refs`."""
-PATH_BYTES = 4096
-"""How long a path can be."""
+"""The file below a clone's git folder that lists the refs the clone was made with, as `packed-refs` does."""
+MAX_PATH_BYTES = 4096
 
 
 def has_record(where: str) -> bool:
@@ -23,12 +23,14 @@ def has_record(where: str) -> bool:
 
 
 def common_of(where: str) -> str:
-    """The git folder that the repository at `where`, the top of a working tree or a bare one, shares with all its
-    working trees; '' where there is none."""
+    """The git folder that all working trees of a repository share; '' where there is no repository.
+
+    `where` is the top of a working tree, or a bare repository.
+    """
     own = os.path.join(where, ".git")
     if os.path.isdir(own):
         return own
-    link = os.fsdecode(guarded.read(own, PATH_BYTES)).partition("gitdir:")[2].strip()
+    link = os.fsdecode(guarded.read(own, MAX_PATH_BYTES)).partition("gitdir:")[2].strip()
     if not link:
         return where if os.path.isdir(os.path.join(where, "objects")) else ""
     linked = os.path.join(where, link)
@@ -38,46 +40,46 @@ def common_of(where: str) -> str:
 
 
 def common_folder(project: str) -> str:
-    """The git folder of a repository, which all its working trees share. Raises NotFound."""
+    """As `common_of`. Raises MagentsError where there is no repository."""
     common = common_of(project)
     if not common:
-        raise NotFound(f"{project} is no git repository any more.", "Bring it back, or its disk.")
+        raise MagentsError(f"{project} is no git repository any more.", "Bring it back, or its disk.")
     return common
 
 
-def admin_folder(project: str, path: str) -> str:
-    """Git's own folder for the worktree at `path` (`.git/worktrees/…`); '' if it has none.
+def admin_folder(project: str, workspace: str) -> str:
+    """Git's own folder for a worktree, `.git/worktrees/…` of the project; '' if git knows no such worktree.
 
-    Found from the repository's side, because an agent can write the workspace's side, which can also be
-    gone or half-made: each of git's folders there names the worktree that it is for.
+    It is looked up from the project's side: each of these folders names its worktree. The `.git` in the
+    worktree is not used. An agent can write it, and it can be gone or half-made.
     """
     folder = os.path.join(common_folder(project), "worktrees")
-    wanted = {os.path.join(path, ".git"), os.path.join(os.path.realpath(path), ".git")}
+    wanted = {os.path.join(workspace, ".git"), os.path.join(os.path.realpath(workspace), ".git")}
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    first = os.path.basename(path)
-    for name in sorted(names, key=lambda name: (name != first, name)):
+    likely = os.path.basename(workspace)
+    for name in sorted(names, key=lambda name: (name != likely, name)):
         with contextlib.suppress(OSError):
-            told = fifos.read(os.path.join(folder, name, "gitdir"), PATH_BYTES).rstrip("\n")
-            if os.path.normpath(os.path.join(folder, name, told)) in wanted:
+            link = fifos.read(os.path.join(folder, name, "gitdir"), MAX_PATH_BYTES).rstrip("\n")
+            if os.path.normpath(os.path.join(folder, name, link)) in wanted:
                 return os.path.join(folder, name)
     return ""
 
 
 def git_folder(workspace: str) -> str:
-    """Git's own folder for this working tree, as its `.git` says (gitrepository-layout(5))."""
+    """Git's own folder for a working tree, as the `.git` in the working tree says. Raises MagentsError."""
     path = os.path.join(workspace, ".git")
     if os.path.isdir(path):
         return path
     try:
-        text = fifos.read(path, PATH_BYTES).partition("\n")[0]
+        link = fifos.read(path, MAX_PATH_BYTES).partition("\n")[0]
     except OSError as error:
         raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Nothing was removed.") from error
-    return os.path.normpath(os.path.join(workspace, text.removeprefix("gitdir: ")))
+    return os.path.normpath(os.path.join(workspace, link.removeprefix("gitdir: ")))
 
 
 def checked_folder(project: str, workspace: str) -> str:
-    """Git's own folder for a worktree. Raises MagentsError where its `.git` leads elsewhere: an agent can write
-    that file, and git would read what is there."""
+    """As `admin_folder`. Raises MagentsError where the worktree's `.git` leads elsewhere: an agent can write that
+    file, and git would trust what it leads to."""
     admin = admin_folder(project, workspace)
     link = os.path.join(workspace, ".git")
     forged = os.path.islink(workspace) or os.path.islink(link) or os.path.isdir(link)

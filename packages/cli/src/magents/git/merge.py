@@ -1,4 +1,4 @@
-"""Merging an agent's branch, first in memory: a conflict touches nothing."""
+"""Merging an agent's branch. The merge is made in memory first: a conflict touches nothing."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from magents.core.text import one_line
 from magents.git import checkout as checkouts
 from magents.git import preflight
 from magents.git.layout import common_folder
-from magents.git.plumbing import git, working_tree
+from magents.git.plumbing import branches, git, is_ancestor, is_set, working_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-MOST_TITLES = 1000
+MAX_TITLES = 1000
 """How many commits the message of a squash names."""
-LONGEST_TITLE = 500
-"""Columns of each of their titles."""
-MOST_FILES = 50
+MAX_TITLE_COLUMNS = 500
+MAX_NAMED_FILES = 50
 """How many files in conflict an error names."""
-ROUNDS = 10
-"""How often a merge is checked anew because its target has moved meanwhile."""
+MAX_ROUNDS = 10
+"""How often a merge is made and checked again because its target moved meanwhile."""
 
 
 class Merged(NamedTuple):
-    """What a merge did."""
+    """What a merge did, or is about to do."""
 
     into: str
     before: str
@@ -35,7 +34,7 @@ class Merged(NamedTuple):
     checkout: str
     """The working tree that was updated; '' when the branch is checked out nowhere."""
     runs_by_itself: tuple[str, ...] = ()
-    """The files among what it brought that run by themselves, as far as somebody has looked; see `notice`."""
+    """The files of the merge that run by themselves, where the caller looked for them; see `notice`."""
 
 
 def merge(
@@ -45,19 +44,18 @@ def merge(
 ) -> Merged:  # fmt: skip
     """Merge `branch` into the local branch `into`.
 
-    Where `into` is checked out, its working tree must have no uncommitted change and follows; elsewhere no
-    working tree is touched. Raises Conflict, having changed nothing, when the two do not go together or the
-    working tree is in the way, and NotFound when one of them does not exist.
+    The working tree that has `into` checked out follows; it must have no uncommitted changes. No other working tree
+    is touched. Raises NotFound when a branch does not exist. Raises Conflict, with nothing changed, when the two
+    branches do not go together or the working tree is in the way.
 
-    `look` is shown what is going to be done, before any of it is.
+    `look` is called with what is about to be done. `check` is called with the commit that `into` is about to
+    become, and raises to refuse it. `into` becomes a commit that passed: if `into` moves meanwhile, the merge is
+    made and checked again.
 
-    `check` is called with the commit that `into` is to become, and raises when it must not. What it has passed
-    is what `into` becomes: if that moves meanwhile, the merge is made and checked anew.
-
-    `live`: folders at the project's top that change all the time, so that their uncommitted changes are in nobody's
-    way; should the merge change them as well, git refuses by itself.
+    `live` are folders at the project's top that change all the time. Their uncommitted changes are not in the way;
+    if the merge changes them too, git refuses by itself.
     """
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         made = prepare(project, branch, into, squash, message, live)
         if made.before == made.after:
             return made
@@ -69,7 +67,7 @@ def merge(
         if made.checkout:
             preflight.check(made.checkout, made.before, made.after)
         check(made.after)
-        now, checkout = tip(project, into)  # it may have been checked out elsewhere, too
+        now, checkout = tip(project, into)  # another working tree may have checked it out meanwhile
         if now != made.before:
             continue
         made = made._replace(checkout=checkout)
@@ -80,19 +78,18 @@ def merge(
                 raise
         else:
             return made
-    raise Conflict(f"{into} was moved by someone else during each of {ROUNDS} checks.", "Merge again.")
+    raise Conflict(f"{into} was moved by someone else during each of {MAX_ROUNDS} checks.", "Merge again.")
 
 
 def prepare(project: str, branch: str, into: str, squash: bool, message: str, live: Sequence[str]) -> Merged:
-    """Make the commit of a merge, or find the one to go forward to; no branch and no working tree is touched."""
+    """Make the commit of a merge, or find the commit to move forward to. Touches no branch and no working tree."""
     before, checkout = tip(project, into)
     work, _ = tip(project, branch)
-    if git(project, "merge-base", "--is-ancestor", work, before, ok=(0, 1)).code == 0:
+    if is_ancestor(project, work, before):
         return Merged(into, before, before, checkout)
     if checkout:
         check_clean(checkout, into, live)
-    forward = git(project, "merge-base", "--is-ancestor", before, work, ok=(0, 1)).code == 0
-    if forward and not squash:
+    if is_ancestor(project, before, work) and not squash:
         return Merged(into, before, work, checkout)
     tree = merged_tree(project, before, work, branch, into)
     if squash and tree == git(project, "rev-parse", f"{before}^{{tree}}").line:
@@ -103,7 +100,7 @@ def prepare(project: str, branch: str, into: str, squash: bool, message: str, li
 
 
 def land(project: str, branch: str, made: Merged, live: Sequence[str]) -> None:
-    """Bring the target to a prepared merge, with its working tree where it has one. Raises Conflict."""
+    """Move the target, and the working tree that has it checked out, to a prepared merge. Raises Conflict."""
     if made.checkout:
         check_clean(made.checkout, made.into, live)
         checkouts.lay(made.checkout, made.before, made.after)
@@ -112,25 +109,24 @@ def land(project: str, branch: str, made: Merged, live: Sequence[str]) -> None:
 
 
 def check_target(project: str, into: str, live: Sequence[str] = ()) -> None:
-    """Raises NotFound or Conflict when nothing could be merged into that branch now."""
+    """Raises NotFound or Conflict when nothing can be merged into that branch now."""
     _, checkout = tip(project, into)
     if checkout:
         check_clean(checkout, into, live)
 
 
 def tip(project: str, branch: str) -> tuple[str, str]:
-    """The commit of a local branch, and the working tree that has it checked out or ''."""
-    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
-    listed = git(project, "for-each-ref", form, f"refs/heads/{branch}").text.split("\n")[:-1]
-    for name, commit, checkout in (row.split("\0") for row in listed):
-        if name == f"refs/heads/{branch}":  # and not one below it, `branch/more`
-            return commit, working_tree(checkout)
-    raise NotFound(f"There is no local branch `{one_line(branch)}`.", "Name one: --into BRANCH")
+    """The commit of a local branch, and the working tree that has it checked out or ''. Raises NotFound."""
+    name = f"refs/heads/{branch}"
+    known = branches(project, name).get(name)
+    if not known:
+        raise NotFound(f"There is no local branch `{one_line(branch)}`.", "Name one: --into BRANCH")
+    return known.commit, working_tree(known.place)
 
 
 def check_clean(checkout: str, branch: str, live: Sequence[str]) -> None:
-    """Raises Conflict when a working tree has uncommitted changes in tracked files. What a killed merge left there
-    is taken back first."""
+    """Raises Conflict when a working tree has uncommitted changes in tracked files, `live` folders aside. A killed
+    merge is undone first."""
     checkouts.heal(checkout)
     words = ("status", "--porcelain", "-z", "--untracked-files=no", "--", ":/")
     dirty = git(checkout, *words, *(f":(top,exclude){folder}" for folder in live)).text.split("\0")[:-1]
@@ -143,12 +139,12 @@ def check_clean(checkout: str, branch: str, live: Sequence[str]) -> None:
 
 
 def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) -> str:
-    """The tree of the merge, made in memory. Raises Conflict with the files that do not go together."""
+    """The tree of the merge, made in memory. Raises Conflict that names the files which do not go together."""
     made = attempt(project, ours, theirs)
     if made.clean:
         return made.tree
-    names = [one_line(name) for name in made.files[:MOST_FILES]] or ["a folder, renamed to different places"]
-    names += [f"… and {len(made.files) - MOST_FILES} more"] if len(made.files) > MOST_FILES else []
+    names = [one_line(name) for name in made.files[:MAX_NAMED_FILES]] or ["a folder, renamed to different places"]
+    names += [f"… and {len(made.files) - MAX_NAMED_FILES} more"] if len(made.files) > MAX_NAMED_FILES else []
     raise Conflict(
         f"{branch} and {into} change the same lines; nothing was merged. In conflict:\n"
         + "\n".join(f"  {name}" for name in names),
@@ -157,9 +153,9 @@ def merged_tree(project: str, ours: str, theirs: str, branch: str, into: str) ->
 
 
 def commit(project: str, tree: str, parents: list[str], message: str) -> str:
-    """A commit of this tree, signed where the user's configuration asks for it."""
-    signed = git(project, "config", "--type=bool", "commit.gpgsign", ok=None).line == "true"
-    flags = [word for parent in parents for word in ("-p", parent)] + (["-S"] if signed else [])
+    """A commit of this tree, signed if the user's configuration asks for it."""
+    flags = [word for parent in parents for word in ("-p", parent)]
+    flags += ["-S"] if is_set(project, "commit.gpgsign") else []
     return git(
         project, "commit-tree", tree, *flags, "-F", "-", stdin=message.encode("utf-8", "surrogateescape"),
         hint="Tell git who you are: git config --global user.name …; git config --global user.email …",
@@ -167,19 +163,19 @@ def commit(project: str, tree: str, parents: list[str], message: str) -> str:
 
 
 def default_message(project: str, branch: str, into: str, work: str, squash: bool) -> str:
-    """What git would write: a merge's title, or the titles of what was squashed."""
+    """The message that git would write: a merge's title, or the titles of the squashed commits."""
     if not squash:
         return f"Merge branch '{branch}' into {into}\n"
     span = f"refs/heads/{into}..{work}"
-    form = f"--format=* %<({LONGEST_TITLE},trunc)%s"  # padded with blanks, too
-    rows = git(project, "log", "--reverse", f"--max-count={MOST_TITLES}", form, span).text.splitlines()
-    count = int(git(project, "rev-list", "--count", span).line) if len(rows) == MOST_TITLES else len(rows)
+    form = f"--format=* %<({MAX_TITLE_COLUMNS},trunc)%s"  # git pads short titles
+    rows = git(project, "log", "--reverse", f"--max-count={MAX_TITLES}", form, span).text.splitlines()
+    count = int(git(project, "rev-list", "--count", span).line) if len(rows) == MAX_TITLES else len(rows)
     more = [f"… and {count - len(rows)} earlier ones"] if count > len(rows) else []
     return "\n".join([branch, "", *more, *(row.rstrip() for row in rows), ""])
 
 
 def move(project: str, branch: str, before: str, after: str, why: str) -> None:
-    """Move a branch that is checked out nowhere. Raises Conflict when someone else moved it meanwhile."""
+    """Move a branch that is checked out nowhere. Raises Conflict when somebody moved it meanwhile."""
     try:
         git(project, "update-ref", "-m", why, f"refs/heads/{branch}", after, before)
     except CommandFailed as error:
@@ -194,37 +190,37 @@ class Tip(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What came of a merge in memory."""
+    """The outcome of a merge in memory."""
 
     tree: str
-    """What the merge is; with files in conflict, one that holds their marks."""
+    """The merge; files in conflict contain conflict markers."""
     clean: bool
     files: tuple[str, ...]
-    """Those in conflict, sorted; where folders were renamed to different places there can be none."""
+    """The files in conflict, sorted. A conflict between renamed folders can name none."""
 
 
 def tips(project: str) -> dict[str, Tip]:
-    """Every local branch, in one call."""
+    """Every local branch by its name, asked in one call."""
     form = "--format=%(refname:lstrip=2)%00%(objectname)%00%(tree)"
     rows = (row.split("\0") for row in git(project, "for-each-ref", form, "refs/heads").text.split("\n")[:-1])
     return {name: Tip(commit, tree) for name, commit, tree in rows}
 
 
 def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: float = 600) -> Attempt:
-    """Merge two commits in memory. What git writes for it goes to the folder `scratch`, if given; see `borrow`.
+    """Merge two commits in memory. New objects go to the folder `scratch`, if given; see `borrow`.
 
-    Raises CommandFailed when they have no commit in common, or it takes too long.
+    Raises CommandFailed when the two have no commit in common, or after `seconds`.
     """
-    done = git(
+    merging = git(
         project, "merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs, ok=(0, 1),
         env={"GIT_OBJECT_DIRECTORY": scratch} if scratch else None, timeout=seconds,
     )  # fmt: skip
-    tree, *names = done.text.split("\0")
-    return Attempt(tree, done.code == 0, tuple(sorted({name for name in names if name})))
+    tree, *names = merging.text.split("\0")
+    return Attempt(tree, merging.code == 0, tuple(sorted({name for name in names if name})))
 
 
 def borrow(project: str, scratch: str) -> None:
-    """Make an empty folder one for new objects, beside those of the project, which stay as they are."""
+    """Prepare an empty folder to take new objects. Git reads the project's objects beside them."""
     objects = os.path.join(common_folder(project), "objects")
     os.mkdir(os.path.join(scratch, "info"))
     with open(os.path.join(scratch, "info", "alternates"), "w", encoding="utf-8", errors="surrogateescape") as file:

@@ -1,4 +1,4 @@
-"""Calling git."""
+"""Calling git, with the user's hooks only where they may run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 from magents.core.errors import CommandFailed
 from magents.core.names import STILL
+from magents.core.tuples import NamedTuple
 from magents.git import inert
 from magents.git.inert import UNHOOKED
 from magents.git.layout import GIVEN, common_of, has_record
@@ -15,36 +16,42 @@ from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, BinaryIO
 
 FILL_S = 3600
 """How long git may take to check a workspace out."""
-STUMBLES = 50
-"""How often git is asked again where it stumbles."""
+RETRIES = 50
+"""How often a git command is repeated that failed at a half-made worktree."""
+RETRY_S = 0.02
 HERE = False
-"""Whether we run where the agent of a clone is; `guest/workspace.py` sets it."""
+"""Whether this process runs where the agent of a clone is; `guest/workspace.py` sets it."""
 LOOK = {"GIT_OPTIONAL_LOCKS": "0"}
-"""For looking at a workspace in which an agent is at work: git takes no lock there."""
+"""The environment for reading a workspace in which an agent works: git takes no lock there."""
+BRANCHES = ("for-each-ref", "--format=%(refname)%00%(objectname)%00%(worktreepath)")
+"""The query for branches; patterns follow, `read_branches` reads the answer."""
 
 
 def command(where: str, *args: str) -> list[str]:
-    """The words of a git command that works in the folder `where`. It runs the user's hooks, but none while there
-    is one among them that an agent in a container brought and nobody accepted."""
+    """The argv of a git command that works in the folder `where`.
+
+    It runs the user's hooks, unless one of them came from an agent in a container and nobody accepted it.
+    """
     if STILL in os.environ:
         return ["git", *inert.options(where), "-C", where, *inert.arguments(args)]
     return ["git", "-C", where, *quiet(where), *args]
 
 
 def quiet(where: str, *commits: str) -> Sequence[str]:
-    """Options with which git runs no hook, where it must not: see `brought.hooks`. In the clone of an agent its own
-    hooks run, but only where the agent is."""
+    """`UNHOOKED` where git must run no hook in the working tree `where`, or after it checked out one of `commits`
+    there; else nothing. See `brought.hooks`. In an agent's clone the clone's own hooks run, but only where the
+    agent is."""
     common = common_of(where)
     if not HERE and common and os.path.exists(os.path.join(common, GIVEN)):
         return UNHOOKED
     if not has_record(where):
-        return ()  # as for most projects; nothing is imported
-    from magents.git.trust import brought
+        return ()
+    from magents.git.trust import brought  # imported late: few projects have a record
 
     return UNHOOKED if brought.hooks(where, *commits) else ()
 
@@ -60,40 +67,83 @@ def git(
     hint: str = "",
     target: BinaryIO | None = None,
 ) -> process.Result:
-    """Run git in the folder `where`. Raises as `process.run` does."""
-    words = command(where, *args)
-    return run(words, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
+    """Run git in the folder `where`. Options and errors are those of `process.run`."""
+    argv = command(where, *args)
+    return run(argv, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
 
 
-def run(words: Sequence[str], **options: Any) -> process.Result:
-    """`process.run`, again while git stumbles."""
-    for _ in range(STUMBLES):
+def run(argv: Sequence[str], **options: Any) -> process.Result:
+    """`process.run`, repeated while git fails at a half-made worktree."""
+    for _ in range(RETRIES):
         try:
-            return process.run(words, **options)
+            return process.run(argv, **options)
         except CommandFailed as error:
-            if not stumbled(error):
+            if not is_passing(error):
                 raise
-        time.sleep(0.02)
-    return process.run(words, **options)
+        time.sleep(RETRY_S)
+    return process.run(argv, **options)
 
 
-def stumbled(error: CommandFailed) -> bool:
-    """Whether git only came upon a worktree that was just being made: it dies of one whose `commondir` is
-    still empty, before it has changed anything (git 2.39, `failed to read .git/worktrees/x/commondir`)."""
+def is_passing(error: CommandFailed) -> bool:
+    """Whether git failed only because another command is just making a worktree: git dies when a worktree's
+    `commondir` is still empty, before it has changed anything (2.39: `failed to read
+    .git/worktrees/x/commondir`)."""
     return "failed to read" in error.stderr and "commondir" in error.stderr
 
 
-def working_tree(path: str) -> str:
-    """The place that git names for a branch that is checked out; '' where that is a bare repository, whose HEAD
-    git counts as a checkout too."""
-    if not path or os.path.isfile(os.path.join(path, ".git")):
-        return path
-    return "" if git(path, "rev-parse", "--is-bare-repository", ok=None).line == "true" else path
+class Branch(NamedTuple):
+    """What git knows of one branch."""
+
+    commit: str
+    place: str
+    """Where it is checked out, as git says; see `working_tree`. '' if it is checked out nowhere."""
+
+
+def branches(where: str, *patterns: str) -> dict[str, Branch]:
+    """The branches that match, by their full names."""
+    return read_branches(git(where, *BRANCHES, *patterns).text)
+
+
+def read_branches(text: str) -> dict[str, Branch]:
+    """The answer to the query `BRANCHES`."""
+    rows = (row.split("\0") for row in text.split("\n")[:-1])
+    return {name: Branch(commit, place) for name, commit, place in rows}
+
+
+def refs(where: str, *patterns: str) -> dict[str, str]:
+    """The refs that match, sorted: full name → object."""
+    rows = git(where, "for-each-ref", "--format=%(objectname) %(refname)", *patterns).text.splitlines()
+    return {name: oid for oid, _, name in (row.partition(" ") for row in rows)}
+
+
+def working_tree(place: str) -> str:
+    """The working tree at a branch's `place`; '' where that is a bare repository, whose HEAD git counts as a
+    checkout too."""
+    if not place or os.path.isfile(os.path.join(place, ".git")):
+        return place
+    return "" if git(place, "rev-parse", "--is-bare-repository", ok=None).line == "true" else place
+
+
+def is_ancestor(where: str, old: str, new: str, timeout: float = 600) -> bool:
+    """Whether the history of `new` contains `old`. Raises CommandFailed, also after `timeout` seconds."""
+    return git(where, "merge-base", "--is-ancestor", old, new, ok=(0, 1), timeout=timeout).code == 0
+
+
+def is_set(where: str, setting: str) -> bool:
+    """Whether a setting of git's is true."""
+    return git(where, "config", "--type=bool", setting, ok=None).line == "true"
+
+
+def objects(where: str, names: Iterable[str]) -> list[list[str]]:
+    """What git knows of each object: `[id, type, size]`, or `[name, "missing"]`."""
+    asked = os.fsencode("".join(f"{name}\n" for name in names))
+    listed = git(where, "cat-file", "--batch-check", "--buffer", stdin=asked).text
+    return [row.split(" ") for row in listed.split("\n")[:-1]]
 
 
 def blobs(where: str, oids: Sequence[str], target: BinaryIO) -> None:
-    """Write objects to a file in the form of `git cat-file --batch`: a line `OID TYPE SIZE`, the content,
-    a newline. Streamed: they need not fit in memory."""
+    """Write objects to a file in the form of `git cat-file --batch`: a line `OID TYPE SIZE`, the content, a
+    newline. They are streamed and need not fit in memory."""
     asked = "".join(f"{oid}\n" for oid in oids).encode()
     words = command(where, "cat-file", "--batch", "--buffer")
     process.run(words, stdin=asked, target=target, timeout=600, max_output_bytes=sys.maxsize)

@@ -1,4 +1,4 @@
-"""What would keep a merge from being laid into a checkout, looked at before anything is changed."""
+"""What keeps a merge from going into a checkout, as far as it is known before anything changes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import FREE, Conflict
 from magents.core.text import one_line
-from magents.git.plumbing import git
+from magents.git.plumbing import git, is_set, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 GITLINK = "160000"
-SHOWN = 5
+MAX_NAMED_FILES = 5
 """How many files an error names."""
 
 
@@ -25,24 +25,24 @@ class Touched(NamedTuple):
     path: str
     old_mode: str
     mode: str
-    """'000000' where there is none."""
+    """'000000' where the commit has no such file."""
     old: str
-    """git's id of its content; all zeros where there is none."""
+    """The object id of the content; all zeros where the commit has no such file."""
     new: str
 
     @property
     def added(self) -> bool:
-        """Whether it is new."""
+        """Whether the file is new."""
         return not self.old_mode.strip("0")
 
     @property
     def gone(self) -> bool:
-        """Whether it is deleted."""
+        """Whether the file is deleted."""
         return not self.mode.strip("0")
 
 
 def touched(project: str, before: str, after: str) -> list[Touched]:
-    """The files that differ between two commits, in the order of their paths."""
+    """The files that differ between two commits, sorted by path."""
     raw = git(project, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after).text
     words = raw.split("\0")[:-1]
     rows = []
@@ -56,23 +56,23 @@ def touched(project: str, before: str, after: str) -> list[Touched]:
 
 
 def check(checkout: str, before: str, after: str) -> list[Touched]:
-    """What a merge touches. Raises Conflict when that cannot be laid into the checkout, as far as can be known."""
+    """The files that a merge touches. Raises Conflict when something is known to keep them from the checkout."""
     rows = touched(checkout, before, after)
-    for look in (check_names, check_writable, check_room):
-        look(checkout, rows)
+    for check_one in (check_names, check_writable, check_room):
+        check_one(checkout, rows)
     check_case(checkout, rows, after)
     return rows
 
 
 def refuse(checkout: str, why: str, names: Sequence[str], hint: str) -> Conflict:
-    """The error that names files which cannot be laid into a checkout."""
-    shown = "\n".join(f"  {one_line(name)}" for name in names[:SHOWN])
-    more = f"\n  and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    """The error that names the files which cannot go into a checkout."""
+    shown = "\n".join(f"  {one_line(name)}" for name in names[:MAX_NAMED_FILES])
+    more = f"\n  and {len(names) - MAX_NAMED_FILES} more" if len(names) > MAX_NAMED_FILES else ""
     return Conflict(f"{checkout} cannot be brought to the merge; nothing was merged. {why}:\n{shown}{more}", hint)
 
 
 def check_names(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict for paths that are longer than the file system takes."""
+    """Raises Conflict for paths that are too long for the file system."""
     name_max, path_max = limit(checkout, "PC_NAME_MAX", 255), limit(checkout, "PC_PATH_MAX", 4096)
     top = len(os.fsencode(checkout)) + 1
 
@@ -85,39 +85,41 @@ def check_names(checkout: str, rows: Sequence[Touched]) -> None:
 
 
 def limit(path: str, what: str, usual: int) -> int:
-    """A limit of the file system; the `usual` one where it names none."""
+    """A limit of the file system; the `usual` one where the system names none."""
     try:
-        told = os.pathconf(path, what)
+        value = os.pathconf(path, what)
     except (OSError, ValueError):
         return usual
-    return told if told > 0 else usual
+    return value if value > 0 else usual
 
 
 def check_writable(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict where files may not be made or removed."""
-    able: dict[str, bool] = {}
+    """Raises Conflict for files in folders that may not be written."""
+    writable: dict[str, bool] = {}
 
     def may(folder: str) -> bool:
-        if folder not in able:
+        if folder not in writable:
             full = os.path.join(checkout, folder)
             there = os.path.isdir(full) or not folder
-            able[folder] = os.access(full, os.W_OK | os.X_OK) if there else may(os.path.dirname(folder))
-        return able[folder]
+            writable[folder] = os.access(full, os.W_OK | os.X_OK) if there else may(os.path.dirname(folder))
+        return writable[folder]
 
     if names := [row.path for row in rows if not may(os.path.dirname(row.path))]:
         raise refuse(checkout, "Files cannot be written there", names, "Mend the permissions, then merge again.")
 
 
 def check_room(checkout: str, rows: Sequence[Touched]) -> None:
-    """Raises Conflict when the disk has no room for the files. Of a sparse checkout that cannot be told."""
-    if git(checkout, "config", "--type=bool", "core.sparseCheckout", ok=None).line == "true":
+    """Raises Conflict when the disk has no room for the files. A sparse checkout is not checked: its need is not
+    known."""
+    if is_set(checkout, "core.sparseCheckout"):
         return
     disk = os.statvfs(checkout)
-    known = sizes(checkout, {oid for row in rows for oid in wanted_objects(row)})
+    asked = {oid for row in rows for oid in contents(row)}
+    sizes = {answer[0]: int(answer[2]) for answer in objects(checkout, asked) if len(answer) == 3}
     block = disk.f_frsize or 1
 
     def blocks(oid: str, mode: str) -> int:
-        return 0 if mode == GITLINK else -(-known.get(oid, 0) // block)
+        return 0 if mode == GITLINK else -(-sizes.get(oid, 0) // block)
 
     need = sum(blocks(row.new, row.mode) - blocks(row.old, row.old_mode) for row in rows)
     new = sum(row.added for row in rows) - sum(row.gone for row in rows)
@@ -129,24 +131,17 @@ def check_room(checkout: str, rows: Sequence[Touched]) -> None:
         )
 
 
-def wanted_objects(row: Touched) -> Iterator[str]:
-    """The contents whose sizes count."""
+def contents(row: Touched) -> Iterator[str]:
+    """The old and the new content of a file, submodules aside."""
     for oid, mode in ((row.old, row.old_mode), (row.new, row.mode)):
         if mode != GITLINK and mode.strip("0"):
             yield oid
 
 
-def sizes(project: str, oids: Iterable[str]) -> dict[str, int]:
-    """The sizes of objects in bytes; without those that are missing."""
-    asked = "".join(f"{oid}\n" for oid in oids).encode()
-    form = "--batch-check=%(objectname) %(objectsize)"
-    rows = (row.split(" ") for row in git(project, "cat-file", form, "--buffer", stdin=asked).text.splitlines())
-    return {oid: int(size) for oid, size in rows if size.isdigit()}
-
-
 def check_case(checkout: str, rows: Sequence[Touched], after: str) -> None:
-    """Raises Conflict for new files whose names differ from others only in case, where that is one name."""
-    if git(checkout, "config", "--type=bool", "core.ignorecase", ok=None).line != "true":
+    """Raises Conflict for new files whose names differ from others only in case, on a file system that takes the
+    two for one."""
+    if not is_set(checkout, "core.ignorecase"):
         return
     new = {row.path for row in rows if row.added}
     seen: dict[str, str] = {}

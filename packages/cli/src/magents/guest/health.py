@@ -118,29 +118,31 @@ def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     its program ended."""
     from magents.core.agent import Agent
     from magents.guest import events, status
+    from magents.guest.files import Folder
     from magents.guest.terminal import Terminal
     from magents.harnesses import TABLE, harness
     from magents.system.paths import AGENT, WORKSPACE
 
     named = os.environ.get("MAGENTS_HARNESS") or os.environ.get("AGENT_COMMAND") or "claude"
     kind = harness(named if named in TABLE else "command")
-    report = status.read(events.read(AGENT), kind)
+    report = status.read(events.read(Folder(AGENT)), kind)
     pane = next((pane for pane in Terminal().panes() if pane.id == id and pane.pane), None)
-    if pane is None and report.code is None and uptime < UNTIL_OPEN:
+    if pane is None and report.exit_code is None and uptime < UNTIL_OPEN:
         return "working", "starting", True
     record = Agent(
         0, id, "", "", "", "", False, kind.name, (), "docker", WORKSPACE, 0.0, "active", False, "", ""
     )  # fmt: skip
-    seen = "alive" if pane and not pane.dead else "ended" if pane or report.code is not None else "absent"
+    now = time.time()
+    there = pane is not None or report.exit_code is not None  # it has told of its end, whatever is left of it
+    seen = status.presence(there, pane is not None and not pane.dead, report, now)
     facts = status.Facts(
         record, report, kind.reports, bool(kind.takes_prompt), seen, pane.active if pane else 0.0,
         os.path.isdir(WORKSPACE),
     )  # fmt: skip
-    now = time.time()
     if status.doubtful(facts, now):
-        facts = status.seen_on_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
+        facts = status.with_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
     found = status.status(facts)
-    return found.state, found.detail, seen == "alive" or (seen == "ended" and report.code is not None)
+    return found.state, found.detail, seen == "alive" or (seen == "ended" and report.exit_code is not None)
 
 
 def of_start_sh() -> str | None:

@@ -13,9 +13,10 @@ from magents.core.errors import MagentsError
 from magents.core.names import check_id
 from magents.core.program import Start
 from magents.guest import events, status, wrapper
+from magents.guest.files import Folder
 from magents.guest.terminal import Terminal
 from magents.harnesses import TABLE, harness
-from magents.system import guarded, paths
+from magents.system import paths
 from magents.system.paths import AGENT, WORKSPACE
 
 
@@ -26,13 +27,13 @@ def start(id: str) -> None:
     kind = harness(line if line in TABLE else "command")
     command = ("sh", "-c", line) if kind.name == "command" else ()
     unattended = os.environ.get("AUTO_ACCEPT") != "never"
-    session = status.read(events.read(AGENT), kind).session
+    files = Folder(AGENT)
+    session = status.read(events.read(files), kind).session
     program = kind.start(Start(AGENT, paths.share(), None, session is not None, session, unattended, command))
-    events.trim(AGENT)
-    events.write(AGENT, "launch")
+    events.trim(files)
+    events.write(files, "launch")
     env = {"MAGENTS_ID": id, "MAGENTS_EVENT": f"{paths.share()}/magents-event"}
-    for name, text in wrapper.files(program, env).items():
-        guarded.write(AGENT, name, text)
+    files.write(wrapper.files(program, env))
     Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
 
 

@@ -1,4 +1,4 @@
-"""tmux, in any place: the words that lead to it are given, `()` for this machine.
+"""tmux, in any place: what runs a command there is given.
 
 An agent's session is `magents-<id>`, with a window `agent` and a window `shell`. The session carries the
 option `@magents`: what Magents needs to find it again without its store. The pane of the agent's program
@@ -14,11 +14,13 @@ from magents.core.errors import CommandFailed, Conflict, MagentsError, NoAnswer
 from magents.core.names import of_session, session
 from magents.core.tuples import NamedTuple
 from magents.system import process
-from magents.system.there import run_there
+from magents.system.there import here, run_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from magents.system.there import Command
 
 HISTORY = 50_000
 """Lines of scroll-back an agent's terminal keeps."""
@@ -72,15 +74,16 @@ class Closed(NamedTuple):
 class Terminal:
     """tmux in one place."""
 
-    def __init__(self, words: Sequence[str] = ()) -> None:
-        self.words = tuple(words)
+    def __init__(self, command: Command = here) -> None:
+        """`command`: what runs a command in that place; by default this machine."""
+        self.command = command
 
     def run(self, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> process.Result:
         """Run a tmux command.
 
         `-u` because without a UTF-8 locale tmux prints `_` for what it cannot.
         """
-        words = [*self.words, "tmux", "-u", *args]
+        words = self.command(["tmux", "-u", *args])
         return process.run(words, stdin=stdin, ok=ok, timeout=ANSWER_S, max_output_bytes=MAX_SCREEN_BYTES)
 
     def open(
@@ -183,7 +186,7 @@ class Terminal:
         start = ["-S", str(-history)] if history else []
         words = ("tmux", "-u", "capture-pane", "-p", "-J", *style, *start, "-t", f"={session(id)}:agent")
         try:
-            return run_there(self.words, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
+            return run_there(self.command, words, timeout=SCREEN_S, max_output_bytes=MAX_SCREEN_BYTES).text
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, SCREEN_S) from error
@@ -227,7 +230,7 @@ class Terminal:
         flags = ["-r"] if read_only else []
         verb = "switch-client" if inside else "attach-session"
         target = f"={session(id)}:agent" if inside else f"={session(id)}"
-        return [*self.words, "tmux", "-u", verb, *flags, "-t", target]
+        return self.command(["tmux", "-u", verb, *flags, "-t", target], tty=True)
 
 
 def literal(text: str) -> str:

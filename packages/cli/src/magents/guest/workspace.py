@@ -82,7 +82,7 @@ def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, An
 
     Ignored files that match `patterns` are kept too, unless their content is `known`: path → SHA-256.
     """
-    ref, meta = write.take(top, top, id, included(top, patterns, known))
+    ref, meta, _ = write.take(top, top, id, included(top, patterns, known))
     return {"ref": ref, "uncommitted": meta.uncommitted}
 
 
@@ -90,8 +90,7 @@ def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str
     """`pin`, but what cannot be kept is left out and named."""
     from magents.git.pins import salvage as salvaging
 
-    ref, meta, unkept = salvaging.whole(top, top, id, included(top, patterns, known), write.OURS)
-    return {"ref": ref, "uncommitted": meta.uncommitted, "unkept": unkept}
+    return salvaging.whole(top, top, id, included(top, patterns, known), write.OURS)._asdict()
 
 
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 
 from magents.core import bounded
 from magents.core.tuples import NamedTuple
+from magents.guest.files import Files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,19 +17,26 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.core.errors import Problem
     from magents.core.program import Program
+    from magents.system.there import Command
 else:
     Protocol = object
 
 
-class Desk(NamedTuple):
-    """The folder through which an agent and Magents talk: event log, settings of its harness."""
+class Place(Files, Protocol):
+    """One agent's surroundings, and how they are reached. Nobody else knows where its files lie."""
 
-    here: str
-    """Its path on this machine."""
-    there: str
-    """Its path where the agent is."""
-    share: str
-    """Where `magents-event` and `agent-run` are there."""
+    @property
+    def folder(self) -> str:
+        """What the folder of its files is called where the agent is."""
+
+    @property
+    def share(self) -> str:
+        """Where `magents-event` and `agent-run` are there."""
+
+    def command(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
+        """The command on this machine that runs `argv` where the agent is, each word as it is, whatever is between:
+        in the workspace where that is not this machine. `tty`: for a program that talks to the user's terminal.
+        Does no I/O."""
 
 
 class Launch(NamedTuple):
@@ -106,15 +114,15 @@ class Runtime(Protocol):
         """The user and group, as this machine numbers them, that the workspace must belong to; None: the user
         who calls."""
 
-    def desk(self, folder: str) -> Desk:
-        """Where an agent whose own folder this is talks with us. Does no I/O."""
+    def place(self, agent: Agent, folder: str) -> Place:
+        """Where an agent is whose own folder this is, running or not. Does no I/O."""
 
     def prepare(self, launch: Launch) -> None:
-        """Make the place that `inside` leads to, if it is not there; `start` does it by itself. Meanwhile the
-        workspace may still be filled. On failure nothing is left."""
+        """Make the agent's place, if it is not there; `start` does it by itself. Meanwhile the workspace may still
+        be filled. On failure nothing is left."""
 
-    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[tuple[str, ...]]:
-        """As `inside`, also where the agent does not run: then there is a place to run commands in meanwhile."""
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[Command]:
+        """As `Place.command`, also where the agent does not run: then there is a place for commands meanwhile."""
 
     def disks(self) -> list[str]:
         """Folders on this machine that it fills, beside the workspaces. Never raises."""
@@ -140,9 +148,6 @@ class Runtime(Protocol):
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,
         or that stirs just now where only a still one can be had, is left out."""
-
-    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
-        """The words that go before a command to run it where the agent is. Does no I/O."""
 
     def usage(self) -> dict[str, str]:
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""

@@ -43,7 +43,8 @@ def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError
     """An unexpected exception, once it is in the log, as an error that names whose it is."""
     from magents.system import log
 
-    log.unexpected(error)
+    if not log.unexpected(error):
+        hint += f" Its traceback is in {log.path()}"
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))

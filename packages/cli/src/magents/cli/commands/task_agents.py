@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import argparse
 
     from magents.fleet.observe import View
-    from magents.taskmaster.assignments import Job, Outcome, Schedule
+    from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.automerge import Auto
+    from magents.taskmaster.scheduler import Job, Schedule
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +65,7 @@ def positive(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Make agents for the ready tasks."""
     tasks = Tasks(common.fleet())
-    only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
-    request = request_of(options, most=options.max, only=tuple(only))
+    request = request_of(options, limit=options.max, only=tuple(common.parted(options.only)))
     if options.check and not options.auto_merge:
         raise UsageError("`--check` needs `--auto-merge`.")
     if options.auto_merge and not options.watch:

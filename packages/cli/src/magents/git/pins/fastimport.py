@@ -1,4 +1,4 @@
-"""Writing one commit with `git fast-import`: files go in as they are, past every filter and hook."""
+"""Writing one commit with `git fast-import`, which takes files as they are and runs no filter or hook."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 
 
 def begin(project: str) -> feeding.Feeding:
-    """A git that waits for a `Stream`. It can come up while what it is to be told is still looked for."""
+    """Start a git that waits for a `Stream`. It starts up while the caller still collects what to write."""
     return feeding.Feeding(command(project, "fast-import", "--quiet", "--done"))
 
 
 class Stream:
-    """One commit under way. Leaving the `with` block completes it; leaving it by an error drops it."""
+    """One commit under way. Leaving the `with` block completes the commit; leaving it by an error drops it."""
 
     def __init__(
         self,
@@ -34,7 +34,8 @@ class Stream:
         parents: Iterable[str],
         beside: tuple[str, str] = ("", ""),
     ) -> None:
-        """`beside`: another ref to write, whose commit names this one by that path as a submodule is named."""
+        """`beside` is another ref to write, and a path: its commit names this commit at that path as a
+        submodule."""
         self.ref = ref
         self._git = git
         self._beside = beside
@@ -66,20 +67,20 @@ class Stream:
         self._payload(message.encode())
 
     def text(self, path: str, text: str) -> None:
-        """A file with this text."""
+        """Add a file with this text."""
         self.data(path, text.encode())
 
     def data(self, path: str, content: bytes) -> None:
-        """A file with these bytes."""
+        """Add a file with these bytes."""
         self._line(f"M 100644 inline {quoted(path)}")
         self._payload(content)
 
     def known(self, path: str, mode: str, oid: str) -> None:
-        """A file whose content the repository has."""
+        """Add a file whose content the repository has."""
         self._line(f"M {mode} {oid} {quoted(path)}")
 
     def file(self, path: str, source: str) -> None:
-        """A file or link as it is on disk. Raises MagentsError when it cannot be read whole."""
+        """Add a file or link as it is on disk. Raises MagentsError when it cannot be read whole."""
         try:
             about = os.lstat(source)
             if stat.S_ISLNK(about.st_mode):
@@ -91,20 +92,18 @@ class Stream:
                 size = os.fstat(file.fileno()).st_size
                 self._line(f"M {mode} inline {quoted(path)}\ndata {size}")
                 while size:
-                    part = file.read(min(CHUNK, size))
+                    part = file.read(min(CHUNK_BYTES, size))
                     if not part:
                         raise MagentsError(f"{source} changes while it is being kept.", "Try again.")
                     self._git.write(part)
                     size -= len(part)
                 self._line("")
         except OSError as error:
-            raise MagentsError(
-                f"{source} cannot be read: {error.strerror}.", "Mend its permissions; nothing was removed."
-            ) from error
+            raise cannot_read(source, error) from error
 
     def folder(self, path: str, source: str) -> None:
-        """A folder as a tar archive."""
-        import tarfile
+        """Add a folder as a tar archive. Raises MagentsError when it cannot be read whole."""
+        import tarfile  # imported late: most pins have no nested repository
         import tempfile
 
         with tempfile.NamedTemporaryFile(prefix="magents-", suffix=".tar") as file:
@@ -113,10 +112,7 @@ class Stream:
                     archive.add(source, arcname=".")
                 file.flush()
             except OSError as error:
-                raise MagentsError(
-                    f"{error.filename or source} cannot be read: {error.strerror}.",
-                    "Mend its permissions; nothing was removed.",
-                ) from error
+                raise cannot_read(source, error) from error
             self.file(path, file.name)
 
     def _line(self, text: str) -> None:
@@ -127,5 +123,12 @@ class Stream:
 
 
 def quoted(path: str) -> str:
-    """A path in C style, as git-fast-import(1) wants it where it could be misread."""
+    """A path in quotes and C style: git-fast-import(1) reads it so."""
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def cannot_read(path: str, error: OSError) -> MagentsError:
+    """The error for something that a pin has to keep and that cannot be read."""
+    return MagentsError(
+        f"{error.filename or path} cannot be read: {error.strerror}.", "Mend its permissions; nothing was removed."
+    )

@@ -1,4 +1,4 @@
-"""Keeping what can be kept of a workspace that cannot be kept whole, where the user gives up the rest."""
+"""Keeping what can be kept of a workspace that cannot be kept whole, once the user gives up the rest."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from magents.git.pins.format import Meta, Origin
+    from magents.git.pins.format import Origin
 
-LARGEST_BYTES = 1 << 32
-"""What a file or a repository within may have; one can be said to be larger than any disk."""
-MOST_NAMED = 50
-OPEN_S = 300
+MAX_KEPT_BYTES = 1 << 32
+"""The size of a file, or of a nested repository, that is kept; a file can claim to be larger than any disk."""
+MAX_NAMED = 50
+"""How many paths that cannot be kept are named."""
+MAX_LINE_CHARS = 300
+OPEN_TIMEOUT_S = 300
 OPEN = r"""find "$1" -type d ! -perm -0700 -exec chmod u+rwx {} \;
 find "$1" -type f ! -perm -0400 -exec chmod u+r {} +"""
-"""Gives the owner the rights to all below a folder. `find` follows no link, and looks into a folder last."""
+"""Gives the owner the rights to all below a folder. `find` follows no link, and enters a folder last."""
 
 
-def whole(
-    project: str, workspace: str, id: str, extra: Sequence[str], maker: Origin
-) -> tuple[str, Meta, list[str]]:
+def whole(project: str, workspace: str, id: str, extra: Iterable[str], maker: Origin) -> Kept:
     """`write.take`, but what cannot be kept is left out and named. Raises MagentsError."""
     open_up(workspace)
     if project != workspace:
         mend_link(project, workspace)
-    ref, meta, unkept = write.take_part(project, workspace, id, extra, unkeepable, maker=maker)
-    return ref, meta, [line if len(line) < 300 else f"{line[:150]} … {line[-100:]}" for line in unkept[:MOST_NAMED]]
+    ref, meta, unkept = write.take(project, workspace, id, extra, maker, unkeepable)
+    lines = [line if len(line) < MAX_LINE_CHARS else f"{line[:150]} … {line[-100:]}" for line in unkept[:MAX_NAMED]]
+    return Kept(ref, meta.uncommitted, lines)
 
 
-def of_worktree(project: str, workspace: str, id: str, branch: str, extra: Sequence[str], maker: Origin) -> Kept:
-    """What can be kept of a worktree; at least its commits. Raises MagentsError when not even these can be."""
+def of_worktree(project: str, workspace: str, id: str, branch: str, extra: Iterable[str], maker: Origin) -> Kept:
+    """What can be kept of a worktree, at least its commits. Raises MagentsError when not even these can be kept."""
     try:
-        ref, meta, unkept = whole(project, workspace, id, extra, maker)
-        return Kept(ref, meta.uncommitted, unkept)
+        return whole(project, workspace, id, extra, maker)
     except (MagentsError, OSError, ValueError, RecursionError) as error:
-        unkept = [f"what was not committed: {one_line(str(error), 300)}"]
+        unkept = [f"what was not committed: {one_line(str(error), MAX_LINE_CHARS)}"]
     try:
         return Kept(write.take_absent(project, workspace, id, branch, maker), 0, unkept)
     except MagentsError:
@@ -55,12 +55,12 @@ def of_worktree(project: str, workspace: str, id: str, branch: str, extra: Seque
 
 
 def open_up(folder: str) -> None:
-    """Give the owner the rights to all that is below, as far as that is possible."""
-    process.run(["sh", "-c", OPEN, "sh", folder], ok=None, timeout=OPEN_S)
+    """Give the owner the rights to all that is below a folder, as far as that is possible."""
+    process.run(["sh", "-c", OPEN, "sh", folder], ok=None, timeout=OPEN_TIMEOUT_S)
 
 
 def mend_link(project: str, workspace: str) -> None:
-    """Let a worktree's `.git` lead again to what the project has of it. A folder in its place gets another name."""
+    """Make a worktree's `.git` lead to the project's record of the worktree again. What stood there is renamed."""
     link = os.path.join(workspace, ".git")
     with contextlib.suppress(MagentsError, OSError):
         try:
@@ -76,21 +76,21 @@ def mend_link(project: str, workspace: str) -> None:
 
 
 def unkeepable(path: str) -> str:
-    """Why a file, or a folder that is a repository, cannot be kept; '' where it can."""
+    """Why a file, or a folder that is a repository, cannot be kept; '' if it can."""
     try:
         about = os.lstat(path)
-        if stat.S_ISREG(about.st_mode):
-            os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
         size = total(path) if stat.S_ISDIR(about.st_mode) else about.st_size
+        if stat.S_ISREG(about.st_mode):
+            check_readable(path)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, RecursionError) as error:
         return (isinstance(error, OSError) and error.strerror) or "too deep"
-    return "" if size <= LARGEST_BYTES else f"more than {LARGEST_BYTES >> 30} GiB"
+    return "" if size <= MAX_KEPT_BYTES else f"more than {MAX_KEPT_BYTES >> 30} GiB"
 
 
 def total(folder: str) -> int:
-    """The bytes of all files below. Raises OSError when something cannot be read."""
+    """The bytes of all plain files below a folder. Raises OSError when something cannot be read."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -100,6 +100,11 @@ def total(folder: str) -> int:
         for name in names:
             about = os.lstat(os.path.join(place, name))
             if stat.S_ISREG(about.st_mode):
-                os.close(os.open(os.path.join(place, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
+                check_readable(os.path.join(place, name))
                 size += about.st_size
     return size
+
+
+def check_readable(path: str) -> None:
+    """Raises OSError when a plain file cannot be read."""
+    os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK))

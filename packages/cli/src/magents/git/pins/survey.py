@@ -1,4 +1,4 @@
-"""What a workspace holds that no branch does, as git and the file system tell it."""
+"""What a workspace holds that no branch does, as git and the file system tell."""
 
 from __future__ import annotations
 
@@ -6,53 +6,89 @@ import os
 import re
 import stat
 
-from magents.core.errors import MagentsError
+from magents.core.errors import CommandFailed, MagentsError
 from magents.core.tuples import NamedTuple
 from magents.git.layout import GIVEN
+from magents.git.pins.fastimport import cannot_read
 from magents.git.pins.format import prefix
-from magents.git.plumbing import git
+from magents.git.plumbing import LOOK, command, git, objects, refs
 from magents.system import fifos
+from magents.system.process import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from collections.abc import Iterable, Iterator, Sequence
 
 OID = re.compile(rb"\b[0-9a-f]{7,64}\b")
-"""An object's name; the plan of a series of cherry-picks has abbreviated ones."""
-MOVE = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)")
-"""A line of a reflog: where from, where to, why."""
+"""An object's id, which can be abbreviated: the plan of a series of cherry-picks has short ids."""
+MOVE = r"([0-9a-f]{40,64}) ([0-9a-f]{40,64}) [^\t]*\t?(.*)"
+"""A line of a reflog: the commit before, the commit after, the reason."""
 NOT_KEPT = frozenset({"index", "gitdir", "commondir", "locked", "index.lock", "modules"})
-LARGEST_ADMIN = 64 * 1024 * 1024
-UNREADABLE = "Mend its permissions; nothing was removed."
+"""Git's files of a worktree that a pin does not keep as such."""
+MAX_ADMIN_BYTES = 64 * 1024 * 1024
 USUAL = ("H 10", "H 12")
-"""How `git ls-files -v --stage` begins the line of a tracked file or link that it looks at."""
+"""How `git ls-files -v --stage` begins the line of a file or link that git watches for changes."""
+STATUS = (
+    "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--untracked-files=all", "--no-renames",
+    "--ignore-submodules=none",
+)  # fmt: skip
 
 
-class Found(NamedTuple):
-    """What `git status` tells, sorted by what to do about it."""
+class Staged(NamedTuple):
+    """An entry of the index that HEAD does not have."""
+
+    stage: str
+    mode: str
+    oid: str
+    path: str
+
+
+class State(NamedTuple):
+    """What git knows of a working tree."""
 
     branch: str
+    """The branch checked out; '' for a detached HEAD."""
     head: str
+    """The commit checked out; '' if there is none yet."""
     changed: list[str]
-    staged: list[tuple[str, str, str, str]]
-    """Stage, mode, object, path."""
-    staging: bool
-    """Whether the staging area differs from HEAD in anything."""
+    """The files changed, untracked or deleted, and untracked repositories."""
+    staged: list[Staged]
+    differs: bool
+    """Whether the index differs from HEAD in anything."""
+    hidden: list[str] = []  # noqa: RUF012 - never changed
+    """Files that are there, and whose changes git was told to ignore."""
+    absent: list[str] = []  # noqa: RUF012 - never changed
+    """Files that are not there, and whose changes git was told to ignore."""
+    modules: list[str] = []  # noqa: RUF012 - never changed
+    """The submodules that are checked out."""
+    unread: str = ""
+    """What git says of folders that it could not read; '' if it read all."""
 
 
-def read_stages(text: str) -> list[tuple[str, str, str, str]]:
-    """`git ls-files --stage -z`: stage, mode, object, path."""
-    rows = (row.partition("\t") for row in text.split("\0") if row)
-    return [(stage, mode, oid, path) for about, _, path in rows for mode, oid, stage in [about.split(" ")]]
+def look(workspace: str) -> State:
+    """Ask git for the state of a working tree. Raises MagentsError when git cannot read it."""
+    env = {**LOOK, "LC_ALL": "C"}
+    asked_status = Running(command(workspace, *STATUS), env=env)
+    asked_index = Running(command(workspace, "ls-files", "-v", "--stage", "-z"), env=env)
+    try:
+        status = asked_status.result()
+        hidden, absent, modules = read_index(asked_index.result().text, workspace)
+    except CommandFailed as error:
+        asked_index.result(ok=None)
+        raise MagentsError(
+            f"{workspace} cannot be read by git, so nothing was removed:\n{error.stderr.strip()}",
+            "Mend it, or move what you need out of it and delete the folder yourself.",
+        ) from error
+    unread = status.stderr.strip() if "could not open directory" in status.stderr else ""
+    return read_status(status.text)._replace(hidden=hidden, absent=absent, modules=modules, unread=unread)
 
 
-def read_status(text: str) -> Found:
-    """`git status --porcelain=v2 -z --branch`, format in git-status(1)."""
+def read_status(text: str) -> State:
+    """The answer of `git status --porcelain=v2 -z --branch`; git-status(1) describes it."""
     branch = head = ""
-    staging = False
+    differs = False
     changed: list[str] = []
-    staged: list[tuple[str, str, str, str]] = []
+    staged: list[Staged] = []
     for row in text.split("\0"):
         match row[:2]:
             case "# ":
@@ -64,27 +100,23 @@ def read_status(text: str) -> Found:
             case "1 ":
                 _, _, _, _, mode, _, _, oid, path = row.split(" ", 8)
                 changed.append(path)
-                staged += known("0", mode, oid, path)
-                staging |= row[2] != "." or row[3] == "A"  # `.A`: git add --intent-to-add
+                staged.append(Staged("0", mode, oid, path))
+                differs |= row[2] != "." or row[3] == "A"  # `.A`: git add --intent-to-add
             case "u ":
                 _, _, _, m1, m2, m3, _, o1, o2, o3, path = row.split(" ", 10)
                 changed.append(path)
-                staging = True
-                for stage, mode, oid in (("1", m1, o1), ("2", m2, o2), ("3", m3, o3)):
-                    staged += known(stage, mode, oid, path)
+                differs = True
+                staged += [Staged(*entry, path) for entry in (("1", m1, o1), ("2", m2, o2), ("3", m3, o3))]
             case "? ":
                 changed.append(row[2:].rstrip("/"))
-    return Found(branch, head, changed, staged, staging)
-
-
-def known(stage: str, mode: str, oid: str, path: str) -> list[tuple[str, str, str, str]]:
-    """A staged object, unless it stands for nothing."""
-    return [] if not oid.strip("0") or not mode.strip("0") else [(stage, mode, oid, path)]
+    # Zeros stand for nothing.
+    return State(
+        branch, head, changed, [row for row in staged if row.oid.strip("0") and row.mode.strip("0")], differs
+    )
 
 
 def read_index(text: str, workspace: str) -> tuple[list[str], list[str], list[str]]:
-    """From `git ls-files -v --stage -z`: files whose changes git has been told not to look at, those that are
-    there and those that are not; and the submodules that are checked out."""
+    """The `hidden`, `absent` and `modules` of a `State`, from `git ls-files -v --stage -z`."""
     hidden: list[str] = []
     absent: list[str] = []
     modules: list[str] = []
@@ -100,8 +132,14 @@ def read_index(text: str, workspace: str) -> tuple[list[str], list[str], list[st
     return hidden, absent, modules
 
 
-def emptied(workspace: str, deleted: Sequence[str]) -> list[str]:
-    """The folders above these files that are there, as folders."""
+def read_stages(text: str) -> list[Staged]:
+    """The answer of `git ls-files --stage -z`."""
+    rows = (row.partition("\t") for row in text.split("\0") if row)
+    return [Staged(stage, mode, oid, path) for about, _, path in rows for mode, oid, stage in [about.split(" ")]]
+
+
+def emptied(workspace: str, deleted: Iterable[str]) -> list[str]:
+    """The folders above these files that are still there."""
     above: set[str] = set()
     for path in deleted:
         while (path := os.path.dirname(path)) and path not in above:
@@ -110,20 +148,21 @@ def emptied(workspace: str, deleted: Sequence[str]) -> list[str]:
 
 
 def kind(path: str) -> str:
-    """`file` (or link), `folder`, `gone`; what is neither file nor folder cannot be kept, only named."""
+    """`file` (or link), `folder` or `gone`. Other things, such as sockets, count as gone: a pin cannot keep
+    them."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return "gone"
     except OSError as error:
-        raise MagentsError(f"{path} cannot be read: {error.strerror}.", UNREADABLE) from error
+        raise cannot_read(path, error) from error
     if stat.S_ISDIR(mode):
         return "folder"
     return "file" if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else "gone"
 
 
-def unusual_modes(workspace: str, paths: Sequence[str]) -> dict[str, int]:
-    """The permissions of those plain files that have others than git gives by itself."""
+def unusual_modes(workspace: str, paths: Iterable[str]) -> dict[str, int]:
+    """The permissions of those plain files that have others than git gives."""
     about = {path: os.lstat(os.path.join(workspace, path)).st_mode for path in paths}
     return {
         path: mode & 0o777
@@ -132,44 +171,44 @@ def unusual_modes(workspace: str, paths: Sequence[str]) -> dict[str, int]:
     }
 
 
-def refs(workspace: str, admin: str) -> list[tuple[str, str]]:
-    """The refs of a clone that it was not given, pins aside: object and name."""
+def own_refs(workspace: str, admin: str) -> dict[str, str]:
+    """The refs of a clone that the clone was not made with, without pins: name → object."""
     try:
         given = set(fifos.read(os.path.join(admin, GIVEN)).splitlines())
     except OSError:
         given = set()
-    rows = git(workspace, "for-each-ref", "--format=%(objectname) %(refname)").text.splitlines()
-    mine = [row for row in rows if row not in given and f" {prefix('')[:-1]}" not in row]
-    return [(oid, name) for oid, _, name in (row.partition(" ") for row in mine)]
+    pins = prefix("")[:-1]
+    known = refs(workspace).items()
+    return {name: oid for name, oid in known if f"{oid} {name}" not in given and not name.startswith(pins)}
 
 
-def annotated(project: str, oids: Sequence[str]) -> dict[str, bytes]:
-    """Tags, as files of a pin, and the tags that these are of; what was tagged last is `mentioned` in them."""
-    found: dict[str, bytes] = {}
+def annotated(project: str, oids: Iterable[str]) -> dict[str, bytes]:
+    """These annotated tags, and the tags that they tag, as files of a pin. They mention what was tagged last."""
+    tags: dict[str, bytes] = {}
     ahead = list(oids)
     while ahead:
         oid = ahead.pop()
-        found[f"tags/{oid}"] = content = git(project, "cat-file", "tag", oid).raw
+        tags[f"tags/{oid}"] = content = git(project, "cat-file", "tag", oid).raw
         inner = re.match(rb"object ([0-9a-f]+)\ntype tag\n", content)
         ahead += [inner[1].decode()] if inner else []
-    return found
+    return tags
 
 
-def admin_files(admin: str, passed_over: frozenset[str] = NOT_KEPT) -> dict[str, bytes]:
-    """Git's small files for one worktree. Raises MagentsError when one cannot be read."""
+def admin_files(admin: str, skip: frozenset[str] = NOT_KEPT) -> dict[str, bytes]:
+    """Git's small files for one worktree, without those in `skip`. Raises MagentsError when one cannot be read."""
     files: dict[str, bytes] = {}
 
     def refuse(error: OSError) -> None:
-        raise MagentsError(f"{error.filename} cannot be read: {error.strerror}.", UNREADABLE) from error
+        raise cannot_read(admin, error) from error
 
     for folder, inner, names in os.walk(admin, onerror=refuse):
         if folder == admin:
-            inner[:] = [name for name in inner if name not in passed_over]
+            inner[:] = [name for name in inner if name not in skip]
         for name in names:
             path = os.path.join(folder, name)
-            if (folder == admin and name in passed_over) or not stat.S_ISREG(os.lstat(path).st_mode):
+            if (folder == admin and name in skip) or not stat.S_ISREG(os.lstat(path).st_mode):
                 continue
-            if os.path.getsize(path) > LARGEST_ADMIN:
+            if os.path.getsize(path) > MAX_ADMIN_BYTES:
                 raise MagentsError(f"{path} is too large to keep.", "Look at it; nothing was removed.")
             try:
                 with open(path, "rb") as file:
@@ -180,35 +219,31 @@ def admin_files(admin: str, passed_over: frozenset[str] = NOT_KEPT) -> dict[str,
 
 
 def reflog(where: str, folder: str, name: str) -> list[tuple[str, str]]:
-    """The commits that a reflog below the git folder `folder` knows, each with its message.
+    """The commits in a reflog below the git folder `folder`, each with its message.
 
-    Read from the file where there is one (gitrepository-layout(5)): two calls of git less at each removal.
+    It is read from its file, if there is one (gitrepository-layout(5)): that saves two calls of git at each
+    removal.
     """
     if os.path.isdir(os.path.join(folder, "reftable")):
-        said = git(where, "log", "-g", "--format=%H %gs", name, "--", ok=None).text
-        return [(oid, subject) for oid, _, subject in (row.partition(" ") for row in said.splitlines())]
+        listed = git(where, "log", "-g", "--format=%H %gs", name, "--", ok=None).text
+        return [(oid, subject) for oid, _, subject in (row.partition(" ") for row in listed.splitlines())]
     try:
-        said = fifos.read(os.path.join(folder, "logs", name))
-        rows = [found for row in said.split("\n") if (found := re.match(MOVE, row))]
+        text = fifos.read(os.path.join(folder, "logs", name))
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise MagentsError(f"{error.filename} cannot be read: {error.strerror}.", UNREADABLE) from error
-    first = [(row[1], "") for row in rows[:1]]
-    moves = [(row[2], row[3]) for row in rows]
-    return [(oid, subject) for oid, subject in [*first, *moves] if oid.strip("0")]
+        raise cannot_read(folder, error) from error
+    moves = [match for row in text.split("\n") if (match := re.match(MOVE, row))]
+    first = [(move[1], "") for move in moves[:1]]
+    return [(oid, subject) for oid, subject in [*first, *((move[2], move[3]) for move in moves)] if oid.strip("0")]
 
 
-def mentioned(files: dict[str, bytes]) -> set[str]:
-    """The objects that these files name, reflogs aside: what a merge or rebase under way needs."""
-    named = [data for name, data in files.items() if not name.startswith("logs/")]
-    return {oid.decode() for data in named for oid in re.findall(OID, data)}
+def mentioned(files: Iterable[bytes]) -> Iterator[str]:
+    """The object ids in these files."""
+    return (oid.decode() for data in files for oid in re.findall(OID, data))
 
 
-def existing(project: str, oids: Sequence[str]) -> list[tuple[str, str]]:
-    """Those of the objects that git still has, in full, each with its type."""
-    if not oids:
-        return []
-    listed = git(project, "cat-file", "--batch-check", stdin="\n".join(oids).encode()).text
-    rows = [row.split(" ") for row in listed.splitlines()]
-    return list(dict.fromkeys((row[0], row[1]) for row in rows if len(row) == 3))
+def existing(project: str, oids: Sequence[str]) -> dict[str, str]:
+    """Those of the objects that git still has: full id → type."""
+    rows = objects(project, oids) if oids else []
+    return {row[0]: row[1] for row in rows if len(row) == 3}

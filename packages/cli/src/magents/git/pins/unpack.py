@@ -1,4 +1,4 @@
-"""Laying the files of a pin into a folder, where nothing of it can land outside."""
+"""Writing the files of a pin into a folder. Nothing of a pin can land outside the folder."""
 
 from __future__ import annotations
 
@@ -6,71 +6,99 @@ import os
 import shutil
 import tarfile
 import tempfile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
 from magents.git.inert import UNHOOKED
 from magents.git.pins import format
-from magents.git.pins.format import Meta
 from magents.git.plumbing import blobs, git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from magents.git.pins.format import Meta
+
+CHUNK_BYTES = 1 << 20
 
 
-def overlay(project: str, ref: str, meta: Meta, kept: Sequence[str], path: str, *, nested: bool = True) -> None:
-    """Put the changed and untracked files over a fresh checkout, and take away what was gone.
+class Entry(NamedTuple):
+    """A file in a pin's tree."""
 
-    Without `nested`, repositories within the workspace are left out.
+    mode: str
+    type: str
+    oid: str
+
+
+def entries(project: str, ref: str) -> dict[str, Entry]:
+    """All files in a pin's tree, by their names."""
+    rows = git(project, "ls-tree", "-r", "-z", ref).text.split("\0")[:-1]
+    split = (row.partition("\t") for row in rows)
+    return {name: Entry(*about.split(" ")) for about, _, name in split}
+
+
+def overlay(
+    project: str, ref: str, meta: Meta, kept: Mapping[str, Entry], workspace: str, *, nested: bool = True
+) -> None:
+    """Put the changed and untracked files over a fresh checkout, and delete those that were deleted.
+
+    `kept` are the pin's `entries`. Without `nested`, repositories within the workspace are left out.
     """
     files = [name for name in kept if name.startswith("files/")]
     if not all(format.is_inner(name.removeprefix("files/")) for name in files):
         raise format.unreadable(ref, f"a file of it {format.OUTSIDE}")
     for name in meta.deleted:
-        erase(path, name)
-    write(project, ref, files, "files/", path)
+        erase(workspace, name)
+    write(project, kept, files, "files/", workspace)
     for name, mode in meta.modes.items():
-        if not os.path.islink(inside(path, name)):
-            os.chmod(inside(path, name), mode & 0o777)
+        if not os.path.islink(inside(workspace, name)):
+            os.chmod(inside(workspace, name), mode & 0o777)
     for number, name in enumerate(meta.nested if nested else ()):
-        erase(path, name)
-        unpack(project, f"{ref}:nested/{number}.tar", inside(path, name))
+        erase(workspace, name)
+        unpack(project, f"{ref}:nested/{number}.tar", inside(workspace, name))
     for name in meta.folders:
-        os.makedirs(inside(path, name), exist_ok=True)
+        os.makedirs(inside(workspace, name), exist_ok=True)
 
 
-def stage(project: str, ref: str, path: str) -> None:
-    """Stage the contents that a pin keeps as staged, submodules left out. Each name is checked by git; the pin's
-    own index is not read, so what was staged as deleted is deleted and not staged."""
-    found = {name.removeprefix("staged/0/"): about for name, about in entries(project, ref, "staged/0/").items()}
+def stage(kept: Mapping[str, Entry], workspace: str) -> None:
+    """Stage what the pin keeps as staged, without submodules.
+
+    Git checks each name. The pin's own index is not read, so a file that was staged as deleted is deleted but not
+    staged.
+    """
+    staged = {name.removeprefix("staged/0/"): entry for name, entry in kept.items() if name.startswith("staged/0/")}
     rows = [
-        f"{mode} {oid} 0\t{name}\0"
-        for name, (mode, kind, oid) in found.items()
-        if kind == "blob" and format.is_inner(name)
+        f"{entry.mode} {entry.oid} 0\t{name}\0"
+        for name, entry in staged.items()
+        if entry.type == "blob" and format.is_inner(name)
     ]
     if rows:
-        git(path, *UNHOOKED, "update-index", "-z", "--index-info", stdin=os.fsencode("".join(rows)))
+        git(workspace, *UNHOOKED, "update-index", "-z", "--index-info", stdin=os.fsencode("".join(rows)))
 
 
 def erase(root: str, name: str) -> None:
-    """Remove a file, link or folder, and the folders above it that are empty then."""
+    """Delete a file, link or folder, and the folders above it that become empty."""
     full = inside(root, name)
-    if os.path.isdir(full) and not os.path.islink(full):
-        shutil.rmtree(full)
-    elif os.path.lexists(full):
-        os.unlink(full)
+    clear(full)
     folder = os.path.dirname(full)
     while folder != root and os.path.isdir(folder) and not os.listdir(folder):
         os.rmdir(folder)
         folder = os.path.dirname(folder)
 
 
+def clear(path: str) -> None:
+    """Delete whatever stands at a path."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
+
+
 def inside(root: str, name: str) -> str:
     """The full path of `name` below `root`.
 
-    Raises MagentsError when it is not below it, a link leads out of it, or it is git's own: a pin that comes
-    from a container was written by someone we do not trust.
+    Raises MagentsError when the path leads out of `root`, by itself or by a link, or to git's own files: a pin from
+    a container was written by an agent that we do not trust.
     """
     check_inner(root, name)
     full = os.path.join(root, name)
@@ -82,40 +110,27 @@ def inside(root: str, name: str) -> str:
 
 
 def check_inner(root: str, name: str) -> None:
-    """Raises MagentsError when a name by itself leads out of a workspace, or is git's own."""
+    """Raises MagentsError when a name by itself leads out of a workspace, or to git's own files."""
     if not format.is_inner(name):
         raise MagentsError(f"`{one_line(name)}` would lie outside {root}.", "Nothing was written there.")
 
 
-def names(project: str, ref: str) -> list[str]:
-    """All files of a pin."""
-    return git(project, "ls-tree", "-r", "-z", "--name-only", ref).text.split("\0")[:-1]
-
-
-def entries(project: str, ref: str, *below: str) -> dict[str, tuple[str, str, str]]:
-    """Mode, type and object of the files of a pin, by name; `below`: folders in it that alone are looked at."""
-    rows = git(project, "ls-tree", "-r", "-z", ref, *below).text.split("\0")[:-1]
-    split = (row.partition("\t") for row in rows)
-    return {name: (mode, kind, oid) for about, _, name in split for mode, kind, oid in [about.split(" ")]}
-
-
-def write(project: str, ref: str, wanted: Sequence[str], strip: str, root: str) -> None:
-    """Write files of a pin below `root`, without the prefix `strip`, with their modes."""
-    if not wanted:
+def write(project: str, kept: Mapping[str, Entry], names: Iterable[str], prefix: str, root: str) -> None:
+    """Write these files of a pin below `root`, with their modes and without the prefix of their names."""
+    chosen = [(name, kept[name]) for name in names if kept[name].type == "blob"]
+    if not chosen:
         return
-    about = entries(project, ref)
-    chosen = [(name, *about[name]) for name in wanted if about[name][1] == "blob"]
     with tempfile.TemporaryFile() as file:
-        blobs(project, [oid for _, _, _, oid in chosen], file)
+        blobs(project, [entry.oid for _, entry in chosen], file)
         file.seek(0)
-        for name, mode, _, _ in chosen:
+        for name, entry in chosen:
             size = int(file.readline().split()[2])
-            put(inside_for_write(root, name.removeprefix(strip)), mode, file, size)
+            put(cleared(root, name.removeprefix(prefix)), entry.mode, file, size)
             file.read(1)
 
 
-def inside_for_write(root: str, name: str) -> str:
-    """`inside`, with the folders above made and what is in the way removed."""
+def cleared(root: str, name: str) -> str:
+    """As `inside`. Makes the folders above and deletes what is in the way."""
     check_inner(root, name)
     folder = root
     for part in name.split("/")[:-1]:
@@ -125,43 +140,42 @@ def inside_for_write(root: str, name: str) -> str:
         if not os.path.isdir(folder):
             os.mkdir(folder)
     full = inside(root, name)
-    if os.path.isdir(full) and not os.path.islink(full):
-        shutil.rmtree(full)
-    elif os.path.lexists(full):
-        os.unlink(full)
+    clear(full)
     return full
 
 
 def put(path: str, mode: str, source: BinaryIO, size: int) -> None:
-    """Write `size` bytes of `source` to a new file, or a link to where they say."""
+    """Write `size` bytes of `source` to a new file; for the mode of a link, make a link to where they say."""
     if mode == "120000":
         os.symlink(source.read(size), os.fsencode(path))
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with open(os.open(path, flags, 0o777 if mode == "100755" else 0o666), "wb") as file:
         while size:
-            part = source.read(min(size, 1024 * 1024))
+            part = source.read(min(size, CHUNK_BYTES))
             file.write(part)
             size -= len(part)
 
 
 def unpack(project: str, blob: str, target: str) -> None:
-    """Unpack a tar archive of a pin into a folder; nothing of it can land outside."""
+    """Unpack a tar archive of a pin into a folder. Nothing of the archive can land outside."""
     with tempfile.TemporaryFile() as file:
         oid = git(project, "rev-parse", "--verify", blob).line
         blobs(project, [oid], file)
         file.seek(0)
         file.readline()
         os.makedirs(target, exist_ok=True)
-        # Python has filters from 3.11.4 on, and Debian 12 an older one; ours knows hard links as well.
+        # Python has filters since 3.11.4, and Debian 12 has an older one. `contained` checks hard links as well.
         known: dict[str, Any] = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}
         with tarfile.open(fileobj=file, mode="r|") as archive:
             archive.extractall(target, contained(archive, os.path.realpath(target)), **known)
 
 
 def contained(archive: tarfile.TarFile, target: str) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, each looked at when its turn comes, since earlier ones can be links. Raises
-    MagentsError for one that would land outside `target`, or be a second name of a file outside."""
+    """The members of an archive. Each is checked when its turn comes, because earlier ones can be links.
+
+    Raises MagentsError for one that would land outside `target`, or be a second name of a file outside.
+    """
     for member in archive:
         names = [member.name, member.linkname] if member.islnk() else [member.name]
         for name in names:

@@ -8,7 +8,7 @@ from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.layout import GIVEN, common_folder
 from magents.git.pins.format import prefix
-from magents.git.plumbing import FILL_S, command, git
+from magents.git.plumbing import FILL_S, command, git, refs
 from magents.system import paths
 from magents.system.process import Running
 
@@ -71,13 +71,12 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     shape = ["--object-format=sha256"] if len(start.commit) == 64 else []
     making = Running(["git", "init", "--quiet", "--template=", f"--initial-branch={start.branch}", *shape, path])
     base = [f"refs/heads/{start.base}"] if start.base else []
-    listed = git(project, "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags", *base).text.splitlines()
-    known = {name: oid for oid, _, name in (row.partition(" ") for row in listed)}
-    refs = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
-    announce(project, id, start, refs.get("".join(base), ""))
+    known = refs(project, "refs/tags", *base)
+    given = {name: oid for name, oid in known.items() if name.startswith("refs/tags/") or name in base}
+    announce(project, id, start, given.get("".join(base), ""))
     making.result()
     objects = borrowed(project)
-    furnish(path, refs | {f"refs/heads/{start.branch}": start.commit}, objects)
+    furnish(path, given | {f"refs/heads/{start.branch}": start.commit}, objects)
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
     return Running(command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet"), env=here, timeout=FILL_S)

@@ -23,17 +23,18 @@ from magents.core.text import one_line, plain
 from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.pins.format import prefix
-from magents.git.plumbing import command, git, run, working_tree
+from magents.git.plumbing import branches, command, git, is_ancestor, refs, run, working_tree
 from magents.git.trust import brought
 from magents.git.workspaces.quarantine import quarantine
 from magents.system import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from magents.git.workspaces.quarantine import Quarantine
+    from magents.system.there import Command
 
     Hold = Callable[[], AbstractContextManager[object]]
 
@@ -63,11 +64,9 @@ class Collected(NamedTuple):
 
 
 @contextlib.contextmanager
-def fetched(
-    project: str, id: str, words: Sequence[str], ref: str, seconds: float
-) -> Iterator[tuple[str, Quarantine]]:
+def fetched(project: str, id: str, inside: Command, ref: str, seconds: float) -> Iterator[tuple[str, Quarantine]]:
     """Fetch a ref from the clone: its commit, and where that and all it leads to is, checked, to be moved to the
-    project. `words` lead to where `git upload-pack` is to run. Raises CommandFailed, MagentsError.
+    project. `inside`: what runs `git upload-pack` where the agent is. Raises CommandFailed, MagentsError.
 
     The objects are checked as they come in: no tree can hold `.git` or `..`. No hook of anybody runs, no ref moves.
     """
@@ -75,7 +74,7 @@ def fetched(
 
     until = time.monotonic() + seconds
     with quarantine(project, id, limit()) as room:
-        far = join([*words, SERVE, "git-upload-pack"])
+        far = join(inside([SERVE, "git-upload-pack"]))
         # Without the limit, git 2.39 wants to lock a pack of 100 objects and more, and crashes.
         rows = run(
             command(
@@ -111,7 +110,7 @@ def kept(id: str) -> str:
 
 
 def collect(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float = PATIENCE,
+    project: str, id: str, branch: str, commit: str, inside: Command, seconds: float = PATIENCE,
     hold: Hold = contextlib.nullcontext,
 ) -> Collected:  # fmt: skip
     """Bring the agent's branch home.
@@ -127,7 +126,7 @@ def collect(
     while True:
         looks -= 1
         try:
-            return collected(project, id, branch, commit, words, seconds, hold)
+            return collected(project, id, branch, commit, inside, seconds, hold)
         except CommandFailed as error:
             if error.code is None:
                 raise NoAnswer(id, seconds) from error
@@ -146,13 +145,13 @@ def unfetched(project: str, what: str, hint: str, error: CommandFailed) -> Magen
 
 
 def collected(
-    project: str, id: str, branch: str, commit: str, words: Sequence[str], seconds: float, hold: Hold
+    project: str, id: str, branch: str, commit: str, inside: Command, seconds: float, hold: Hold
 ) -> Collected:
     """`collect`, from one look at the refs. Raises CommandFailed, also when one of them was moved since."""
     ref = kept(id)
-    last = refs(project, ref).get(ref, ("", ""))[0]
+    last = refs(project, ref).get(ref, "")
     try:
-        with fetched(project, id, words, f"refs/heads/{branch}", seconds) as (after, room), hold():
+        with fetched(project, id, inside, f"refs/heads/{branch}", seconds) as (after, room), hold():
             room.move()
             # Whoever has collected meanwhile may know of more.
             update(project, id, ref, after, last)
@@ -160,23 +159,23 @@ def collected(
     except CommandFailed as error:
         if "no such remote ref" not in error.stderr:
             raise
-    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", ("", ""))[0]
+    before = refs(project, f"refs/heads/{branch}").get(f"refs/heads/{branch}", "")
     return Collected(before, before, f"{id} has no branch {branch} any more")
 
 
 def follow(project: str, id: str, branch: str, commit: str, after: str, last: str) -> Collected:
     """Move the project's branch to what was collected, if the user has left it at `last`. Raises CommandFailed."""
     name, ref, onto = f"refs/heads/{branch}", kept(id), f"{prefix(id)}onto"
-    known = refs(project, name, onto)
-    before, checked_out = known.get(name, ("", ""))
+    known = branches(project, name, onto)
+    before, place = known.get(name, ("", ""))
     if after == before:
         return Collected(before, after)
-    own = (commit, *known.get(onto, ())[:1])
+    own = (commit, known[onto].commit) if onto in known else (commit,)
     brought.arrive(project, brought.Arrival(branch, after, own, id, time.time()))
-    checked_out = working_tree(checked_out)
+    checked_out = working_tree(place)
     if checked_out:
         return Collected(before, before, f"{branch} is checked out at {checked_out}; see {ref}")
-    if before not in ("", last) and not is_ancestor(project, before, after):
+    if before not in ("", last) and not is_ancestor(project, before, after, ANCESTRY_S):
         return Collected(before, before, f"{branch} was moved here meanwhile; what {id} has is at {ref}")
     move = ("update-ref", "-m", f"magents: collect {id}", name, after, before or "0" * len(after))
     git(project, *move, env={"LC_ALL": "C"})
@@ -189,20 +188,8 @@ def update(project: str, id: str, ref: str, after: str, before: str) -> None:
     git(project, *UNHOOKED, *words, env={"LC_ALL": "C"})
 
 
-def fetch(project: str, id: str, words: Sequence[str], there: str, ref: str, seconds: float) -> None:
+def fetch(project: str, id: str, inside: Command, there: str, ref: str, seconds: float) -> None:
     """Fetch the ref `there` to one that the project does not have. Raises CommandFailed, MagentsError."""
-    with fetched(project, id, words, there, seconds) as (commit, room):
+    with fetched(project, id, inside, there, seconds) as (commit, room):
         room.move()
         update(project, id, ref, commit, "")
-
-
-def refs(project: str, *names: str) -> dict[str, tuple[str, str]]:
-    """Those of these refs that there are: name → commit, and the working tree that has it checked out."""
-    form = "--format=%(refname)%00%(objectname)%00%(worktreepath)"
-    rows = [row.split("\0") for row in git(project, "for-each-ref", form, *names).text.split("\n")[:-1]]
-    return {name: (oid, where) for name, oid, where in rows if name in names}
-
-
-def is_ancestor(project: str, old: str, new: str) -> bool:
-    """Whether the history of `new` has `old`. Raises CommandFailed, also where it is too long to tell soon."""
-    return git(project, "merge-base", "--is-ancestor", old, new, ok=(0, 1), timeout=ANCESTRY_S).code == 0

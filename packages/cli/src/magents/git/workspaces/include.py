@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
 from magents.git.layout import has_record
+from magents.git.pins.fastimport import cannot_read
 from magents.git.plumbing import git
-from magents.system import guarded
+from magents.system.files import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,9 +151,7 @@ def changed(project: str, workspace: str) -> list[str]:
     try:
         return [name for name in names if differs(project, workspace, name)]
     except OSError as error:
-        raise MagentsError(
-            f"{error.filename} cannot be read: {error.strerror}.", "Mend its permissions; nothing was removed."
-        ) from error
+        raise cannot_read(workspace, error) from error
 
 
 def differs(project: str, workspace: str, name: str) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import BinaryIO
 
+    from magents.system.there import Command
+
 QUESTION_S = 30
 """Seconds that another short answer from inside may take."""
 WORK_S = 300
@@ -29,25 +31,25 @@ TIMED_OUT = 124
 """The exit code of timeout(1)."""
 
 
-def ask_json(agent_id: str, words: Sequence[str], verb: str, seconds: int = WORK_S, /, **arguments: Any) -> Any:
+def ask_json(agent_id: str, inside: Command, verb: str, seconds: int = WORK_S, /, **arguments: Any) -> Any:
     """`ask`, for an answer that is JSON; None where it is none."""
     try:
-        return bounded.loads(ask(agent_id, words, verb, seconds, **arguments), MAX_ANSWER_BYTES)
+        return bounded.loads(ask(agent_id, inside, verb, seconds, **arguments), MAX_ANSWER_BYTES)
     except ValueError:
         return None
 
 
 def ask(
-    agent_id: str, words: Sequence[str], verb: str, seconds: int = WORK_S, /, *, target: BinaryIO | None = None,
-    **arguments: Any,
+    agent_id: str, inside: Command, verb: str, seconds: int = WORK_S, /, *, target: BinaryIO | None = None,
+    env: Sequence[str] = (), **arguments: Any,
 ) -> bytes:  # fmt: skip
-    """Run a verb where the agent is, to which `words` lead; its answer, which goes to `target` if given. Raises
-    MagentsError."""
+    """Run a verb by `inside`, where the agent is; its answer, which goes to `target` if given. `env`: assignments
+    of its environment. Raises MagentsError."""
     # It is ended inside, which is all that can be done where that is another machine.
-    timed = ("timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
+    timed = (*env, "timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
     most = process.MAX_OUTPUT_BYTES if target else MAX_ANSWER_BYTES
     try:
-        done = run_there(words, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target)
+        done = run_there(inside, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target)
     except CommandFailed as error:
         raise NoAnswer(agent_id, seconds) from error
     if done.code == TIMED_OUT:

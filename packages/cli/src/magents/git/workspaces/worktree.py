@@ -9,8 +9,8 @@ import time
 from magents.core.errors import CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.git.layout import PATH_BYTES, admin_folder
-from magents.git.plumbing import FILL_S, STUMBLES, command, git, quiet, stumbled
+from magents.git.layout import MAX_PATH_BYTES, admin_folder
+from magents.git.plumbing import FILL_S, RETRIES, RETRY_S, command, git, is_passing, quiet
 from magents.git.workspaces import disk
 from magents.system import fifos
 from magents.system.process import Running
@@ -100,7 +100,7 @@ class Worktree(NamedTuple):
         if not os.path.isdir(agent.workspace):
             return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
         extra = self._included()
-        ref, meta = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
+        ref, meta, _ = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
         return ref, meta.uncommitted
 
     def _included(self) -> list[str]:
@@ -161,17 +161,17 @@ class Adding:
     def result(self) -> None:
         """Wait for its end. Raises CommandFailed.
 
-        Git stumbles over another worktree that is just being made; then it is asked again.
+        Git fails where another command is just making a worktree; then the checkout is begun again.
         """
-        for _ in range(STUMBLES):
+        for _ in range(RETRIES):
             try:
                 self._running.result()
                 return
             except CommandFailed as error:
-                if not stumbled(error):
+                if not is_passing(error):
                     raise
             self._undo()
-            time.sleep(0.02)
+            time.sleep(RETRY_S)
             self._running = self._begin()
         self._running.result()
 
@@ -203,7 +203,7 @@ def check_unlocked(project: str, path: str) -> None:
     locked = os.path.join(admin_folder(project, path) or "/nowhere", "locked")
     with contextlib.suppress(OSError):
         raise Conflict(
-            f"{path} is locked: {one_line(fifos.read(locked, PATH_BYTES)) or 'no reason given'}.",
+            f"{path} is locked: {one_line(fifos.read(locked, MAX_PATH_BYTES)) or 'no reason given'}.",
             f"Unlock it: git -C {project} worktree unlock {path}",
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from magents.core.errors import CommandFailed, MagentsError, Missing
 from magents.core.tuples import NamedTuple
 from magents.runtimes.base import parse
@@ -88,6 +90,22 @@ def docker(
         return process.run(["docker", *words], env=env, stdin=stdin, timeout=timeout, keep=keep)
     except CommandFailed as error:
         raise explained(error, timeout) from error
+
+
+def execute(container: str, argv: Sequence[str], *, tty: bool = False) -> list[str]:
+    """The command that runs `argv` in a container. With a terminal, no key of the user's is kept by the client to
+    detach with."""
+    words = ["docker", "exec", "--interactive"]
+    if tty:
+        words += ["--tty", "--detach-keys", "ctrl-@,ctrl-_", "--env", f"TERM={term()}"]
+    return [*words, container, *argv]
+
+
+def term() -> str:
+    """The user's kind of terminal if the image knows it."""
+    known = {"xterm", "xterm-256color", "screen", "screen-256color", "tmux", "tmux-256color", "linux", "vt100"}
+    asked = os.environ.get("TERM", "")
+    return asked if asked in known else "xterm-256color"
 
 
 def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:

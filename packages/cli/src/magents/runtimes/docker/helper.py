@@ -9,6 +9,7 @@ that a repository names.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from magents.core.errors import CommandFailed
@@ -18,6 +19,8 @@ from magents.system.process import feeding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from magents.system.there import Command
 
 LABEL = "magents.helper"
 """The label that tells it from an agent's."""
@@ -30,8 +33,8 @@ LIFE = "cat /proc/sys/kernel/hostname; exec cat >/dev/null"
 
 
 @contextlib.contextmanager
-def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The words that run a command in one, from this image, with these options. Raises as `engine.docker`."""
+def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[Command]:
+    """What runs commands in one, from this image, with these options. Raises as `engine.docker`."""
     words = (
         "docker", "run", "--rm", "--interactive", "--pull", "never", "--label", f"{LABEL}=1", *walls,
         "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--no-healthcheck",
@@ -44,4 +47,4 @@ def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[
             name = running.first_line(PATIENCE)
         except CommandFailed as error:
             raise engine.explained(error, PATIENCE) from error
-        yield ("docker", "exec", "--interactive", name)
+        yield partial(engine.execute, name)

@@ -1,7 +1,7 @@
 """Docker mode: a container for each agent. The engine is whatever the command `docker` talks to.
 
 A container sees of this machine only what is mounted in it: its workspace, the folder that the agents of its
-project share, its own desk, and, read-only, the objects that its clone borrows. It is found again by its
+project share, its own files, and, read-only, the objects that its clone borrows. It is found again by its
 labels, so one `docker ps` tells of all agents.
 """
 
@@ -15,13 +15,14 @@ import time
 from magents import config
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
 from magents.core.names import of_session, session
-from magents.guest import events
+from magents.guest import events, wrapper
+from magents.guest.files import Folder
 from magents.guest.terminal import Terminal
-from magents.guest.wrapper import files
-from magents.runtimes.base import Desk, Launch, Observation, Traits
+from magents.runtimes.base import Launch, Observation, Traits
 from magents.runtimes.docker import container, still
 from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
-from magents.system import guarded, paths, processes, programs
+from magents.runtimes.docker.place import Mounted
+from magents.system import paths, processes, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ if TYPE_CHECKING:
 
     from magents.core.agent import Agent
     from magents.runtimes.docker.engine import Container
+    from magents.system.there import Command
 
 GRACE = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
 END_S = 20
 """Seconds that the engine gets to end a container, and to delete one."""
 SCREEN = "terminal.txt"
-"""Where a container that is stopped leaves, on its desk, what its terminal showed."""
+"""Where a container that is stopped leaves what its terminal showed."""
 LARGEST_SCREEN = 16 * 1024 * 1024
 
 
@@ -97,9 +99,9 @@ class Docker:
         """The user and group that an agent runs as."""
         return (ORDINARY, ORDINARY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
-    def desk(self, folder: str) -> Desk:
-        """A folder of its own in the agent's: what else is there, the agent does not get to see."""
-        return Desk(os.path.join(folder, "agent"), paths.AGENT, paths.LIBRARY)
+    def place(self, agent: Agent, folder: str) -> Mounted:
+        """Its container."""
+        return Mounted(agent.id, folder, self.owner())
 
     def prepare(self, launch: Launch) -> None:
         """See to it that the container runs: start the one that is there, or make it."""
@@ -121,17 +123,15 @@ class Docker:
 
     def _run(self, launch: Launch) -> None:
         """Make and start the container. On failure nothing is left of it."""
-        desk = self.desk(launch.folder).here
-        for path in (desk, launch.shared):
-            os.makedirs(path, mode=0o700, exist_ok=True)
-            if owner := self.owner():
-                os.chown(path, *owner)
-        if not os.path.lexists(os.path.join(desk, events.LOG)):
+        place = self.place(launch.agent, launch.folder)
+        for files in (place, Folder(launch.shared, self.owner())):
+            files.make()
+        if not place.exists(events.LOG):
             # So that the container can wait for what comes, and need not look for the file.
-            guarded.write(desk, events.LOG, "", self.owner())
+            place.write({events.LOG: ""})
         settings = config.load()
         words, typed, env = container.by_file(container.environment(launch, settings))
-        options = ["run", "--detach", "--pull", "never", *container.options(launch, settings, desk), *words]
+        options = ["run", "--detach", "--pull", "never", *container.options(launch, settings, place.root), *words]
         try:
             self._run_for_user(options, settings["DOCKER_IMAGE"], env, typed, launch.keep)
         except BaseException as error:
@@ -176,21 +176,20 @@ class Docker:
         agent = launch.agent
         begun = self._bring_up(launch)
         self._made.discard(launch.folder)  # by the next start it can have ended
-        desk = self.desk(launch.folder)
+        place = self.place(agent, launch.folder)
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(desk.here, still.STILL))
-        argv = [f"{paths.LIBRARY}/agent-run", desk.there]
-        terminal = Terminal(self.inside(agent.id))
+            os.unlink(os.path.join(place.root, still.STILL))
+        argv = [f"{place.share}/agent-run", place.folder]
+        terminal = Terminal(place.command)
         try:
-            for name, text in files(launch.program, {}).items():
-                guarded.write(desk.here, name, text, self.owner())
+            place.write(wrapper.files(launch.program, {}))
             if agent.phase != "creating":
                 mine = next((pane for pane in terminal.panes() if pane.id == agent.id), None)
                 if mine and mine.pane:
                     terminal.reopen(agent.id, argv, paths.WORKSPACE)
                     return
-                terminal.close(agent.id, desk.there)
-            terminal.open(agent.id, argv, paths.WORKSPACE, desk.there, agent.id, still.hooks(agent.id))
+                terminal.close(agent.id, place.folder)
+            terminal.open(agent.id, argv, paths.WORKSPACE, place.folder, agent.id, still.hooks(agent.id))
         except BaseException as error:
             with contextlib.suppress(MagentsError):
                 if agent.phase == "creating":
@@ -202,14 +201,14 @@ class Docker:
             raise
 
     def stop(self, agent: Agent, folder: str) -> str:
-        """Stop the container: its init ends the agent, and leaves its screen on the desk."""
+        """Stop the container: its init ends the agent, and leaves its screen among its files."""
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):
             return ""
         if found.state == "paused":
             docker("unpause", found.container)
         end("stop", "--time", str(GRACE), container=found.container)
-        return os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, SCREEN), LARGEST_SCREEN))
+        return os.fsdecode(self.place(agent, folder).read(SCREEN, LARGEST_SCREEN))
 
     def remove(self, agent: Agent, folder: str) -> str:
         """Stop the container and delete it."""
@@ -245,7 +244,7 @@ class Docker:
             note = "its container is paused" if seen.state == "paused" else ""
             note = "its container is unhealthy" if "(unhealthy)" in seen.status else note
             folder = seen.label.get("folder", "")
-            active = self._active(folder) if folder else unix_time(seen.made)
+            active = active_at(Mounted(id, folder, None)) if folder else unix_time(seen.made)
             return Observation(id, True, active, seen.label, note=note)
         told = seen.state == "exited" and seen.status.startswith("Exited (")
         how = seen.status.split(" ")[1] if told else seen.state
@@ -253,17 +252,10 @@ class Docker:
             id, False, unix_time(seen.made), seen.label, there=False, note=f"its container has ended {how}"
         )
 
-    def _active(self, folder: str) -> float:
-        """When its terminal last stirred: now, unless it says that it is still."""
-        try:
-            return os.lstat(os.path.join(self.desk(folder).here, still.STILL)).st_mtime - still.QUIET
-        except OSError:
-            return time.time()
-
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
-        """Those that are still, from their desks."""
+        """Those that are still, from their files."""
         shown = {
-            id: os.fsdecode(guarded.read(os.path.join(self.desk(folder).here, still.STILL), still.MAX_SCREEN_BYTES))
+            id: os.fsdecode(Mounted(id, folder, None).read(still.STILL, still.MAX_SCREEN_BYTES))
             for id, folder in folders.items()
         }
         return {id: text for id, text in shown.items() if text}
@@ -273,29 +265,20 @@ class Docker:
         name = session(agent.id)
         return next((row for row in containers(f"name=^/?{name}$") if row.label.get("folder") == folder), None)
 
-    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
-        """`docker exec`. With a terminal, no key of the user's is kept by the client to detach with."""
-        if not tty:
-            return ("docker", "exec", "--interactive", session(id))
-        return (
-            "docker", "exec", "--interactive", "--tty", "--detach-keys", "ctrl-@,ctrl-_", "--env", f"TERM={term()}",
-            session(id),
-        )  # fmt: skip
-
     @contextlib.contextmanager
-    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[Command]:
         """`docker exec` while its container runs; else in one that is made for it, and ends with this process."""
         from magents.runtimes.docker import image
         from magents.runtimes.docker.helper import helper
 
         found = self.find(agent, folder)
         if found and found.state == "running":
-            yield self.inside(agent.id)
+            yield self.place(agent, folder).command
             return
         tag = found.image if found else image.for_user(config.load()["DOCKER_IMAGE"], *self.owner_inside())
         mounts = container.mounts({paths.WORKSPACE: agent.workspace}, borrowed)
-        with helper(tag, mounts, container.walls(config.load())) as words:
-            yield words
+        with helper(tag, mounts, container.walls(config.load())) as command:
+            yield command
 
     def usage(self) -> dict[str, str]:
         """Memory, processor and processes of each running container."""
@@ -309,6 +292,14 @@ class Docker:
 ORDINARY = 1000
 """The user and group in the image, and of the agents of a host's root."""
 INSTALL = "apt-get install docker.io   (macOS: Docker Desktop, or brew install colima docker)"
+
+
+def active_at(place: Mounted) -> float:
+    """When an agent's terminal last stirred: now, unless it says that it is still."""
+    try:
+        return os.lstat(os.path.join(place.root, still.STILL)).st_mtime - still.QUIET
+    except OSError:
+        return time.time()
 
 
 def end(*words: str, container: str) -> None:
@@ -353,10 +344,3 @@ def checked(name: str) -> list[Problem]:
     if not found.current:
         return [Problem(f"the image {name} is older than its Dockerfile", "magents image build", needed=False)]
     return []
-
-
-def term() -> str:
-    """The user's kind of terminal if the image knows it."""
-    known = {"xterm", "xterm-256color", "screen", "screen-256color", "tmux", "tmux-256color", "linux", "vt100"}
-    asked = os.environ.get("TERM", "")
-    return asked if asked in known else "xterm-256color"

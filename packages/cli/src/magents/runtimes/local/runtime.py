@@ -10,8 +10,9 @@ import signal
 from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
 from magents.guest.wrapper import files
-from magents.runtimes.base import Desk, Launch, Observation, Traits, label, parse
-from magents.system import guarded, paths, process, processes, programs
+from magents.runtimes.base import Launch, Observation, Traits, label, parse
+from magents.runtimes.local.place import Here
+from magents.system import paths, process, processes, programs
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from magents.core.agent import Agent
     from magents.guest.terminal import Pane
+    from magents.system.there import Command
 
 HANG_UP = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
@@ -54,17 +56,17 @@ class Tmux:
     def owner(self) -> None:
         """The agent runs as the user."""
 
-    def desk(self, folder: str) -> Desk:
-        """The folder itself."""
-        return Desk(folder, folder, paths.share())
+    def place(self, agent: Agent, folder: str) -> Here:
+        """This machine."""
+        return Here(folder)
 
     def prepare(self, launch: Launch) -> None:
         """Nothing: this machine is there."""
 
     @contextlib.contextmanager
-    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Nothing: the agent is where we are."""
-        yield ()
+    def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[Command]:
+        """As it is: the agent is where we are."""
+        yield Here(folder).command
 
     def disks(self) -> list[str]:
         """None."""
@@ -87,7 +89,7 @@ class Tmux:
         """Write what the wrapper needs, then open the session, or use the ended terminal that is there."""
         agent, folder = launch.agent, launch.folder
         write_files(launch)
-        argv = [os.path.join(paths.share(), "agent-run"), folder]
+        argv = [f"{paths.share()}/agent-run", folder]
         text = json.dumps(label(agent, folder))
         if agent.phase != "creating":
             mine = next((pane for pane in self.terminal.panes() if owned(pane, agent, folder)), None)
@@ -126,10 +128,6 @@ class Tmux:
         """All of them, in one call."""
         return self.terminal.screens(list(folders))
 
-    def inside(self, id: str, *, tty: bool = False) -> tuple[str, ...]:
-        """Nothing: the agent is where we are."""
-        return ()
-
     def usage(self) -> dict[str, str]:
         """Nothing is limited."""
         return {}
@@ -144,8 +142,7 @@ def write_files(launch: Launch) -> None:
         # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
-    for name, text in files(launch.program, env).items():
-        guarded.write(launch.folder, name, text)
+    Here(launch.folder).write(files(launch.program, env))
 
 
 def owned(pane: Pane, agent: Agent, folder: str) -> bool:
