@@ -97,7 +97,7 @@ TABLES = {
     ],
     "create": [[plan(), plan(agent=BARE, track="", setup="", moves=None)]],
     "tasks": [
-        TASKS, parts(TASKS, "tasks"), parts(parts(TASKS, "tasks"), "subtasks"), [{"accepted": ["1"]}],
+        TASKS, parts(TASKS, "tasks"), parts(parts(TASKS, "tasks"), "subtasks"), [schema.accepted(["1"])],
         SCHEDULE, STARTS, [schema.collision(CLASH)],
         [schema.outcome(Outcome([(JOBS[0], FAILED)], {"2": MagentsError("no")}, {}, {}))],
         [schema.event(event, 1.0) for event in (Event("status", "1", "one", "done"), Event("end"))],

@@ -206,6 +206,11 @@ def task_agent(view: View, task: str) -> JSON:
     return agent(view) | {"task": task}
 
 
+def accepted(ids: Sequence[str]) -> JSON:
+    """The tasks whose texts were accepted."""
+    return {"accepted": ids}
+
+
 def schedule(schedule: Schedule) -> JSON:
     """What `task-agents` would do."""
     return {

@@ -12,11 +12,7 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from magents.taskmaster import Tasks
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.board import Board
-    from magents.taskmaster.loop import Count, Event
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Auto, Board, Count, Event, Request, Tasks
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
@@ -45,9 +41,9 @@ class Bar:
     def draw(self, board: Board) -> None:
         """Show how far the list is."""
         if self.shown:
-            from magents.taskmaster.loop import count
+            from magents.taskmaster import Tasks
 
-            self.text = line(count(board))
+            self.text = line(Tasks.count(board))
             self.write(self.text)
 
     def step(self, what: str) -> None:
@@ -77,7 +73,7 @@ def line(now: Count) -> str:
 def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> int:
     """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
     bar = Bar(shown=not json and sys.stdout.isatty())
-    tasks.context.progress = bar.step
+    tasks.fleet.on_progress(bar.step)
     try:
         for event in tasks.watch(request, bar.draw, auto):
             bar.clear()

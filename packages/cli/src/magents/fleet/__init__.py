@@ -66,6 +66,10 @@ class Fleet:
         be known."""
         self.context = Context(Store(state), progress or (lambda step: None), warn or (lambda text: None))
 
+    def on_progress(self, progress: Callable[[str], None]) -> None:
+        """Tell `progress` of each step from now on."""
+        self.context.progress = progress
+
     # --- seeing
 
     def list(self) -> Overview:
@@ -353,12 +357,13 @@ class Fleet:
 
     # --- what agents share
 
-    def shared_differences(self, folder: str = ".") -> Sequence[Difference]:
+    def shared_differences(self, folder: str = ".", names: Sequence[str] = ()) -> Sequence[Difference]:
         """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
-        in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
+        in, and differ from what the user has accepted; `names`: only these. Raises NotFound for other names, and
+        where nothing is shared yet."""
         from magents.fleet import accepted
 
-        return accepted.differences(self.context, self.context.project(folder).path)
+        return accepted.differences(self.context, self.context.project(folder).path, names)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
         """Let them count, as they are in `differences`, from the next start of each agent of the project."""

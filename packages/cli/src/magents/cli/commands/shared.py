@@ -9,13 +9,13 @@ from magents import schema
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import paint, show_json, visible
-from magents.core.errors import NotFound, UsageError
+from magents.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from magents.fleet.accepted import Difference
+    from magents.fleet import Difference
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +38,8 @@ examples:
 
 def run(options: argparse.Namespace) -> int:
     """Show what differs, and accept it."""
-    from magents.fleet.accepted import NAMES
-
     fleet = common.fleet()
-    if unknown := [name for name in options.files if name not in NAMES]:
-        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
-    found = [one for one in fleet.shared_differences(common.standing()) if one.name in (options.files or NAMES)]
+    found = fleet.shared_differences(common.standing(), options.files)
     if options.action == "accept" and found and not agreed(options, found):
         return 1
     if options.action == "accept":
@@ -74,11 +70,9 @@ def agreed(options: argparse.Namespace, found: Sequence[Difference]) -> bool:
 
 def show(found: Sequence[Difference]) -> None:
     """Print what differs. Characters that cannot be seen are shown by their numbers, so that nothing hides."""
-    from magents.fleet.accepted import diff
-
     colours = {"+": "32", "-": "31", "@": "36"}
     for one in found:
         if one.problem:
             echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
-        for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
+        for line in one.diff().split("\n") if one.offered is not None or not one.problem else ():
             echo(paint(visible(line), colours.get(line[:1], "")))

@@ -16,10 +16,8 @@ from magents.taskmaster import Tasks
 if TYPE_CHECKING:
     import argparse
 
-    from magents.fleet.observe import View
-    from magents.taskmaster.assignments import Outcome
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.scheduler import Job, Schedule
+    from magents.fleet import View
+    from magents.taskmaster import Auto, Job, Outcome, Schedule
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +93,7 @@ def auto_of(options: argparse.Namespace) -> Auto | None:
     """How finished agents are to be merged."""
     if not options.auto_merge:
         return None
-    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster import Auto
 
     return Auto(options.check or "", options.retries)
 

@@ -14,7 +14,7 @@ from magents.taskmaster import Tasks
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Request
 
 
 def add_agents(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Request
 
     common.check_program(options)
     return Request(

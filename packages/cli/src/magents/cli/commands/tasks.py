@@ -11,13 +11,12 @@ from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, visible, warn
 from magents.core.errors import Conflict, NotFound, UsageError
 from magents.core.text import one_line
-from magents.taskmaster import Tasks, prompt
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.board import Assignment, Board
-    from magents.taskmaster.model import Task
+    from magents.taskmaster import Assignment, Board, Task
 
 COLOURS = {
     "done": "32",
@@ -66,10 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         show_json(schema.board(board))
     elif options.graph:
-        from magents.taskmaster import graph
-
         width = terminal_width()
-        lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))
+        lines = tasks.graph(board, lambda task: node(board, task))
         echo("\n".join(cut(line, width) if width else line for line in lines))
     else:
         echo("\n".join(rows(board, terminal_width())))
@@ -86,8 +83,7 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
         if options.json or not sys.stdin.isatty():
             raise UsageError("`tasks --accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
         for id in ids:
-            text = prompt.write(every[id], prompt.branch(board.tasks.tag, every[id]), {})
-            echo("\n".join(visible(line) for line in text.splitlines()), end="\n\n")
+            echo("\n".join(map(visible, tasks.text(board, id).splitlines())), end="\n\n")
         if not ask("Are these texts as you want them?"):
             echo("Nothing was done.")
             return 1
@@ -97,7 +93,7 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
             f"An agent has changed {', '.join(changed)} meanwhile.", "Read it again, and accept it then."
         )
     if options.json:
-        show_json({"accepted": ids})
+        show_json(schema.accepted(ids))
     else:
         echo(f"Accepted: {', '.join(ids)}")
     return 0
