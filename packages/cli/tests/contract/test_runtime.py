@@ -20,8 +20,6 @@ from magents.core.program import Program
 from magents.guest import events
 from magents.runtimes.base import Launch, Observation, Place, Runtime, label
 
-from .far import Far
-
 
 class Bench:
     """A runtime, and agents for it that no store knows."""
@@ -103,16 +101,6 @@ def made(request, name, place, monkeypatch):
     if name == "docker":
         request.getfixturevalue("docker_mode")
     return Bench(runtimes.runtime(name), place.top)
-
-
-@pytest.fixture
-def far(place):
-    """Another machine, as it were; nothing of it is left."""
-    place.socket.parent.mkdir(mode=0o700, exist_ok=True)  # `leaked` looks only where there can be agents
-    runtime = Far(place.top / "far home")
-    yield runtime
-    run(*runtime.command(["tmux", "kill-server"]), code=None)
-    until(lambda: not leaked(place))
 
 
 def test_every_runtime_is_here():
@@ -329,7 +317,8 @@ HOSTILE = ("a b", "'", '"', "$HOME", "`x`", "#{pid}", "é", "", "*", "a\nb", "\\
 
 
 def test_a_command_gets_its_words_as_they_are(bench):
-    launch = bench.start()
+    launch = bench.agent()._replace(own={"TOKEN": "two words"})
+    bench.runtime.start(launch)
     assert bench.run(launch, "printf", "%s|", *HOSTILE) == "|".join(HOSTILE) + "|"
     with bench.runtime.reach(launch.agent, launch.folder, ()) as inside:
         assert run(*inside(["printf", "%s|", *HOSTILE])).out == "|".join(HOSTILE) + "|"
@@ -337,6 +326,7 @@ def test_a_command_gets_its_words_as_they_are(bench):
     assert bench.run(launch, "sh", "-c", "exit 7", code=7) == ""
     if bench.runtime.traits.program == "there":
         assert bench.run(launch, "pwd") == f"{bench.workspace(launch)}\n"
+        assert bench.run(launch, "sh", "-c", 'echo "$MAGENTS_ID: $TOKEN"') == "one: two words\n"
 
 
 def test_files_of_an_agent(bench):
