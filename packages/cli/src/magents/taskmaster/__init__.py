@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from magents.core.setting import Setting
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +16,16 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board
     from magents.taskmaster.loop import Event
     from magents.taskmaster.scheduler import Job, Request, Schedule
+
+
+SETTINGS = (
+    Setting("MAX_AGENTS", "4", "Agents of tasks at once",
+            "How many agents `task-agents` lets work on a project's tasks at once.",
+            form=r"[1-9]\d{0,3}", called="a number from 1"),
+    Setting("SILENCE_TIMEOUT", "900", "Silence of an agent",
+            "After how many seconds without a sign `task-agents --watch` starts a working agent again.",
+            form=r"[1-9]\d{0,6}", called="a number of seconds"),
+)  # fmt: skip
 
 
 class Tasks:
