@@ -71,8 +71,8 @@ def together(items: Sequence[S], ask: Callable[[S], T]) -> list[T | MagentsError
 
 
 def guard(extension: T, whose: str) -> T:
-    """The same object. From now on its public methods, and the `with` blocks that they begin, raise no Exception
-    but a MagentsError."""
+    """The same object. From now on its public methods, those of what its `place` gives, and the `with` blocks that
+    they begin, raise no Exception but a MagentsError."""
     hint = f"This is a defect of {whose}. Agents without it go on."
 
     def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,7 +83,9 @@ def guard(extension: T, whose: str) -> T:
                 raise
             except Exception as error:
                 raise blamed(whose, error, hint) from error
-            return _Entering(result, whose, hint) if hasattr(result, "__exit__") else result
+            if hasattr(result, "__exit__"):
+                return _Entering(result, whose, hint)
+            return _Guarded(result, guarded) if method.__name__ == "place" else result
 
         return call
 
@@ -91,6 +93,17 @@ def guard(extension: T, whose: str) -> T:
         if not name.startswith("_") and callable(method := getattr(extension, name)):
             setattr(extension, name, guarded(method))
     return extension
+
+
+class _Guarded:
+    """An object whose methods are guarded as they are asked for: a `list` needs one for each agent."""
+
+    def __init__(self, guards: object, guarded: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._guards, self._guarded = guards, guarded
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._guards, name)
+        return self._guarded(found) if callable(found) else found
 
 
 class _Entering:
