@@ -89,7 +89,7 @@ def test_as_many_as_may_be_and_never_two_for_one(fleet, project):
 
 def test_the_setting_bounds_them(fleet, project, monkeypatch):
     put(project, tagged(*(task(n) for n in range(1, 8))))
-    assert len(Tasks(fleet).schedule(request(project)).jobs) == int(config.KNOWN["MAX_AGENTS"].default)
+    assert len(Tasks(fleet).schedule(request(project)).jobs) == int(config.known()["MAX_AGENTS"].default)
     monkeypatch.setenv("MAGENTS_MAX_AGENTS", "6")
     assert len(Tasks(fleet).schedule(request(project)).jobs) == 6
     assert [job.task.id for job in Tasks(fleet).schedule(request(project, only=("5", "2"))).jobs] == ["2", "5"]

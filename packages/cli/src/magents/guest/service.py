@@ -30,23 +30,22 @@ def start(id: str) -> None:
     files = Folder(AGENT)
     session = status.read(events.read(files), kind).session
     program = kind.start(Start(AGENT, paths.share(), None, session is not None, session, unattended, command))
-    events.trim(files)
-    events.write(files, "launch")
     env = {"MAGENTS_ID": id, "MAGENTS_EVENT": f"{paths.share()}/magents-event"}
-    files.write(wrapper.files(program, env))
-    Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
+    with events.launching(files):
+        files.write(wrapper.files(program, env))
+        Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
 
 
 def check_workspace() -> None:
     """Tell of a workspace that the agent may not write to. Raises MagentsError when it cannot even go there: it
     would begin elsewhere."""
     owner = os.stat(WORKSPACE).st_uid
-    said = f"{WORKSPACE} belongs to the user {owner}, and the agent is {os.getuid()}."
-    mend = f"Give it to the agent: docker exec {os.uname().nodename} sudo chown -R magents:magents {WORKSPACE}"
+    message = f"{WORKSPACE} belongs to the user {owner}, and the agent is {os.getuid()}."
+    remedy = f"Give it to the agent: docker exec {os.uname().nodename} sudo chown -R magents:magents {WORKSPACE}"
     if not os.access(WORKSPACE, os.X_OK):
-        raise MagentsError(said, f"{mend}, then restart it.")
+        raise MagentsError(message, f"{remedy}, then restart it.")
     if not os.access(WORKSPACE, os.W_OK):
-        sys.stderr.write(f"magents: {said} {mend}\n")
+        sys.stderr.write(f"magents: {message} {remedy}\n")
 
 
 def run() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from magents.core.setting import Setting
+
 __all__ = [
     "Assignment", "Auto", "Board", "Count", "Event", "Job", "Outcome", "Request", "Schedule", "Task", "Tasks",
 ]  # fmt: skip
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     from magents.taskmaster.loop import Count, Event
     from magents.taskmaster.model import Task
     from magents.taskmaster.scheduler import Job, Request, Schedule
+
+
+SETTINGS = (
+    Setting("MAX_AGENTS", "4", "Agents of tasks at once",
+            "How many agents `task-agents` lets work on a project's tasks at once.",
+            form=r"[1-9]\d{0,3}", called="a number from 1"),
+    Setting("SILENCE_TIMEOUT", "900", "Silence of an agent",
+            "After how many seconds without a sign `task-agents --watch` starts a working agent again.",
+            form=r"[1-9]\d{0,6}", called="a number of seconds"),
+)  # fmt: skip
 
 
 class Tasks:
@@ -68,15 +80,16 @@ class Tasks:
 
         return scheduler.schedule(self.context, self.board(request.folder, request.tag), request)
 
-    def start(self, request: Request, started: Callable[[Job, View], None] = lambda job, view: None) -> Outcome:
+    def start(self, request: Request, started: Callable[[Job, View], None] | None = None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `started` is told of each agent."""
         from magents.taskmaster import assignments
 
-        return assignments.start_ready(self.context, self.board(request.folder, request.tag), request, started)
+        board = self.board(request.folder, request.tag)
+        return assignments.start_ready(self.context, board, request, started or (lambda job, view: None))
 
     def watch(
-        self, request: Request, looked: Callable[[Board], None] = lambda board: None, auto: Auto | None = None
+        self, request: Request, looked: Callable[[Board], None] | None = None, auto: Auto | None = None
     ) -> Iterator[Event]:
         """Go on with `start` until nothing is left that could be done; yields what happens.
 
@@ -86,7 +99,7 @@ class Tasks:
         from magents.taskmaster.loop import Loop
 
         self.fleet.recover()
-        return Loop(self.context, request, looked, auto).run()
+        return Loop(self.context, request, looked or (lambda board: None), auto).run()
 
     @staticmethod
     def count(board: Board) -> Count:
