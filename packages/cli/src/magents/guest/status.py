@@ -30,7 +30,7 @@ DIALOG_S = 1.5
 then its dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
 FIRST_EVENT_S = 3.0
 """Seconds that a harness gets to report its first event."""
-STARTS = 60.0
+START_S = 60.0
 """Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
@@ -160,7 +160,7 @@ def presence(there: bool, alive: bool, report: Report, now: float) -> Presence:
     if not there:
         return "absent"
     begun = report.launched_at is None or report.run is not None
-    missing = not begun and now - (report.launched_at or 0) > STARTS
+    missing = not begun and now - (report.launched_at or 0) > START_S
     return "alive" if alive and report.ended_at is None and not missing else "ended"
 
 

@@ -18,7 +18,8 @@ import time
 from magents.core.errors import MagentsError
 from magents.core.text import one_line, plain
 from magents.core.tuples import NamedTuple
-from magents.system import guarded, paths
+from magents.system import paths
+from magents.system.files import guarded, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,9 +199,7 @@ def append(record: bytes) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        until = time.monotonic() + LOCK_S
-        while not guarded.grab(lock) and time.monotonic() < until:
-            time.sleep(0.01)
+        locks.take(lock, LOCK_S)
         write(time.strftime(f"{TIME} ", time.gmtime()).encode() + record)
     finally:
         os.close(lock)
@@ -216,11 +215,10 @@ def repeated(record: bytes) -> bool:
 
 def write(record: bytes) -> None:
     """`append`, for a caller that holds the lock."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with contextlib.suppress(FileNotFoundError):
         if os.stat(path()).st_size + len(record) > MAX_LOG_BYTES:
             os.replace(path(), f"{path()}.1")
-    handle = os.open(path(), flags, 0o600)
+    handle = os.open(path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(handle).st_size
         if os.write(handle, record) < len(record):
