@@ -8,7 +8,6 @@ that may differ per project.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 
@@ -250,22 +249,12 @@ def save(changes: Mapping[str, str]) -> str:
 
 def replace(path: str, text: str) -> None:
     """Put `text` in the place of a file in one step. Raises MagentsError, leaving the old one."""
-    import tempfile
+    from magents.system.files import atomic
 
     try:
         mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o600
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".magents-config-")
-        try:
-            with open(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        folder, name = os.path.split(path)
+        atomic.write(folder, name, text, mode=mode, sync=True)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", "Nothing was changed.") from error
 

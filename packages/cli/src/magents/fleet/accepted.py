@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import stat
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +20,8 @@ from magents.core.errors import MagentsError, NotFound, UsageError, remedy
 from magents.core.text import one_line
 from magents.fleet.context import digest
 from magents.fleet.listeners import LISTENERS
-from magents.system import guarded, process
+from magents.system import process
+from magents.system.files import atomic, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,16 +80,10 @@ def first() -> dict[str, str]:
 
 def make(path: str) -> None:
     """Make the folder, with the files as they are at first. It appears in one step, whole."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    made = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(path))
-    try:
+    with atomic.folder(path) as made:
         os.chmod(made, 0o755)  # who the agents run as may be another user
         for name, text in first().items():
             put(made, name, text.encode())
-        with contextlib.suppress(OSError):  # another command was first
-            os.rename(made, path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def tell(context: Context, found: Sequence[Difference]) -> None:
@@ -167,7 +161,7 @@ def put(folder: str, name: str, text: bytes | None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
             return
-        guarded.write(folder, name, text, mode=0o644)
+        atomic.write(folder, name, text, mode=0o644)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
 

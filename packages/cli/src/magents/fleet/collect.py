@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from magents.core.errors import Conflict
 from magents.fleet.diff import check_workspace
-from magents.system import guarded
+from magents.system.files import locks
 from magents.system.process import background
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def ensure_collector(context: Context) -> None:
 
 def alone(store: Store) -> int | None:
     """Take the lock that the collector holds while it runs; None where it is another process's."""
-    lock = os.open(os.path.join(store.folder, "collector.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if guarded.grab(lock):
+    lock = locks.opened(os.path.join(store.folder, "collector.lock"))
+    if locks.take(lock):
         return lock
     os.close(lock)
     return None

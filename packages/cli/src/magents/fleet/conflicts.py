@@ -17,6 +17,7 @@ from magents.core.text import one_line
 from magents.fleet.context import digest
 from magents.git.merge import Attempt, attempt, borrow, tips
 from magents.git.workspaces.disk import discard
+from magents.system.files import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -218,9 +219,7 @@ def read(path: str) -> dict[Pair, Attempt]:
 def write(path: str, known: Mapping[Pair, Attempt]) -> None:
     """Keep it, in one step; where it cannot be written it is found out again next time."""
     rows: Iterable[object] = [(*pair, *got) for pair, got in known.items()]
-    aside = f"{path}.{os.getpid()}"
+    folder, name = os.path.split(path)
     with contextlib.suppress(OSError):
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(aside, "w", encoding="utf-8") as file:
-            json.dump(rows, file)
-        os.replace(aside, path)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        atomic.write(folder, name, json.dumps(rows))

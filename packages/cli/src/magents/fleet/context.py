@@ -136,10 +136,10 @@ class Context:
         one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
-            from magents.system import guarded
+            from magents.system.files import atomic
 
             try:
-                guarded.write(folder, SCREEN, text)
+                atomic.write(folder, SCREEN, text)
             except OSError as error:
                 self.warn(f"what {agent.id} showed last could not be kept: {error.strerror}")
 

@@ -15,6 +15,7 @@ from magents.guest import events
 from magents.guest.status import PROMPTED
 from magents.runtimes.base import Launch
 from magents.system import process
+from magents.system.files import atomic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def secluded(context: Context, launch: Launch) -> Launch:
 
 def keep_env(folder: str, env: Mapping[str, str]) -> None:
     """Write the agent's own environment down."""
-    handle = os.open(os.path.join(folder, ENV), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
-        json.dump(dict(env), file)
+    atomic.write(folder, ENV, json.dumps(dict(env)))
 
 
 def kept_env(folder: str) -> dict[str, str]:

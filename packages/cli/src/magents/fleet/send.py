@@ -14,7 +14,7 @@ from magents.fleet.observe import is_alive, one
 from magents.guest import events
 from magents.guest.terminal import Terminal, wait
 from magents.harnesses.base import Unknown
-from magents.system import guarded
+from magents.system.files import atomic
 
 if TYPE_CHECKING:
     from magents.core.agent import Agent
@@ -124,7 +124,7 @@ def deliver(
 ) -> Delivery:
     """Type it, and see to it that it is taken. Should this be killed meanwhile, the next one knows what stands in
     the input."""
-    guarded.write(context.folder(agent), TYPED, prompt)
+    atomic.write(context.folder(agent), TYPED, prompt)
     delivery = submit(context, agent, harness, terminal, prompt, timeout)
     os.unlink(os.path.join(context.folder(agent), TYPED))
     return delivery

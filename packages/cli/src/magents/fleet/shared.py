@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
 from typing import TYPE_CHECKING
 
 from magents.fleet import accepted
 from magents.fleet.listeners import LISTENERS
+from magents.system.files import atomic
 
 if TYPE_CHECKING:
     from magents.core.agent import Agent
@@ -25,16 +24,10 @@ def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> st
     path = context.shared(agent.project)
     if os.path.isdir(path):
         return path
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    made = tempfile.mkdtemp(prefix=".new-", dir=os.path.dirname(path))
-    try:
+    with atomic.folder(path) as made:
         fill(made, agent.project)
         if owner:
             give(made, owner)
-        with contextlib.suppress(OSError):  # another command was first
-            os.rename(made, path)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return path
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
+import math
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +20,7 @@ from magents.core.text import one_line, plain
 from magents.git import preflight
 from magents.git.layout import git_folder
 from magents.git.plumbing import git, quiet
-from magents.system import guarded
+from magents.system.files import atomic, guarded, locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -184,7 +184,7 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
     inherits it."""
     path = journal_of(checkout)
     try:
-        guarded.write(os.path.dirname(path), JOURNAL, json.dumps(was))
+        atomic.write(os.path.dirname(path), JOURNAL, json.dumps(was))
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MagentsError(
@@ -192,7 +192,7 @@ def journal(checkout: str, was: Before) -> Iterator[int]:
             FREE if error.errno == errno.ENOSPC else "Mend its permissions.",
         ) from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        locks.take(handle, math.inf)
         yield handle
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -213,7 +213,7 @@ def heal(checkout: str) -> None:
     if not os.path.exists(path):
         return
     with open(path, encoding="utf-8") as file:
-        if not guarded.grab(file.fileno()):
+        if not locks.take(file.fileno()):
             raise Conflict(f"Another merge is being laid into {checkout}.", "Wait for its end.")
         try:
             was = Before(*json.load(file))

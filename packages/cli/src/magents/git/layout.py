@@ -6,7 +6,8 @@ import contextlib
 import os
 
 from magents.core.errors import MagentsError
-from magents.system import fifos, guarded
+from magents.system import fifos
+from magents.system.files import guarded
 
 RECORD = os.path.join("magents", "brought.json")
 """The file below a git folder that records what agents in containers brought."""

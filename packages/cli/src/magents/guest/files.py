@@ -11,7 +11,7 @@ import os
 import stat
 
 from magents.core.errors import MagentsError, remedy
-from magents.system import guarded
+from magents.system.files import atomic, guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Folder:
         """Each by a rename."""
         try:
             for name, text in files.items():
-                guarded.write(self.root, name, text, self.owner)
+                atomic.write(self.root, name, text, self.owner)
         except OSError as error:
             raise MagentsError(f"{self.root} cannot be written: {error.strerror}.", remedy(error)) from error
 

@@ -17,7 +17,7 @@ from magents.core.event import Event, Signal
 from magents.core.program import Program, Start
 from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line
-from magents.system import guarded
+from magents.system.files import guarded
 
 WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
 WAITING = {"PermissionRequest", "Elicitation"}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 
 from magents.core.errors import Conflict, MagentsError
 from magents.store.file import File
-from magents.system import guarded
+from magents.system.files import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,35 +25,33 @@ class Locks(File):
         is still seen as at work; on leaving, the lock ends for all of them. Raises Conflict when another
         command keeps it for longer than `wait` seconds.
         """
-        handle = self._lock_file(id)
-        try:
-            until = time.monotonic() + wait
-            while not guarded.grab(handle):
-                if time.monotonic() > until:
-                    raise Conflict(
-                        f"Another command is at work on the agent `{id}`.",
-                        "Wait for it to end and try again.",
-                    )
-                time.sleep(0.02)
+        with contextlib.ExitStack() as stack:
             try:
-                yield handle
-            finally:
-                fcntl.flock(handle, fcntl.LOCK_UN)
-        finally:
-            os.close(handle)
+                handle = stack.enter_context(locks.held(self._lock_file(id), wait))
+            except TimeoutError as error:
+                raise Conflict(
+                    f"Another command is at work on the agent `{id}`.", "Wait for it to end and try again."
+                ) from error
+            except OSError as error:
+                raise self._unwritable(error) from error
+            yield handle
 
     def busy(self, id: str) -> bool:
         """Whether a command is at work on the agent right now."""
-        handle = self._lock_file(id)
         try:
-            return not guarded.grab(handle)
+            handle = locks.opened(self._lock_file(id))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            return not locks.take(handle)
         finally:
             os.close(handle)
 
-    def _lock_file(self, id: str) -> int:
+    def _lock_file(self, id: str) -> str:
         folder = os.path.join(self.folder, "locks")
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            return os.open(os.path.join(folder, id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise MagentsError(f"{folder} cannot be written: {error.strerror}.") from error
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return os.path.join(folder, id)
+
+    def _unwritable(self, error: OSError) -> MagentsError:
+        folder = os.path.join(self.folder, "locks")
+        return MagentsError(f"{folder} cannot be written: {error.strerror}.")

@@ -18,7 +18,8 @@ import time
 from magents.core.errors import MagentsError
 from magents.core.text import one_line, plain
 from magents.core.tuples import NamedTuple
-from magents.system import guarded, paths
+from magents.system import paths
+from magents.system.files import guarded, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -198,9 +199,7 @@ def append(record: bytes) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        until = time.monotonic() + LOCK_S
-        while not guarded.grab(lock) and time.monotonic() < until:
-            time.sleep(0.01)
+        locks.take(lock, LOCK_S)
         write(time.strftime(f"{TIME} ", time.gmtime()).encode() + record)
     finally:
         os.close(lock)

@@ -12,7 +12,7 @@ from magents.core.text import one_line, plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
 from magents.runtimes import runtime
-from magents.system import guarded
+from magents.system.files import guarded
 from magents.taskmaster import board as boards
 from magents.taskmaster import collisions, file, mirror, prompt, statuses
 from magents.taskmaster.model import rank

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magents.core.errors import MagentsError, remedy
 from magents.fleet.context import digest
-from magents.system import guarded
+from magents.system.files import atomic
 from magents.taskmaster import file, parse, prompt
 from magents.taskmaster.sync import TEXTS
 
@@ -60,7 +60,7 @@ def write(path: str, data: bytes) -> None:
     folder, name = os.path.split(path)
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        guarded.write(folder, name, data)
+        atomic.write(folder, name, data)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
 

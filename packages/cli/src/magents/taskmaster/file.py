@@ -12,12 +12,11 @@ import fcntl
 import json
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
 
 from magents.core.errors import Conflict, MagentsError, NotFound
 from magents.core.text import one_line
-from magents.system import guarded
+from magents.system.files import atomic, guarded, locks
 from magents.taskmaster import parse
 from magents.taskmaster.parse import BadTasks
 
@@ -32,8 +31,6 @@ BELOW = f"{FOLDER}/tasks"
 """Where the file is, below a project's top folder."""
 LOCK_WAIT_S = 60.0
 """Seconds to wait for the lock: a call of Task Master takes some, and several may be in line."""
-POLL_S = 0.02
-"""Between two tries for the lock, where an earlier wait for it is not over."""
 MAX_BYTES = 64 * 1024 * 1024
 """Of the file. Two thousand long tasks have ten million."""
 
@@ -177,7 +174,7 @@ def locked(root: str, wait: float = LOCK_WAIT_S) -> Iterator[None]:
             raise linked(path_of(root)) from error
         raise NotFound(f"There is no folder {path}.", "Make one: task-master init") from error
     try:
-        if not (guarded.grab(handle) or (wait and in_line(handle, wait))):
+        if not (locks.take(handle) or (wait and in_line(handle, wait))):
             raise Locked(
                 f"Somebody has been writing {path_of(root)} for more than {wait:g} s.",
                 "Wait for task-master to end there, or end it, and try again.",
@@ -199,7 +196,7 @@ def in_line(handle: int, seconds: float) -> bool:
     about = os.fstat(handle)
     name = f"lock {about.st_dev} {about.st_ino}"
     if any(thread.name == name for thread in threads()):
-        return tried(handle, seconds)
+        return locks.take(handle, seconds)
     taken = Event()
 
     def wait() -> None:
@@ -209,16 +206,6 @@ def in_line(handle: int, seconds: float) -> bool:
 
     Thread(target=wait, name=name, daemon=True).start()
     return taken.wait(seconds)
-
-
-def tried(handle: int, seconds: float) -> bool:
-    """Take the lock as soon as nobody has it, for so long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if guarded.grab(handle):
-            return True
-        time.sleep(POLL_S)
-    return False
 
 
 def save(root: str, data: Mapping[str, Any]) -> None:
@@ -242,29 +229,12 @@ def encode(data: Mapping[str, Any]) -> bytes:
 
 def replace(place: int, text: bytes) -> None:
     """Put the text in the place of the file; its owner and its permissions stay, and its last newline."""
-    new = f".{NAME}.{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(new, dir_fd=place)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with open(os.open(new, flags, 0o644, dir_fd=place), "wb") as file:
-            about = old = None
-            with contextlib.suppress(OSError):
-                old = os.open(NAME, guarded.READ, dir_fd=place)
-            if old is not None:
-                with open(old, "rb") as before:
-                    about = os.fstat(before.fileno())
-                    if stat.S_ISREG(about.st_mode) and os.pread(old, 1, max(0, about.st_size - 1)) == b"\n":
-                        text += b"\n"
-            about = about or os.fstat(place)
-            with contextlib.suppress(PermissionError):
-                os.fchown(file.fileno(), about.st_uid, about.st_gid)
-            os.fchmod(file.fileno(), about.st_mode & 0o666 | 0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(new, NAME, src_dir_fd=place, dst_dir_fd=place)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new, dir_fd=place)
-        raise
+    about = old = None
+    with contextlib.suppress(OSError):
+        old = os.open(NAME, guarded.READ, dir_fd=place)
+    if old is not None:
+        with open(old, "rb") as before:
+            about = os.fstat(before.fileno())
+            if stat.S_ISREG(about.st_mode) and os.pread(old, 1, max(0, about.st_size - 1)) == b"\n":
+                text += b"\n"
+    atomic.replace(place, NAME, text, like=about or os.fstat(place))

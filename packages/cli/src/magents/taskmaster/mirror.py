@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from magents.core.errors import MagentsError
 from magents.core.text import one_line
-from magents.system import guarded
+from magents.system.files import guarded
 from magents.taskmaster import admit, baseline, file, parse
 from magents.taskmaster import sync as merging
 from magents.taskmaster.baseline import Baseline

@@ -14,7 +14,8 @@ import time
 
 from magents.git.inert import ask
 from magents.git.layout import common_of
-from magents.system import guarded, process
+from magents.system import process
+from magents.system.files import guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from magents.core.errors import MagentsError, remedy
 from magents.core.tuples import NamedTuple
 from magents.git.layout import RECORD, common_of, has_record
 from magents.git.trust.hooks import ANY, below
-from magents.system import guarded
+from magents.system.files import atomic, locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Record:
         }  # fmt: skip
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            guarded.write(self.common, RECORD, json.dumps(said))
+            atomic.write(self.common, RECORD, json.dumps(said))
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -133,23 +133,18 @@ def unwritable(path: str, error: OSError) -> MagentsError:
 @contextlib.contextmanager
 def changing(common: str) -> Iterator[Record]:
     """The record, to be changed; one process at a time."""
-    import fcntl
-
     place = os.path.join(common, f"{RECORD}.lock")
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise unwritable(place, error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            stack.enter_context(locks.held(place))
+        except OSError as error:
+            raise unwritable(place, error) from error
         record = Record(common)
         if record.broken:
             raise broken(record)
         yield record
         record.save()
-    finally:
-        os.close(handle)
 
 
 def broken(record: Record) -> MagentsError:

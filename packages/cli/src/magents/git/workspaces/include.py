@@ -22,7 +22,7 @@ from magents.core.text import one_line
 from magents.git.layout import has_record
 from magents.git.pins.fastimport import cannot_read
 from magents.git.plumbing import git
-from magents.system import guarded
+from magents.system.files import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

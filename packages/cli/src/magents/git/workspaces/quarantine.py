@@ -15,7 +15,8 @@ import time
 from magents.core.errors import MagentsError
 from magents.git.layout import common_folder
 from magents.git.workspaces.disk import discard
-from magents.system import fifos, guarded, processes
+from magents.system import fifos, processes
+from magents.system.files import locks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
             sweep(objects)
             folder = tempfile.mkdtemp(prefix=BEGINNING, dir=objects)
             stack.callback(clear, folder)
-            handle = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = locks.opened(os.path.join(folder, LOCK))
             stack.callback(os.close, handle)
-            guarded.grab(handle)
+            locks.take(handle)
             os.makedirs(os.path.join(folder, "objects", "info"))
             with open(os.path.join(folder, "objects", "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(objects) + b"\n")
@@ -126,7 +127,7 @@ def sweep(objects: str) -> None:
                     discard(folder)
                 continue
             try:
-                if guarded.grab(handle):  # its fetch is over
+                if locks.take(handle):  # its fetch is over
                     end_all(folder)
                     discard(folder)
             finally:

@@ -1,4 +1,4 @@
-"""Files below a folder that an agent can write to, from outside of where it runs.
+"""Reading below a folder that an agent can write to, from outside of where it runs.
 
 The folder itself is ours, for a container only sees what is mounted there. But anything in it can be a link
 to elsewhere, a fifo that blocks, or endless: no link is followed, nothing is waited for, and the size of what
@@ -8,10 +8,8 @@ is read is bounded.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import stat
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,31 +17,6 @@ if TYPE_CHECKING:
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-def write(root: str, name: str, text: str | bytes, owner: tuple[int, int] | None = None, mode: int = 0o600) -> None:
-    """Put a file in the place of whatever is called `name` below `root`, with these permissions: whole, or not at
-    all.
-
-    `owner`: the user and group to give it, and the folders made above it, to. Raises OSError.
-    """
-    above, _, last = name.rpartition("/")
-    with made(root, above, owner) as folder:
-        beside = f".{last}.{os.getpid()}-{time.time_ns()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(beside, flags, 0o600, dir_fd=folder)
-        try:
-            with open(handle, "wb") as file:
-                if owner:
-                    os.fchown(file.fileno(), *owner)
-                if mode != 0o600:
-                    os.fchmod(file.fileno(), mode)
-                file.write(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
-            os.rename(beside, last, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(beside, dir_fd=folder)
-            raise
 
 
 @contextlib.contextmanager
@@ -100,15 +73,6 @@ def read_below(root: str, name: str, limit: int) -> bytes:
             return read(last, limit, above=folder)
     except OSError:
         return b""
-
-
-def grab(handle: int) -> bool:
-    """Take the lock of an opened file or folder if nobody has it; whether it was taken."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def read(path: str, limit: int, after: int = 0, above: int | None = None) -> bytes:
