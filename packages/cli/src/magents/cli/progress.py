@@ -32,6 +32,8 @@ COLOURS = {
     "waiting": "33;1",
 }  # fmt: skip
 BAR = 24
+MAX_LEFT = 20
+"""How many tasks that are left are named at the end."""
 
 
 class Bar:
@@ -108,11 +110,11 @@ def text_of(event: Event) -> str:
 
 def ended(event: Event, *, quiet: bool) -> int:
     """The last word; returns the exit code."""
-    if event.text == "done":
+    if not event.left:
         if not quiet:
             echo("All tasks are done.")
         return 0
     if not quiet:
         echo("Nothing is left that could be done now:")
-        echo("\n".join(f"  {part}" for part in event.text.split("; ")))
+        echo("\n".join(f"  {id}: {why}" for id, why in list(event.left.items())[:MAX_LEFT]))
     return 1

@@ -50,6 +50,10 @@ class Request(NamedTuple):
     agent_text: bool = False
     """Whether an agent with the user's rights may be told what an agent in a container has written."""
 
+    def wants(self, task: Task) -> bool:
+        """Whether it is about this task."""
+        return not self.only or task.id in self.only
+
 
 class Job(NamedTuple):
     """A task that gets an agent."""
@@ -101,11 +105,11 @@ def schedule(
     left = {task.id: board.plan.left.get(task.id, "") for task in board.tasks.tasks if not task.done}
     full = f"{most} agents are at work already" if busy >= most else f"no more than {most} at once"
     begun, ready = candidates(board)
-    withheld = {task.id: why for task in begun + ready if (why := withheld_text(board, task, request))}
+    withheld = {task.id: why_withheld(ids) for task in begun + ready if (ids := withheld_by(board, task, request))}
     for task in begun + ready:
-        left[task.id] = "not asked for" if request.only and task.id not in request.only else full
+        left[task.id] = full if request.wants(task) else "not asked for"
     begun, ready = (
-        [t for t in tasks if t.id not in without and t.id not in withheld and left[t.id] == full]
+        [t for t in tasks if request.wants(t) and t.id not in without and t.id not in withheld]
         for tasks in (begun, ready)
     )
     begun = begun[: max(0, most - busy)]
@@ -121,20 +125,25 @@ def schedule(
     return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most, choice.held)
 
 
-def withheld_text(board: Board, task: Task, request: Request) -> str:
-    """Why no agent is begun for a task: its text, or that of what it builds on, was written by an agent that may
-    less than the new one would. '' where it is begun.
+def withheld_by(board: Board, task: Task, request: Request) -> list[str]:
+    """The ids of the tasks whose text keeps an agent from being begun for this one: itself or what it builds on,
+    written by an agent that may less than the new one would. None where it is begun.
 
     One that goes on is not told its task again, see `again`.
     """
     hand = board.hands.get(task.id)
     by = board.text_by_agent(task)
     if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
-        return ""
+        return []
     mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
     if not runtime(mode).traits.trusted:
-        return ""
-    return f"an agent wrote the text of {', '.join(by)}: magents tasks --accept {','.join(by)}"
+        return []
+    return by
+
+
+def why_withheld(ids: Sequence[str]) -> str:
+    """The same for people, with what to do."""
+    return f"an agent wrote the text of {', '.join(ids)}: magents tasks --accept {','.join(ids)}"
 
 
 def candidates(board: Board) -> tuple[list[Task], list[Task]]:
@@ -235,10 +244,12 @@ def again(context: Context, board: Board, job: Job, request: Request) -> Agent |
 def made(context: Context, board: Board, job: Job, request: Request, name: str) -> Agent:
     """A new agent; on the branch of the one before it, where there was one. Raises Conflict where it must not be
     told what the task says."""
-    if why := withheld_text(board, job.task, request):
+    if ids := withheld_by(board, job.task, request):
         raise Conflict(
-            f"Task {job.task.id} needs your yes before an agent with your rights gets it: {why.partition(':')[0]}.",
-            f"Read it, and accept it: {why.partition(': ')[2]}; or let an agent in a container do it: --docker",
+            f"Task {job.task.id} needs your yes before an agent with your rights gets it: "
+            f"an agent wrote the text of {', '.join(ids)}.",
+            f"Read it, and accept it: magents tasks --accept {','.join(ids)}; "
+            "or let an agent in a container do it: --docker",
         )
     tag, task = board.tasks.tag, job.task
     branch = job.hand.agent.branch if job.hand else prompt.branch(tag, task)

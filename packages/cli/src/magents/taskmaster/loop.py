@@ -16,7 +16,7 @@ from magents.taskmaster import board as boards
 from magents.taskmaster.model import CLOSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from magents.core.status import Status
     from magents.fleet.context import Context
@@ -42,6 +42,8 @@ class Event(NamedTuple):
     task: str = ""
     agent: str = ""
     text: str = ""
+    left: Mapping[str, str] = {}
+    """At the `end`: why each open task is left, by its id; empty when all are done."""
 
 
 class Count(NamedTuple):
@@ -207,14 +209,14 @@ def held(planned: assignments.Schedule, seen: dict[str, str]) -> Iterator[Event]
 
 def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
     """What waits for a person's yes to its text, told once. Returns the ids of these tasks."""
-    some = [task for tasks in assignments.candidates(board) for task in tasks]
-    some = [task for task in some if not request.only or task.id in request.only]
-    found = {task.id: why for task in some if (why := assignments.withheld_text(board, task, request))}
-    for id, why in found.items():
+    wanted = [task for tasks in assignments.candidates(board) for task in tasks if request.wants(task)]
+    withheld = {task.id: ids for task in wanted if (ids := assignments.withheld_by(board, task, request))}
+    for id, ids in withheld.items():
+        why = assignments.why_withheld(ids)
         if seen.get(f"{id} text") != why:
             yield Event("withheld", id, text=why)
         seen[f"{id} text"] = why
-    return set(found)
+    return set(withheld)
 
 
 def asking(status: Status) -> bool:
@@ -254,7 +256,7 @@ def over(context: Context, board: Board, request: Request, tries: dict[str, int]
 
 def wanted(board: Board, request: Request) -> list[Task]:
     """The tasks that this is about."""
-    return [task for task in board.tasks.tasks if not request.only or task.id in request.only]
+    return [task for task in board.tasks.tasks if request.wants(task)]
 
 
 def active(board: Board, task: Task) -> bool:
@@ -272,8 +274,7 @@ def given_up(board: Board, tries: dict[str, int]) -> set[str]:
 
 
 def ending(board: Board, left: dict[str, str]) -> Event:
-    """The last event: `done` where all is worked off, else why the rest is not."""
-    open_ones = [task.id for task in board.tasks.tasks if task.status not in CLOSED]
-    if not open_ones:
-        return Event("end", text="done")
-    return Event("end", text="; ".join(f"{id}: {left.get(id, 'open')}" for id in open_ones[:20]))
+    """The last event."""
+    open_ones = {t.id: left.get(t.id, "open") for t in board.tasks.tasks if t.status not in CLOSED}
+    text = "; ".join(f"{id}: {why}" for id, why in list(open_ones.items())[:20])
+    return Event("end", text=text or "done", left=open_ones)
