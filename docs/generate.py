@@ -1,4 +1,5 @@
-"""Write docs/commands.md from what `magents COMMAND --help` says; with --check only see if it is current.
+"""Write docs/commands.md from what `magents COMMAND --help` says, and the tables of harnesses from their records;
+with --check only see if they are current.
 
 .venv/bin/python docs/generate.py [--check]
 """
@@ -11,9 +12,13 @@ import re
 import sys
 from pathlib import Path
 
+from magents import harnesses
 from magents.cli import parser
+from magents.runtimes.docker import image
 
 TARGET = Path(__file__).with_name("commands.md")
+HARNESSES = Path(__file__).with_name("harnesses.md")
+TABLE = re.compile(r"(<!-- Written by docs/generate\.py. -->\n\n).*?(\n<!-- End. -->)", re.DOTALL)
 HEAD = """\
 # Commands
 
@@ -31,15 +36,29 @@ PART = re.compile(r"\(.*?\)+(?=\s|$)|\[.*?\]+(?=\s|$)|\S+")
 
 
 def main() -> int:
-    text = page()
-    if "--check" in sys.argv[1:]:
-        current = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-        if current != text:
-            print("docs/commands.md is out of date: .venv/bin/python docs/generate.py", file=sys.stderr)
+    old = [(page, page.read_text(encoding="utf-8") if page.exists() else "") for page in (TARGET, HARNESSES)]
+    new = [page(), TABLE.sub(rf"\1{table()}\2", old[1][1])]
+    for (path, before), text in zip(old, new, strict=True):
+        if before != text and "--check" in sys.argv[1:]:
+            print(f"{path} is out of date: .venv/bin/python docs/generate.py", file=sys.stderr)
             return 1
-        return 0
-    TARGET.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return 0
+
+
+def table() -> str:
+    """The table of harnesses."""
+    versions = image.versions()
+    rows = [
+        (
+            f"`{record.name}`" if record.program else record.title,
+            f"{record.title} {versions[record.pinned]}" if record.pinned else "–",
+            record.dialect, record.acknowledges, record.resumes,
+        )
+        for record in harnesses.TABLE.values()
+    ]  # fmt: skip
+    head = ("harness", "seen with", "reports by", "acknowledges a prompt", "resumes its conversation")
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rows))
 
 
 def page() -> str:

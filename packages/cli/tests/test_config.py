@@ -13,8 +13,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from conftest import git, unprivileged
-from magents import config
-from magents.config import KNOWN, Config, assign, quote, unquote
+from magents import config, runtimes
+from magents.config import Config, assign
+from magents.config.file import quote, unquote
 from magents.core.errors import MagentsError, UsageError
 
 VALUES = st.text(st.characters(exclude_categories=[])) | st.text("a '\"#=\\\t$\r\n\x0b\u2028", max_size=12)
@@ -79,6 +80,7 @@ def test_where_a_value_came_from():
         "BASE": ("release", "environment"),
         "WORKSPACES": ("", "default"),
         "SETUP": ("make", "git config"),
+        "MODE": ("", "default"),
         "DOCKER_ENABLED": ("true", "~/.magents-config:5"),
         "DOCKER_IMAGE": ("magents/agent:latest", "default"),
         "DOCKER_NETWORK": ("", "default"),
@@ -255,5 +257,20 @@ def test_images(image, good):
 
 
 def test_the_defaults_are_valid():
-    for key, setting in KNOWN.items():
+    for key, setting in config.known().items():
         assert config.check(key, setting.default) == setting.default
+
+
+@pytest.mark.parametrize(("lines", "env", "mode"), [
+    ([], {}, "tmux"),
+    (["DOCKER_ENABLED=true\n"], {}, "docker"),
+    (["MODE=docker\n"], {}, "docker"),
+    (["MODE=tmux\n", "DOCKER_ENABLED=true\n"], {}, "tmux"),
+    (["MODE=cluster\n"], {}, "cluster"),
+    (["MODE=tmux\n"], {"MAGENTS_DOCKER_ENABLED": "true"}, "docker"),  # meant for this one command
+    (["MODE=docker\n"], {"MAGENTS_DOCKER_ENABLED": "false"}, "tmux"),
+    ([], {"MAGENTS_MODE": "docker", "MAGENTS_DOCKER_ENABLED": "false"}, "docker"),
+    (["DOCKER_ENABLED=true\n"], {"MAGENTS_MODE": "tmux"}, "tmux"),
+])  # fmt: skip
+def test_the_mode_of_new_agents(lines, env, mode):
+    assert runtimes.mode(Config(lines, env)) == mode

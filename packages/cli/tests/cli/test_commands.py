@@ -293,10 +293,26 @@ def test_watch_and_attach(agents, project, tmux, magents):
     assert "running" in magents("list").out.split("feature-two", 1)[1].split("\n")[0]
 
 
+def test_the_mode_is_an_option_and_a_setting(project, magents):
+    assert "There is no mode `cluster`" in magents("create", "new", "--mode", "cluster", code=1).err
+    magents("create", "new", "--mode", "tmux", "--tmux", code=2)
+    said = magents(
+        "create", "new", "--mode", "tmux", "--dry-run", "--json", "--", "true", MAGENTS_DOCKER_ENABLED="true"
+    )
+    assert said.json()["mode"] == "tmux"
+    assert "must be one of tmux, docker" in magents("config", "--set", "MODE=cluster", code=2).err
+    magents("config", "--set", "MODE=tmux")
+    magents("config", "--docker")
+    assert [magents("config", "--get", key).out for key in ("MODE", "DOCKER_ENABLED")] == ["\n", "true\n"]
+    said = magents("create", "new", "--dry-run", "--json", "--", "true", MAGENTS_MODE="tmux")
+    assert said.json()["mode"] == "tmux"
+    assert "is no harness" in magents("create", "new", MAGENTS_MODE="tmux", MAGENTS_AGENT="none", code=1).err
+
+
 def test_the_menu_of_settings(place, project, tmux, magents):
     in_terminal(tmux, project, f"{sys.executable} -m magents config --edit; echo en''ded $?")
     until(lambda: "Docker image for agents" in shown(tmux))
-    for _ in range(6):
+    for _ in range(9):
         tmux("send-keys", "-t", "user", "Down")
     tmux("send-keys", "-t", "user", "Enter")
     until(lambda: "containers are made from" in shown(tmux))

@@ -14,7 +14,7 @@ import pytest
 from conftest import Magents, Place, commit, containers, git, until, work_of
 from magents import Fleet
 from magents.core.agent import Agent
-from magents.taskmaster.loop import PAUSE
+from magents.taskmaster.loop import PAUSE_S
 from taskmaster.lab import put, tagged, task
 
 from .conftest import Box, nothing_made, state
@@ -158,7 +158,7 @@ def test_a_watch_gives_nothing_up_while_it_is_gone(
             until(
                 lambda: any("docker cannot be asked" in line for line in told("problem")), 60, shown=log.read_text
             )
-            time.sleep(3 * PAUSE)  # nothing must happen
+            time.sleep(3 * PAUSE_S)  # nothing must happen
             assert not told("again") + told("failed") + told("end"), log.read_text()
             own.start()
             until(lambda: told("again"), 60, shown=log.read_text)

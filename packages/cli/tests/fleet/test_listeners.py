@@ -51,6 +51,8 @@ def test_what_a_listener_raises_stops_nothing(project, place, modules):
         assert module.told == ["starting one creating", "merged one active", "removed one removed"]
     assert len([text for text in warned if "one: ZeroDivisionError: a defect" in text]) == 3
     assert len([text for text in warned if "not_installed" in text]) == 3
+    found = {finding.about for finding in fleet.doctor(str(project)).findings if not finding.ok}
+    assert {"not_installed", "listens_badly"} <= found
 
 
 def test_they_are_told_only_where_they_have_to_do(project, place, modules, monkeypatch):

@@ -61,7 +61,7 @@ def log(data: bytes) -> None:
     """An agent's event log, from the lines to the status."""
     found = [event for line in data.split(b"\n") if (event := events.parse(line)) is not None]
     for event in found:
-        assert math.isfinite(event.at) and 0 <= event.at < events.LATEST
+        assert math.isfinite(event.at) and 0 <= event.at < events.MAX_TIME_S
         assert all(isinstance(text, str) for text in event[1:])
     for kind in KINDS:
         report = status.read(found, kind)
@@ -112,7 +112,7 @@ def label(data: bytes) -> None:
     assert all(isinstance(k, str) and isinstance(v, str) and "\0" not in v for k, v in found.items())
     observation = base.Observation(found.get("id", "x"), True, 5.0, found)
     agent = observe.adopted("docker", observation)
-    assert 0 <= agent.created < events.LATEST
+    assert 0 <= agent.created < events.MAX_TIME_S
     assert names.is_id(agent.harness)
     assert all(isinstance(word, str) for word in agent.command)
     printable(safe(observe.of_orphan(observation).detail), "\n\t")

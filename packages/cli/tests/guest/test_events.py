@@ -158,12 +158,12 @@ def test_write_and_trim(log):
     events.trim(Folder(folder))
     assert log.stat().st_size == size
     with log.open("r+b") as file:
-        file.truncate(events.LONGEST)
+        file.truncate(events.MAX_LOG_BYTES)
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + LINE * 3)
     events.trim(Folder(folder))
     assert read(log) == [EVENT] * 3
-    assert log.stat().st_size < events.TAIL
+    assert log.stat().st_size < events.TAIL_BYTES
 
 
 # magents-event, as the hooks run it

@@ -163,7 +163,7 @@ def test_what_cannot_start_is_told(env, project, place):
 def test_a_lock_that_nobody_gives_back_is_told_of(env, project):
     """With a shorter patience than its own."""
     line = (
-        f"import sys, runpy; sys.path.insert(0, {str(RELAY)!r}); import relay; relay.WAIT = 1.0\n"
+        f"import sys, runpy; sys.path.insert(0, {str(RELAY)!r}); import relay; relay.LOCK_TIMEOUT_S = 1.0\n"
         f"sys.argv[0] = 'relay'; runpy.run_path({str(RELAY / '__main__.py')!r}, run_name='__main__')"
     )
     real = shutil.which("task-master-ai")

@@ -115,9 +115,13 @@ def test_scripts_and_python_name_the_same_paths():
 
 
 def test_every_harness_can_be_built_in():
-    assert set(image.AGENTS) == set(harnesses.TABLE) - {"command"}
-    assert set(image.AGENTS.values()) <= set(image.versions())
-    assert image.check_agents(["codex", "claude", "codex"]) == ("claude", "codex")
+    records = image.chosen(harnesses.NAMES)
+    assert {record.name for record in records} == set(harnesses.TABLE) - {"command"}
+    assert {record.pinned for record in records} <= set(image.versions())
+    given = image.harness_arguments(records)
+    assert all(given[record.pinned] for record in records if not record.npm)
+    assert len(given["NPM_HARNESSES"].split()) == len(given["NPM_PROGRAMS"].split())
+    assert [record.name for record in image.chosen(["codex", "claude", "codex"])] == ["claude", "codex"]
 
 
 def test_the_digest_tells_a_change(monkeypatch, tmp_path):

@@ -214,6 +214,14 @@ def test_a_full_disk_hides_no_error(broken, magents):
     said = magents("list", code=1).err
     assert (
         "a defect of Magents: JSONDecodeError" in said
-        and "could not be written down" in said
+        and "could not be written down: No space left" in said
         and "Traceback" in said
     )
+
+
+def test_what_a_full_disk_has_cut_short_is_taken_back(place):
+    crash("first", "list")
+    before = text()
+    limited = ["sh", "-c", f'ulimit -f {len(before) // 512 + 1}; exec "$@"', "sh"]
+    run(*limited, sys.executable, "-B", "-c", CRASH, "second " + "x" * 2000, "list", code=1)
+    assert text() == before

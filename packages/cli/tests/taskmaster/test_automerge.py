@@ -13,8 +13,8 @@ import pytest
 from conftest import commit, git
 from kills import later_and_later
 from magents.taskmaster import Tasks
-from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import DIAMOND, WORK, statuses
 

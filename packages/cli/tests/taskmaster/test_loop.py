@@ -15,10 +15,10 @@ import pytest
 from conftest import commit, until
 from magents import Fleet
 from magents.taskmaster import Tasks, file
-from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
-from magents.taskmaster.loop import TRIES
-from magents.taskmaster.supervisor import PAUSES
+from magents.taskmaster.loop import MAX_TRIES
+from magents.taskmaster.scheduler import Request
+from magents.taskmaster.supervisor import PAUSES_S
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import DIAMOND, SLEEP, WORK, statuses
 
@@ -76,7 +76,7 @@ def test_what_fails_again_and_again_is_left(fleet, project, watching):
     told = events(child)
     assert child.returncode == 1
     happened = [e["event"] for e in told if e["event"] in ("started", "stuck", "again", "left")]
-    assert happened == ["started", *["stuck", "again"] * len(PAUSES), "left"]
+    assert happened == ["started", *["stuck", "again"] * len(PAUSES_S), "left"]
     assert {e["text"] for e in told if e["event"] == "stuck"} == {"it has ended: exit code 3"}
     assert "1: review" in told[-1]["text"] and "2: waits for 1" in told[-1]["text"]
     assert statuses(project) == ["review", "pending", "deferred"]
@@ -110,7 +110,7 @@ def test_what_cannot_be_started_is_told_and_left(fleet, project, watching):
     put(project, tagged(task(1)))
     child = watching("/no/such/program")
     told = events(child)
-    assert [e["event"] for e in told] == [*["failed"] * TRIES, "end"]
+    assert [e["event"] for e in told] == [*["failed"] * MAX_TRIES, "end"]
     assert child.returncode == 1 and statuses(project) == ["pending"]
 
 
@@ -163,6 +163,6 @@ def test_what_is_given_up_takes_nobodys_place(fleet, project):
     put(project, tagged(task(1, priority="high"), task(2)))
     commit(project, "Plan")
     program = ("sh", "-c", f'test "$MAGENTS_TASK" = 2 || exit 3; {WORK[2]}', "sh")
-    told = list(Tasks(fleet).watch(Request(str(project), command=program, most=1), auto=Auto()))
+    told = list(Tasks(fleet).watch(Request(str(project), command=program, limit=1), auto=Auto()))
     assert [e.task for e in told if e.event == "merged"] == ["2"]
     assert told[-1].text.startswith("1: review")

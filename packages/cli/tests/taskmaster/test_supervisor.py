@@ -19,9 +19,9 @@ from magents.fleet.observe import presence
 from magents.guest.status import START_S, Report
 from magents.runtimes.base import Observation
 from magents.taskmaster import Tasks, supervisor
-from magents.taskmaster.assignments import Request
 from magents.taskmaster.automerge import Auto
-from magents.taskmaster.board import Hand
+from magents.taskmaster.board import Assignment
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
 
@@ -61,8 +61,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_why(case):
     status, stirred, expected = CASES[case]
-    assert supervisor.why(Hand(AGENT, status, False, 0, stirred), NOW, SILENCE) == expected
-    assert supervisor.why(Hand(AGENT, status, True, 0, stirred), NOW, SILENCE) == ""
+    assert supervisor.why(Assignment(AGENT, status, False, 0, stirred), NOW, SILENCE) == expected
+    assert supervisor.why(Assignment(AGENT, status, True, 0, stirred), NOW, SILENCE) == ""
 
 
 def test_a_start_that_was_cut_short_is_none():

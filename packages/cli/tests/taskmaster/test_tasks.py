@@ -12,8 +12,8 @@ import pytest
 from conftest import commit, git, until
 from magents import config
 from magents.core.errors import Conflict, NotFound
-from magents.taskmaster import Tasks, assignments, file
-from magents.taskmaster.assignments import Request
+from magents.taskmaster import Tasks, file, scheduler
+from magents.taskmaster.scheduler import Request
 from taskmaster.lab import put, set_status, tagged, task
 
 WORK = ("sh", "-c", 'printf %s "$1" >"$MAGENTS_TASK.txt" && git add . && git commit -qm "Did $MAGENTS_TASK"', "sh")
@@ -75,21 +75,21 @@ def test_a_diamond_is_worked_off(fleet, listed):
 
 def test_as_many_as_may_be_and_never_two_for_one(fleet, project):
     put(project, tagged(task(1), task(2, priority="critical"), task(3), task(4, status="deferred"), task(5, "", 1)))
-    first = Tasks(fleet).start(request(project, *SLEEP, most=2))
+    first = Tasks(fleet).start(request(project, *SLEEP, limit=2))
     assert [view.agent.id for _, view in first.started] == ["task-2", "task-1"]
     assert first.left == {"3": "no more than 2 at once", "4": "deferred", "5": "waits for 1"}
-    again = Tasks(fleet).start(request(project, *SLEEP, most=2))
+    again = Tasks(fleet).start(request(project, *SLEEP, limit=2))
     assert again.started == []
     assert again.left["3"] == "2 agents are at work already"
     assert again.left["1"] == "task-1 is running"
-    third = Tasks(fleet).start(request(project, *SLEEP, most=3))
+    third = Tasks(fleet).start(request(project, *SLEEP, limit=3))
     assert [view.agent.id for _, view in third.started] == ["task-3"]
     assert len(fleet.list().views) == 3
 
 
 def test_the_setting_bounds_them(fleet, project, monkeypatch):
     put(project, tagged(*(task(n) for n in range(1, 8))))
-    assert len(Tasks(fleet).schedule(request(project)).jobs) == int(config.KNOWN["MAX_AGENTS"].default)
+    assert len(Tasks(fleet).schedule(request(project)).jobs) == int(config.known()["MAX_AGENTS"].default)
     monkeypatch.setenv("MAGENTS_MAX_AGENTS", "6")
     assert len(Tasks(fleet).schedule(request(project)).jobs) == 6
     assert [job.task.id for job in Tasks(fleet).schedule(request(project, only=("5", "2"))).jobs] == ["2", "5"]
@@ -99,7 +99,7 @@ def test_the_setting_bounds_them(fleet, project, monkeypatch):
 
 def test_short_memory_is_told(fleet, project, monkeypatch):
     put(project, tagged(task(1), task(2)))
-    monkeypatch.setattr(assignments, "NEEDED", 10**9)
+    monkeypatch.setattr(scheduler, "NEEDED_MIB", 10**9)
     done = Tasks(fleet).start(request(project))
     assert done.started == []
     assert all("memory is short" in why for why in done.left.values()) and len(done.left) == 2
@@ -152,7 +152,7 @@ def test_another_tag(fleet, project):
     put(project, tagged(task(1), beta={"tasks": [task(1, "Other")]}))
     both = [Tasks(fleet).create("1", request=request(project, *SLEEP, tag=tag)) for tag in ("", "beta")]
     assert [agent.branch for agent in both] == ["task/1-task-1", "task/beta-1-other"]
-    assert set(Tasks(fleet).board(str(project), "beta").hands) == {"1"}
+    assert set(Tasks(fleet).board(str(project), "beta").assignments) == {"1"}
 
 
 def test_done_counts_when_it_is_merged(fleet, listed):
@@ -173,7 +173,7 @@ def test_a_squash_counts_as_well_and_a_removal_changes_nothing(fleet, listed):
     fleet.merge(agent, squash=True)
     fleet.remove(agent)
     board = Tasks(fleet).board(str(listed))
-    assert statuses(listed)[0] == "done" and board.hands["1"].merged and board.hands["1"].status is None
+    assert statuses(listed)[0] == "done" and board.assignments["1"].merged and board.assignments["1"].status is None
 
 
 def test_what_a_person_holds_back_stays(fleet, project):
@@ -291,7 +291,7 @@ def test_a_look_asks_git_as_often_for_many_agents_as_for_one(fleet, project, tmp
     put(project, tagged(*(task(number) for number in range(1, 5))))
     asked = []
     for most in (1, 4):
-        Tasks(fleet).start(request(project, *SLEEP, most=most))
+        Tasks(fleet).start(request(project, *SLEEP, limit=most))
         Tasks(fleet).board(str(project))
         log = tmp_path / str(most)
         monkeypatch.setenv("GIT_TRACE2", str(log))
@@ -300,4 +300,4 @@ def test_a_look_asks_git_as_often_for_many_agents_as_for_one(fleet, project, tmp
         lines = log.read_text().splitlines()
         asked.append(sorted(line.partition(" start ")[2] for line in lines if " start " in line))
     assert asked[0] and asked[0] == asked[1]
-    assert Tasks(fleet).board(str(project)).hands["4"].ahead == 0
+    assert Tasks(fleet).board(str(project)).assignments["4"].ahead == 0

@@ -58,21 +58,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_kind(parser: argparse.ArgumentParser) -> None:
     """The options of every command that makes agents: what they run, and where."""
+    from magents import harnesses, runtimes
+
     agent = parser.add_argument(
-        "--agent", metavar="NAME", default="", help="harness: claude, codex, gemini, opencode, aider"
+        "--agent", metavar="NAME", default="", help=f"harness: {', '.join(harnesses.NAMES)}"
     )
-    agent.completer = harness_names  # type: ignore[attr-defined]
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--docker", dest="mode", action="store_const", const="docker", help="run in a container")
-    mode.add_argument("--tmux", dest="mode", action="store_const", const="tmux", help="run in tmux on this machine")
+    agent.completer = lambda **_: list(harnesses.NAMES)  # type: ignore[attr-defined]
+    group = parser.add_mutually_exclusive_group()
+    for record in reversed(runtimes.TABLE.values()):
+        group.add_argument(
+            f"--{record.name}", dest="mode", action="store_const", const=record.name, help=record.about
+        )
+    mode = group.add_argument("--mode", metavar="NAME", help=f"where to run: {', '.join(runtimes.TABLE)}")
+    mode.completer = lambda **_: list(runtimes.TABLE)  # type: ignore[attr-defined]
     parser.set_defaults(program=[], mode="")
-
-
-def harness_names(**_: object) -> list[str]:
-    """Completion: the harnesses."""
-    from magents.harnesses import TABLE
-
-    return [name for name in TABLE if name != "command"]
 
 
 def check_program(options: argparse.Namespace) -> None:
@@ -88,6 +87,11 @@ def seconds(text: str) -> float:
     if not 0 <= number < 1e9:
         raise ValueError(text)
     return number
+
+
+def parted(values: Sequence[str]) -> list[str]:
+    """The words of an option that takes several, parted by commas, and may be repeated."""
+    return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
 def shell_command(text: str) -> str:

@@ -12,10 +12,10 @@ from magents.core.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from magents.taskmaster import Tasks
-    from magents.taskmaster.assignments import Request
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
     from magents.taskmaster.loop import Count, Event
+    from magents.taskmaster.scheduler import Request
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",

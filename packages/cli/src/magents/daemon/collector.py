@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.5
 """Between two looks, each of one `lstat` for an agent."""
-PATIENCE = 5
+MAX_IDLE_LOOKS = 5
 """Looks without an agent after which the process ends."""
 AT_ONCE = 8
 """How many agents are collected from at the same time."""
@@ -38,7 +38,7 @@ SLOW_AT_ONCE = 2
 """How many of them may be such whose last collection was slow: nobody waits long for others."""
 SLOW_S = 3
 """What a slow one takes at least."""
-REST = 4
+REST_FACTOR = 4
 """How many times as long as its last collection took an agent is left alone afterwards: it gets a small share,
 however often it says that a turn has ended."""
 
@@ -55,8 +55,8 @@ class Turns:
         """Seconds that its last collection took."""
         self.due = 0.0
         """When it may be collected from again, by the monotonic clock."""
-        self.told = ""
-        """What was last noted of it."""
+        self.noted = ""
+        """The problem that was last noted of it."""
         self.running = False
 
     def look(self, context: Context, agent: Agent) -> None:
@@ -78,26 +78,26 @@ class Turns:
 
         if context.store.get(agent.key).phase != "active":  # it is being stopped, which collects by itself
             return False
-        begun, told = time.monotonic(), ""
+        begun, problem = time.monotonic(), ""
         try:
-            told = context.workspace(agent).collect(hold=lambda: settling(context, agent))
+            problem = context.workspace(agent).collect(hold=lambda: settling(context, agent))
         except Conflict:
             return False
         except MagentsError as error:
-            told = one_line(error.message)
+            problem = one_line(error.message)
         finally:
             self.took = time.monotonic() - begun
-            self.due = time.monotonic() + self.took * REST
-        self.note(context, agent, told)
+            self.due = time.monotonic() + self.took * REST_FACTOR
+        self.note(context, agent, problem)
         listeners.tell(context, "turn_ended", agent)
         return True
 
-    def note(self, context: Context, agent: Agent, told: str) -> None:
+    def note(self, context: Context, agent: Agent, problem: str) -> None:
         """Note what kept its commits back, unless that was noted last, or it was stopped meanwhile."""
         with contextlib.suppress(MagentsError):
-            if told not in ("", self.told) and context.store.get(agent.key).phase == "active":
-                context.store.note(agent, "not-collected", f"not collected: {told}")
-        self.told = told
+            if problem not in ("", self.noted) and context.store.get(agent.key).phase == "active":
+                context.store.note(agent, "not-collected", f"not collected: {problem}")
+        self.noted = problem
 
 
 def serve(store: Store) -> None:
@@ -107,7 +107,7 @@ def serve(store: Store) -> None:
     known: dict[int, Turns] = {}
     idle = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        while idle < PATIENCE and os.path.exists(store.path):
+        while idle < MAX_IDLE_LOOKS and os.path.exists(store.path):
             context = quiet(store)
             agents = {agent.key: agent for agent in secluded(context)}
             known = {key: known.get(key) or Turns() for key in agents}

@@ -85,7 +85,7 @@ def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan
             "Make one: git commit --allow-empty -m 'Begin'",
         )
     settings = config.load(found.settings)
-    mode = request.runtime or ("docker" if settings.flag("DOCKER_ENABLED") else "tmux")
+    mode = request.runtime or runtimes.mode(settings)
     where = runtimes.runtime(mode)
     chosen = check_harness(request, settings, here=where.traits.program == "here")
     facts = harnesses.record(chosen)

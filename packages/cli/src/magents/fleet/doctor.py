@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet.context import Context
     from magents.fleet.observe import View
-    from magents.runtimes.base import Runtime
+    from magents.runtimes.base import Runtime, Traits
 
     T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def examine(context: Context, folder: str) -> list[Finding]:
         git(),
         *places(),
         *extensions(),
-        *programs("" if settings.flag("DOCKER_ENABLED") else settings["AGENT"]),
+        *programs(settings["AGENT"] if in_mode(settings).program == "here" else ""),
         *keys(settings),
         *configuration(settings),
         *errors(),
@@ -105,7 +105,14 @@ def errors() -> list[Finding]:
 
 def of_listeners(context: Context) -> list[Finding]:
     """What the rooms that join the agents' lives have found."""
-    return [finding for listener in LISTENERS for finding in listener.load().findings(context)]
+    found: list[Finding] = []
+    for listener in LISTENERS:
+        try:
+            with isolated(listener.module):
+                found += listener.load().findings(context)
+        except MagentsError as error:
+            found.append(Finding(listener.module, False, error.message, error.hint, needed=False))
+    return found
 
 
 def fix_one(context: Context, view: View) -> list[str]:
@@ -174,7 +181,7 @@ def unknown(context: Context) -> list[Finding]:
 
 def keys(settings: config.Config) -> list[Finding]:
     """In Docker mode, the configured harness finds a key of its model's in the environment."""
-    if not settings.flag("DOCKER_ENABLED") or not is_harness(settings["AGENT"]):
+    if in_mode(settings).home != "image" or not is_harness(settings["AGENT"]):
         return []
     wanted = harnesses.record(settings["AGENT"]).keys
     there = [name for name in wanted if os.environ.get(name)]
@@ -196,6 +203,11 @@ def programs(default: str) -> list[Finding]:
     return found
 
 
+def in_mode(settings: config.Config) -> Traits:
+    """What holds for new agents; of a mode that this machine does not have, what holds for an unknown one."""
+    return runtimes.recorded(runtimes.mode(settings)).traits
+
+
 def is_harness(name: str) -> bool:
     """Whether this machine has the harness."""
     try:
@@ -213,6 +225,11 @@ def configuration(settings: config.Config) -> list[Finding]:
     if not is_harness(settings["AGENT"]):
         said = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
         found.append(Finding("configuration", False, said, "magents config --set AGENT=claude"))
+    try:
+        runtimes.record(runtimes.mode(settings))
+    except MagentsError as error:
+        said = f"MODE={runtimes.mode(settings)} ({settings.values['MODE'].source}): {error.message}"
+        found.append(Finding("configuration", False, said, "magents config --set MODE=tmux"))
     where = config.shorten(paths.config())
     there = os.path.exists(paths.config())
     return found or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]

@@ -15,7 +15,7 @@ from magents.core.status import Status
 from magents.core.tuples import NamedTuple
 from magents.fleet.context import Context, boot
 from magents.guest import status
-from magents.guest.events import LATEST
+from magents.guest.events import MAX_TIME_S
 from magents.harnesses.base import Unknown
 from magents.store.agents import pick
 from magents.system.isolated import isolated
@@ -259,7 +259,7 @@ def made(observation: Observation) -> float:
         told = float(observation.label["created"])
     except (KeyError, ValueError):
         return observation.active
-    return told if 0 <= told < LATEST else observation.active
+    return told if 0 <= told < MAX_TIME_S else observation.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:

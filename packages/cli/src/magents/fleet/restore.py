@@ -86,7 +86,7 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
     meta = format.meta_of(here.path, chosen)
     settings = config.load(here.settings)
     made = format.origin(here.path, chosen)
-    mode = made.runtime if made else "docker" if settings.flag("DOCKER_ENABLED") else "tmux"
+    mode = made.runtime if made else runtimes.mode(settings)
     if runtimes.runtime(mode).traits.workspace != "worktree":  # raises where this Magents does not have it
         check_branch(here.path, id, meta.branch or id)
     agent = Agent(

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 LOG = "events.jsonl"
 BEGINNING = b'{"at":'
 """What each line begins with."""
-TAIL = 64 * 1024
+TAIL_BYTES = 64 * 1024
 """How much of a log's end is read, in bytes: at least sixteen events, usually hundreds."""
-LATEST = 1e11
+MAX_TIME_S = 1e11
 """A later time, in seconds, is none that could be shown."""
-LONGEST = 10 * 1024 * 1024
+MAX_LOG_BYTES = 10 * 1024 * 1024
 """A log larger than this is begun anew at the next start, its end kept."""
 
 
-def read(files: Files, limit: int = TAIL, after: int = 0) -> list[Event]:
+def read(files: Files, limit: int = TAIL_BYTES, after: int = 0) -> list[Event]:
     """The last events of an agent's log, oldest first; none where there is no log or it is not a plain file.
 
     `limit`: how many bytes of its end are read at most; `after`: a byte before which nothing is read.
@@ -45,15 +45,15 @@ def parse(line: bytes) -> Event | None:
     # A full disk can have cut the one before short, without its newline. Within an event quotes are escaped.
     line = line[max(0, line.rfind(BEGINNING)) :]
     try:
-        found = bounded.loads(line)
-        at, by, name, data = found["at"], found["by"], found["name"], found["data"]
+        fields = bounded.loads(line)
+        at, by, name, data = fields["at"], fields["by"], fields["name"], fields["data"]
     except (ValueError, KeyError, TypeError):
         return None
     if not (isinstance(at, (int, float)) and isinstance(by, str) and isinstance(name, str)):
         return None
-    if not 0 <= at < LATEST:  # nor infinite, nor no number at all
+    if not 0 <= at < MAX_TIME_S:  # nor infinite, nor no number at all
         return None
-    run = found.get("run")
+    run = fields.get("run")
     return Event(float(at), by, name, data if isinstance(data, str) else "", run if isinstance(run, str) else "")
 
 
@@ -68,7 +68,7 @@ def write(files: Files, name: str, data: str = "") -> None:
 
 def trim(files: Files) -> None:
     """Shorten a log that has grown too large to its end. Only while its agent does not run."""
-    if files.size(LOG) > LONGEST:
+    if files.size(LOG) > MAX_LOG_BYTES:
         kept = "".join(f"{json.dumps(event._asdict())}\n" for event in read(files))
         with contextlib.suppress(MagentsError):
             files.write({LOG: kept})

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 PORT = 3000
-SECONDS = 4
-LONGEST = 8192
-AT_ONCE = 8
-UNTIL_OPEN = 10.0
+REQUEST_TIMEOUT_S = 4
+MAX_REQUEST_BYTES = 8192
+MAX_CHILDREN = 8
+OPENING_S = 10.0
 """Seconds after the start of the container within which nobody misses the agent's terminal."""
 
 
 def main() -> NoReturn:
     """Answer until ended."""
-    began = time.monotonic()
+    started = time.monotonic()
     listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     listening.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     listening.bind((os.environ.get("HEALTH_ADDRESS") or "127.0.0.1", PORT))
@@ -42,11 +42,11 @@ def main() -> NoReturn:
             continue
         children -= reap()
         try:
-            child = os.fork() if children < AT_ONCE else -1
+            child = os.fork() if children < MAX_CHILDREN else -1
         except OSError:
             child = -1  # no process to be had: the container's limit
         if child == 0:
-            serve(_socket.socket(fileno=connection), time.monotonic() - began)
+            serve(_socket.socket(fileno=connection), time.monotonic() - started)
         children += child > 0
         os.close(connection)
 
@@ -67,14 +67,14 @@ def serve(connection: _socket.socket, uptime: float) -> NoReturn:
     import signal
 
     sys.path.insert(0, __file__.rpartition("/magents/")[0])
-    signal.alarm(SECONDS)
+    signal.alarm(REQUEST_TIMEOUT_S)
     try:
         request = b""
-        while b"\r\n\r\n" not in request and len(request) < LONGEST:
-            more = connection.recv(LONGEST)
-            if not more:
+        while b"\r\n\r\n" not in request and len(request) < MAX_REQUEST_BYTES:
+            data = connection.recv(MAX_REQUEST_BYTES)
+            if not data:
                 break
-            request += more
+            request += data
         connection.sendall(answer(request, uptime))
     finally:
         os._exit(0)
@@ -86,13 +86,13 @@ def answer(request: bytes, uptime: float) -> bytes:
 
     words = request.split(b"\r\n", 1)[0].split(b" ")
     if len(words) != 3 or words[0] != b"GET":
-        code, said = "405 Method Not Allowed", {"error": "only GET"}
+        code, content = "405 Method Not Allowed", {"error": "only GET"}
     elif words[1] != b"/health":
-        code, said = "404 Not Found", {"error": "only /health"}
+        code, content = "404 Not Found", {"error": "only /health"}
     else:
-        said = health(uptime)
-        code = "200 OK" if said["healthy"] else "503 Service Unavailable"
-    body = json.dumps(said).encode() + b"\n"
+        content = health(uptime)
+        code = "200 OK" if content["healthy"] else "503 Service Unavailable"
+    body = json.dumps(content).encode() + b"\n"
     head = f"HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Connection: close\r\n\r\n" + body
 
@@ -114,8 +114,8 @@ def health(uptime: float) -> dict[str, Any]:
 
 
 def agent(id: str, uptime: float) -> tuple[str, str, bool]:
-    """Its status with a detail, and whether that is as it should be: its terminal is there, or it has told how
-    its program ended."""
+    """Its status with a detail, and whether the agent is well: its terminal is there, or it has reported how its
+    program ended."""
     from magents.core.agent import Agent
     from magents.guest import events, status
     from magents.guest.files import Folder
@@ -127,22 +127,23 @@ def agent(id: str, uptime: float) -> tuple[str, str, bool]:
     kind = harness(named if named in TABLE else "command")
     report = status.read(events.read(Folder(AGENT)), kind)
     pane = next((pane for pane in Terminal().panes() if pane.id == id and pane.pane), None)
-    if pane is None and report.exit_code is None and uptime < UNTIL_OPEN:
+    if pane is None and report.exit_code is None and uptime < OPENING_S:
         return "working", "starting", True
     record = Agent(
         0, id, "", "", "", "", False, kind.name, (), "docker", WORKSPACE, 0.0, "active", False, "", ""
     )  # fmt: skip
     now = time.time()
-    there = pane is not None or report.exit_code is not None  # it has told of its end, whatever is left of it
-    seen = status.presence(there, pane is not None and not pane.dead, report, now)
+    there = pane is not None or report.exit_code is not None  # it has reported its end, whatever is left of it
+    presence = status.presence(there, pane is not None and not pane.dead, report, now)
     facts = status.Facts(
-        record, report, kind.reports, bool(kind.takes_prompt), seen, pane.active if pane else 0.0,
+        record, report, kind.reports, bool(kind.takes_prompt), presence, pane.active if pane else 0.0,
         os.path.isdir(WORKSPACE),
     )  # fmt: skip
     if status.doubtful(facts, now):
         facts = status.with_screen(facts, kind.look(Terminal().screen(id, styled=True)), now)
-    found = status.status(facts)
-    return found.state, found.detail, seen == "alive" or (seen == "ended" and report.exit_code is not None)
+    current = status.status(facts)
+    well = presence == "alive" or (presence == "ended" and report.exit_code is not None)
+    return current.state, current.detail, well
 
 
 def of_start_sh() -> str | None:
@@ -151,10 +152,10 @@ def of_start_sh() -> str | None:
 
     try:
         with open(os.open(f"{RUN}/start.sh", os.O_RDONLY | os.O_NONBLOCK)) as file:
-            said = file.read(20).strip()
+            code = file.read(20).strip()
     except OSError:
         return None
-    return {"running": "running", "0": "ended"}.get(said, f"exit code {said}")
+    return {"running": "running", "0": "ended"}.get(code, f"exit code {code}")
 
 
 if __name__ == "__main__":

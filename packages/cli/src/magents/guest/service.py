@@ -41,12 +41,12 @@ def check_workspace() -> None:
     """Tell of a workspace that the agent may not write to. Raises MagentsError when it cannot even go there: it
     would begin elsewhere."""
     owner = os.stat(WORKSPACE).st_uid
-    said = f"{WORKSPACE} belongs to the user {owner}, and the agent is {os.getuid()}."
-    mend = f"Give it to the agent: docker exec {os.uname().nodename} sudo chown -R magents:magents {WORKSPACE}"
+    message = f"{WORKSPACE} belongs to the user {owner}, and the agent is {os.getuid()}."
+    remedy = f"Give it to the agent: docker exec {os.uname().nodename} sudo chown -R magents:magents {WORKSPACE}"
     if not os.access(WORKSPACE, os.X_OK):
-        raise MagentsError(said, f"{mend}, then restart it.")
+        raise MagentsError(message, f"{remedy}, then restart it.")
     if not os.access(WORKSPACE, os.W_OK):
-        sys.stderr.write(f"magents: {said} {mend}\n")
+        sys.stderr.write(f"magents: {message} {remedy}\n")
 
 
 def run() -> None:

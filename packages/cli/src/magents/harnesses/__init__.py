@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from magents.core.errors import MagentsError, NotFound, Problem
+from magents.core.setting import Setting
 from magents.core.tuples import NamedTuple
 from magents.harnesses.base import Harness, Unknown
 from magents.system import extensions, programs
@@ -36,6 +39,8 @@ class Record(NamedTuple):
     """Whether it tells that it took a prompt, for people."""
     resumes: str = "yes"
     """Whether it goes on with its conversation, for people."""
+    settings: tuple[Setting, ...] = ()
+    """What the user may set of it."""
 
     @property
     def install(self) -> str:
@@ -83,12 +88,18 @@ TABLE = {
 }  # fmt: skip
 NAMES = tuple(name for name, record in TABLE.items() if record.program)
 """Those of Magents' own that are programs by themselves."""
+SETTINGS = tuple(setting for record in TABLE.values() for setting in record.settings)
 _made: dict[tuple[str, str, str], Harness] = {}
 
 
 def record(name: str) -> Record:
     """What is known of the harness of that name. Raises NotFound, or MagentsError for a broken plugin."""
     return extensions.record_of("harness", TABLE, name, (*NAMES, "any program: magents create BRANCH -- PROGRAM …"))
+
+
+def brought() -> Iterator[Record]:
+    """The records of harnesses that installed packages bring and that can be used."""
+    return extensions.brought("harness", TABLE)
 
 
 def plugins() -> Iterator[extensions.Plugin]:
@@ -106,6 +117,15 @@ def harness(name: str, home: str = "user", where: str = "here") -> Harness:
     if isinstance(found, Unknown):
         raise found.error()
     return found
+
+
+def write_system_files() -> None:
+    """Write what our image holds for all of Magents' own; called by its Dockerfile."""
+    for name in NAMES:
+        for path, text in harness(name).system_files().items():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
 
 
 def recorded(name: str, home: str = "user", where: str = "here") -> Harness:

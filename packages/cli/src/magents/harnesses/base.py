@@ -35,6 +35,10 @@ class Harness:
         """What to run, and the files it needs, for a first start or a resumption."""
         raise NotImplementedError
 
+    def system_files(self) -> dict[str, str]:
+        """What our image holds for it beside its program: absolute path → text."""
+        return {}
+
     def read(self, event: Event) -> Signal | None:
         """What an event says about the agent; None when it says nothing. Never raises."""
         return None

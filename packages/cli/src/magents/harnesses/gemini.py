@@ -69,6 +69,10 @@ class Gemini(Harness):
         env["GEMINI_CLI_SYSTEM_DEFAULTS_PATH"] = f"{start.folder}/{_SETTINGS}"
         return Program(tuple(argv), env=env, unset=_NESTED, files={_SETTINGS: settings()})
 
+    def system_files(self) -> dict[str, str]:
+        """The settings that make it report, where it takes them for anyone."""
+        return {"/etc/gemini-cli/system-defaults.json": settings()}
+
     def read(self, event: Event) -> Signal | None:
         """What a hook says."""
         if event.name == "Notification":

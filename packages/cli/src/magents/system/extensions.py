@@ -112,6 +112,13 @@ def plugins(kind: str, table: Mapping[str, R]) -> Iterator[Plugin]:
         yield Plugin(kind, one_line(point.name), package(point), problem)
 
 
+def brought(kind: str, table: Mapping[str, R]) -> Iterator[R]:
+    """The records of installed packages that can be used."""
+    for plugin in plugins(kind, table):
+        if not plugin.problem:
+            yield record_of(kind, table, plugin.name, ())
+
+
 def code(kind: str, record: Record) -> Any:
     """The class that the record's `code`, `module:name`, leads to; its module is imported. Raises MagentsError."""
     module, _, name = record.code.partition(":")

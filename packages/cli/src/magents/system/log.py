@@ -215,11 +215,10 @@ def repeated(record: bytes) -> bool:
 
 def write(record: bytes) -> None:
     """`append`, for a caller that holds the lock."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with contextlib.suppress(FileNotFoundError):
         if os.stat(path()).st_size + len(record) > MAX_LOG_BYTES:
             os.replace(path(), f"{path()}.1")
-    handle = os.open(path(), flags, 0o600)
+    handle = os.open(path(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(handle).st_size
         if os.write(handle, record) < len(record):

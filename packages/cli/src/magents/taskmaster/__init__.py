@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from magents.core.setting import Setting
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -9,10 +11,21 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet import Fleet
     from magents.fleet.observe import View
-    from magents.taskmaster.assignments import Job, Outcome, Request, Schedule
+    from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
     from magents.taskmaster.loop import Event
+    from magents.taskmaster.scheduler import Job, Request, Schedule
+
+
+SETTINGS = (
+    Setting("MAX_AGENTS", "4", "Agents of tasks at once",
+            "How many agents `task-agents` lets work on a project's tasks at once.",
+            form=r"[1-9]\d{0,3}", called="a number from 1"),
+    Setting("SILENCE_TIMEOUT", "900", "Silence of an agent",
+            "After how many seconds without a sign `task-agents --watch` starts a working agent again.",
+            form=r"[1-9]\d{0,6}", called="a number of seconds"),
+)  # fmt: skip
 
 
 class Tasks:
@@ -36,10 +49,10 @@ class Tasks:
         Statuses are moved to where they belong first: in-progress, review, done. `tag`: by default the one that
         Task Master uses now.
         """
-        from magents.taskmaster import board
+        from magents.taskmaster.board import load_board
 
         self.fleet.recover()
-        return board.board(self.context, folder, tag)
+        return load_board(self.context, folder, tag)
 
     def accept(self, board: Board, ids: Sequence[str]) -> Sequence[str]:
         """Take the texts of these tasks, which agents in containers wrote, for the user's. Returns the ids of those
@@ -51,23 +64,23 @@ class Tasks:
 
     def create(self, task: str, id: str = "", request: Request | None = None) -> Agent:
         """An agent for one task or subtask. Raises Conflict when it has one, or waits for another task."""
-        from magents.taskmaster import assignments
+        from magents.taskmaster import assignments, scheduler
 
         self.fleet.recover()
-        return assignments.one(self.context, task, id, request or assignments.Request())
+        return assignments.create_for(self.context, task, id, request or scheduler.Request())
 
     def schedule(self, request: Request) -> Schedule:
         """What `start` would do now."""
-        from magents.taskmaster import assignments
+        from magents.taskmaster import scheduler
 
-        return assignments.schedule(self.context, self.board(request.folder, request.tag), request)
+        return scheduler.schedule(self.context, self.board(request.folder, request.tag), request)
 
     def start(self, request: Request, started: Callable[[Job, View], None] = lambda job, view: None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `started` is told of each agent."""
         from magents.taskmaster import assignments
 
-        return assignments.run(self.context, self.board(request.folder, request.tag), request, started)
+        return assignments.start_ready(self.context, self.board(request.folder, request.tag), request, started)
 
     def watch(
         self, request: Request, looked: Callable[[Board], None] = lambda board: None, auto: Auto | None = None
@@ -77,7 +90,7 @@ class Tasks:
         `auto`: merge what is finished, and how; None leaves that to a person. `looked` is told of each look, about
         once a second.
         """
-        from magents.taskmaster import loop
+        from magents.taskmaster.loop import Loop
 
         self.fleet.recover()
-        return loop.watch(self.context, request, looked, auto)
+        return Loop(self.context, request, looked, auto).run()

@@ -1,84 +1,34 @@
-"""Agents for tasks: one for one task, or for all that are ready."""
+"""Making agents for tasks: one for one task, or for all that are ready."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config
 from magents.core import names
-from magents.core.errors import Conflict, MagentsError, NotFound
-from magents.core.status import BUSY, ENDED
-from magents.core.text import one_line, plain
+from magents.core.errors import Conflict, MagentsError
+from magents.core.text import plain
 from magents.fleet import create, launch, observe, stop
 from magents.fleet.observe import View
-from magents.runtimes import runtime
+from magents.git.plumbing import git
 from magents.system.files import guarded
-from magents.taskmaster import board as boards
-from magents.taskmaster import collisions, file, mirror, prompt, statuses
-from magents.taskmaster.model import rank
+from magents.taskmaster import file, mirror, parse, prompt, statuses
+from magents.taskmaster.board import load_board
 from magents.taskmaster.plan import reason
+from magents.taskmaster.scheduler import Job, accepting, schedule, shortage, unread, whose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from magents.core.agent import Agent
     from magents.fleet.context import Context
-    from magents.taskmaster.board import Board, Hand
+    from magents.taskmaster.board import Assignment, Board
     from magents.taskmaster.model import Task
     from magents.taskmaster.plan import Clash
+    from magents.taskmaster.scheduler import Request
 
 TEMPLATE = "templates/magents-prompt.md"
 """The project's own prompt, below `.taskmaster`."""
-NEEDED = 700
-"""MiB of memory that must be free for one more agent: what a harness takes, and some for its tests."""
-
-
-class Request(NamedTuple):
-    """How agents for tasks are to be made."""
-
-    folder: str = "."
-    tag: str = ""
-    most: int = 0
-    """How many may be at work at once; 0 for the setting MAX_AGENTS."""
-    only: Sequence[str] = ()
-    """Ids of the only tasks to look at; empty for all."""
-    runtime: str = ""
-    harness: str = ""
-    command: Sequence[str] = ()
-    """A program to run in the place of the harness."""
-    env: Mapping[str, str] = {}
-    agent_text: bool = False
-    """Whether an agent with the user's rights may be told what an agent in a container has written."""
-
-    def wants(self, task: Task) -> bool:
-        """Whether it is about this task."""
-        return not self.only or task.id in self.only
-
-
-class Job(NamedTuple):
-    """A task that gets an agent."""
-
-    task: Task
-    hand: Hand | None
-    """The agent that worked on it before."""
-    clash: Clash | None = None
-    """What it may collide with all the same."""
-
-    @property
-    def again(self) -> bool:
-        """Whether it goes on with what was begun."""
-        return self.hand is not None
-
-
-class Schedule(NamedTuple):
-    """What is to be done now."""
-
-    jobs: list[Job]
-    left: dict[str, str]
-    """Why each of the other open tasks gets none, by id."""
-    most: int
-    held: dict[str, Clash]
-    """Those of them that wait for what they would collide with."""
+MAX_TEMPLATE_BYTES = 65536
 
 
 class Outcome(NamedTuple):
@@ -90,90 +40,8 @@ class Outcome(NamedTuple):
     held: dict[str, Clash]
 
 
-def schedule(
-    context: Context, board: Board, request: Request, *, without: Container[str] = (), patient: bool = False
-) -> Schedule:
-    """Which tasks get an agent now: those in progress whose agent is not at work any more, then the ready ones that
-    are not about to collide. `without`: ids of tasks that are given up. `patient`: what others wait for is going to
-    be merged by itself, so nothing is begun that collides with it, even if nothing else runs."""
-    every = board.tasks.every()
-    for id in request.only:
-        if id not in every:
-            raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
-    most = request.most or int(config.load()["MAX_AGENTS"])
-    busy = sum(hand.status is not None and hand.status.state in BUSY for hand in board.hands.values())
-    left = {task.id: board.plan.left.get(task.id, "") for task in board.tasks.tasks if not task.done}
-    full = f"{most} agents are at work already" if busy >= most else f"no more than {most} at once"
-    begun, ready = candidates(board)
-    withheld = {task.id: why_withheld(ids) for task in begun + ready if (ids := withheld_by(board, task, request))}
-    for task in begun + ready:
-        left[task.id] = full if request.wants(task) else "not asked for"
-    begun, ready = (
-        [t for t in tasks if request.wants(t) and t.id not in without and t.id not in withheld]
-        for tasks in (begun, ready)
-    )
-    begun = begun[: max(0, most - busy)]
-    idle = not (busy or begun or patient)
-    choice = collisions.choice(context, board, begun, ready, most - busy - len(begun), idle=idle)
-    jobs = [Job(t, board.hands.get(t.id), choice.clashes.get(t.id)) for t in (*begun, *choice.chosen)]
-    for id, hand in board.hands.items():
-        if id in left and hand.status:
-            left[id] = standing(every[id].status, hand)
-    left |= {id: f"waits for {clash.who}: {clash.text}" for id, clash in choice.held.items()} | withheld
-    for job in jobs:
-        left.pop(job.task.id, None)
-    return Schedule(jobs, {id: why or "has an agent" for id, why in left.items()}, most, choice.held)
-
-
-def withheld_by(board: Board, task: Task, request: Request) -> list[str]:
-    """The ids of the tasks whose text keeps an agent from being begun for this one: itself or what it builds on,
-    written by an agent that may less than the new one would. None where it is begun.
-
-    One that goes on is not told its task again, see `again`.
-    """
-    hand = board.hands.get(task.id)
-    by = board.text_by_agent(task)
-    if not by or request.agent_text or (hand and hand.status and request.runtime in ("", hand.agent.runtime)):
-        return []
-    mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
-    if not runtime(mode).traits.trusted:
-        return []
-    return by
-
-
-def why_withheld(ids: Sequence[str]) -> str:
-    """The same for people, with what to do."""
-    return f"an agent wrote the text of {', '.join(ids)}: magents tasks --accept {','.join(ids)}"
-
-
-def candidates(board: Board) -> tuple[list[Task], list[Task]]:
-    """All that could get an agent, in the order of their turn: what was begun, and what is ready."""
-    every = board.tasks.every()
-    begun = [
-        every[id]
-        for id, hand in board.hands.items()
-        if id in every
-        and every[id].status == "in-progress"
-        and not hand.merged
-        and (hand.status is None or hand.status.state in ENDED)
-    ]
-    begun.sort(key=rank)
-    living = {id for id, hand in board.hands.items() if hand.status and hand.status.state not in ENDED}
-    return begun, [task for task in board.plan.ready if task.id not in living]
-
-
-def standing(status: str, hand: Hand) -> str:
-    """Why a task that has an agent gets no other."""
-    state = hand.status.state if hand.status else ""
-    if status == "review":
-        return f"review: magents diff {hand.agent.id}, then magents merge {hand.agent.id}"
-    return f"{hand.agent.id} is {state}"
-
-
-def run(
-    context: Context, board: Board, request: Request, told: Callable[[Job, View], None] = lambda job, view: None
-) -> Outcome:
-    """Do what `schedule` says, one after the other; `told` of each agent as it starts.
+def start_ready(context: Context, board: Board, request: Request, started: Callable[[Job, View], None]) -> Outcome:
+    """Do what `schedule` says, one after the other; `started` is told of each agent.
 
     One that fails does not keep the others from it. Ends early where memory is short.
     """
@@ -190,100 +58,98 @@ def run(
             continue
         view = View(agent, observe.one(context, agent))
         outcome.started.append((job, view))
-        told(job, view)
+        started(job, view)
     return outcome
 
 
-def one(context: Context, id: str, name: str, request: Request) -> Agent:
+def create_for(context: Context, id: str, name: str, request: Request) -> Agent:
     """An agent for one task or subtask. Raises Conflict when it has one, or cannot be begun yet."""
-    board = boards.board(context, request.folder, request.tag)
-    every = board.tasks.every()
-    task = every.get(id)
-    if task is None:
-        raise NotFound(f"{board.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
-    hand = board.hands.get(id)
-    if hand and hand.status and hand.status.state not in ENDED:
+    board = load_board(context, request.folder, request.tag)
+    task, previous = board.task(id), board.assignments.get(id)
+    if previous and not previous.ended:
         raise Conflict(
-            f"Task {id} already has an agent: {hand.agent.id}.", f"Go to it: magents attach {hand.agent.id}"
+            f"Task {id} already has an agent: {previous.agent.id}.", f"Go to it: magents attach {previous.agent.id}"
         )
     if task.status not in ("pending", "in-progress"):
         raise Conflict(
             f"Task {id} is {task.status}.",
             f"If it is to be worked on: task-master set-status --id={id} --status=pending",
         )
-    if why := reason(task._replace(status="pending"), every):
+    if why := reason(task._replace(status="pending"), board.tasks.every()):
         raise Conflict(f"Task {id} {why}.", "Merge those first; `magents tasks --graph` shows what waits for what.")
-    return begin(context, board, Job(task, hand), request, name)
+    return begin(context, board, Job(task, previous), request, name)
 
 
 def begin(context: Context, board: Board, job: Job, request: Request, name: str = "") -> Agent:
-    """Make the agent of a task, or start it again; then the task is in progress."""
-    agent = again(context, board, job, request) if job.hand and job.hand.status else None
-    agent = agent or made(context, board, job, request, name)
+    """Make the agent of a task, or start it again; then the task is in progress.
+
+    Raises Conflict where the new agent must not be told what the task says.
+    """
+    if ids := unread(board, job.task, request):
+        raise Conflict(
+            f"Task {job.task.id} needs your yes before an agent with your rights gets it: {whose(ids)}.",
+            f"Read it, and accept it: {accepting(ids)}; or let an agent in a container do it: --docker",
+        )
+    agent = start_again(context, board, job, request) or make(context, board, job, request, name)
     statuses.move(board.project, board.tasks.tag, {job.task.id: (job.task.status, "in-progress")})
     mirror.try_update(context, board.project)
     return agent
 
 
-def again(context: Context, board: Board, job: Job, request: Request) -> Agent | None:
-    """Start an agent that has ended again, where it was. None: it is to move to another mode, so it was stopped,
-    and a new one takes its work over."""
-    assert job.hand is not None
-    agent = job.hand.agent
+def start_again(context: Context, board: Board, job: Job, request: Request) -> Agent | None:
+    """Start an agent that has ended again, where it was. None: there is none; or it is to move to another mode, so
+    it was stopped, and a new one takes its work over."""
+    if job.previous is None or not job.previous.present:
+        return None
+    agent = job.previous.agent
     if request.runtime and request.runtime != agent.runtime:
         stop.stop(context, agent)
         return None
     text = "Go on where you left off."
     trusted = context.runtime(agent).traits.trusted
-    if request.agent_text or not trusted or not board.text_by_agent(job.task):
-        text += " Your task was this:\n\n" + words(context, board, job.task, agent.branch)
+    if request.agent_text or not trusted or not board.texts_by_agents(job.task):
+        text += " Your task was this:\n\n" + words(board, job.task, agent.branch)
     launch.start(context, agent, text)
     return context.store.get(agent.key)
 
 
-def made(context: Context, board: Board, job: Job, request: Request, name: str) -> Agent:
-    """A new agent; on the branch of the one before it, where there was one. Raises Conflict where it must not be
-    told what the task says."""
-    if ids := withheld_by(board, job.task, request):
-        raise Conflict(
-            f"Task {job.task.id} needs your yes before an agent with your rights gets it: "
-            f"an agent wrote the text of {', '.join(ids)}.",
-            f"Read it, and accept it: magents tasks --accept {','.join(ids)}; "
-            "or let an agent in a container do it: --docker",
-        )
-    tag, task = board.tasks.tag, job.task
-    branch = job.hand.agent.branch if job.hand else prompt.branch(tag, task)
+def make(context: Context, board: Board, job: Job, request: Request, name: str) -> Agent:
+    """A new agent; on the branch of the one before it, where there was one."""
+    tag, task, previous = board.tasks.tag, job.task, job.previous
+    branch = previous.agent.branch if previous else prompt.branch(tag, task)
     taken = {agent.id for agent in context.store.live()}
-    if job.hand and job.hand.status:
-        taken.discard(job.hand.agent.id)  # it makes way
+    if previous and previous.present:
+        taken.discard(previous.agent.id)  # it makes way
     id = name or names.free(prompt.agent_id(tag, task), taken)
     wanted = create.Request(
-        branch, id, board.project, request.harness, tuple(request.command), words(context, board, task, branch),
+        branch, id, board.project, request.harness, tuple(request.command), words(board, task, branch),
         env={"MAGENTS_TASK": task.id, **request.env}, runtime=request.runtime, task=prompt.ref(tag, task.id),
     )  # fmt: skip
     return create.create(context, wanted)
 
 
-def words(context: Context, board: Board, task: Task, branch: str) -> str:
-    """The prompt."""
-    raw = guarded.read_below(board.project, f"{file.FOLDER}/{TEMPLATE}", 65536)
+def words(board: Board, task: Task, branch: str) -> str:
+    """The prompt of a task's agent."""
+    raw = guarded.read_below(board.project, f"{file.FOLDER}/{TEMPLATE}", MAX_TEMPLATE_BYTES)
     template = plain(raw.decode("utf-8", "replace"))
-    by_agent = bool(board.text_by_agent(task))
-    return prompt.write(task, branch, boards.delivered(context, board, task), template, by_agent=by_agent)
+    by_agent = bool(board.texts_by_agents(task))
+    return prompt.write(task, branch, delivered(board, task), template, by_agent=by_agent)
 
 
-def shortage() -> str:
-    """Why memory does not allow for one more agent; '' when it does."""
-    free = memory()
-    if free is None or free >= NEEDED:
-        return ""
-    return f"memory is short: {free} MiB are free, {NEEDED} are needed for one more"
+def delivered(board: Board, task: Task) -> dict[str, str]:
+    """What each task that this one depends on has brought: its title, and the commits of its agent, as quotes."""
+    every = board.tasks.every()
+    return {
+        id: " — ".join([f"“{every[id].title}”", *commits(board.assignments.get(id))]) for id in task.dependencies
+    }
 
 
-def memory() -> int | None:
-    """MiB that are free for new programs, as Linux reckons; None where that cannot be told."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:")), None)
-    except (OSError, ValueError):
-        return None
+def commits(assignment: Assignment | None) -> Sequence[str]:
+    """The titles of an agent's commits, as far as its branch is there."""
+    if assignment is None:
+        return []
+    agent = assignment.agent
+    span = f"{agent.base_commit}..refs/heads/{agent.branch}"
+    titles = git(agent.project, "log", "-n", "10", "--no-merges", "--format=%s", span, ok=None)
+    quoted = [f"“{parse.words(line)}”" for line in titles.text.splitlines()]
+    return [f"commits, as its agent calls them: {'; '.join(quoted)}"] if titles.line else []

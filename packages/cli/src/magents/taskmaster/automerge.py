@@ -15,8 +15,9 @@ from magents.core.text import one_line
 from magents.fleet import collect, launch, listeners, merge, observe, send, stop
 from magents.git import merge as merging
 from magents.system.isolated import isolated
-from magents.taskmaster import assignments, statuses
-from magents.taskmaster import board as boards
+from magents.taskmaster import statuses
+from magents.taskmaster.assignments import words
+from magents.taskmaster.board import leave, left
 from magents.taskmaster.plan import order
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
 
-LONGEST = 20_000
+MAX_OUTPUT_CHARS = 20_000
 """Characters of a check's output that an agent is shown: the last ones."""
 
 
@@ -57,10 +58,11 @@ class Step(NamedTuple):
 def candidates(context: Context, board: Board) -> Iterator[tuple[Task, Agent]]:
     """The finished agents that may be merged, each after what it depends on."""
     for task in order(board.tasks.every().values()):
-        hand = board.hands.get(task.id)
-        over = hand and hand.status and (hand.status.finished or hand.status.state in ABSENT)
-        if task.status == "review" and hand and over and not boards.left(context, hand.agent):
-            yield task, hand.agent
+        assignment = board.assignments.get(task.id)
+        status = assignment.status if assignment else None
+        over = status and (status.finished or status.state in ABSENT)
+        if task.status == "review" and assignment and over and not left(context, assignment.agent):
+            yield task, assignment.agent
 
 
 def steps(context: Context, board: Board, auto: Auto) -> Iterator[Step]:
@@ -82,12 +84,12 @@ def resume(context: Context, board: Board) -> None:
     every = board.tasks.every()
     again = {
         id: ("review", "in-progress")
-        for id, hand in board.hands.items()
+        for id, assignment in board.assignments.items()
         if id in every
         and every[id].status == "review"
-        and hand.status
-        and hand.status.state in LIVE
-        and not boards.left(context, hand.agent)
+        and assignment.status
+        and assignment.status.state in LIVE
+        and not left(context, assignment.agent)
     }
     statuses.move(board.project, board.tasks.tag, again)
 
@@ -139,8 +141,9 @@ def attempt(context: Context, agent: Agent, auto: Auto) -> merging.Merged:
     except CheckFailed as error:
         raise Back(
             f"Your work was merged with {agent.base}, and there `{auto.check}` failed:\n\n"
-            f"{error.output[-LONGEST:]}\n\nMerge {agent.base} ({base[:12]}) into your branch {agent.branch} if "
-            "that is behind, mend what fails, and commit."
+            f"{error.output[-MAX_OUTPUT_CHARS:]}\n\n"
+            f"Merge {agent.base} ({base[:12]}) into your branch {agent.branch} if that is behind, mend what fails, "
+            "and commit."
         ) from error
 
 
@@ -158,15 +161,15 @@ def send_back(context: Context, board: Board, task: Task, agent: Agent, auto: Au
     asked = len(context.store.history(agent, "sent-back"))
     first = one_line(why)
     if asked >= auto.retries:
-        context.store.note(agent, "left", f"left to a person: {first}")
+        leave(context, agent, first)
         return Step("left", task, agent, first)
     renew(context, agent)
     text = f"Your work on task {task.id} cannot be merged yet.\n\n{why}"
     if observe.is_alive(context, agent):
         send.send(context, agent, text, 30.0)
     else:  # its conversation may not be there any more
-        known = assignments.words(context, board, task, agent.branch)
-        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{known}")
+        task_words = words(board, task, agent.branch)
+        launch.start(context, agent, f"{text}\n\nYour task was this:\n\n{task_words}")
     context.store.note(agent, "sent-back", f"sent back: {first}")
     statuses.move(board.project, board.tasks.tag, {task.id: ("review", "in-progress")})
     return Step("back", task, agent, first)

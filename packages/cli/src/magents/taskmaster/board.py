@@ -5,18 +5,19 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents.core.errors import MagentsError
-from magents.core.status import ABSENT, BUSY
+from magents.core.errors import MagentsError, NotFound
+from magents.core.status import ABSENT, BUSY, ENDED
+from magents.core.text import one_line
 from magents.fleet import observe
 from magents.git import project as projects
 from magents.git.plumbing import git
 from magents.system.isolated import isolated
-from magents.taskmaster import baseline, file, mirror, parse, prompt, statuses
+from magents.taskmaster import baseline, file, mirror, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
 from magents.taskmaster.plan import Plan, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from magents.core.agent import Agent
     from magents.core.status import Status
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from magents.taskmaster.model import Task, TaskList
 
 
-class Hand(NamedTuple):
+class Assignment(NamedTuple):
     """The newest agent that was made for a task."""
 
     agent: Agent
@@ -38,6 +39,21 @@ class Hand(NamedTuple):
     last_sign: float = 0.0
     """Unix time of the last sign of it, an event or output; 0 when there was none."""
 
+    @property
+    def present(self) -> bool:
+        """Whether the agent is there, and not removed."""
+        return self.status is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task goes on only when its agent is started again, or another one is made."""
+        return self.status is None or self.status.state in ENDED
+
+    @property
+    def busy(self) -> bool:
+        """Whether the agent takes one of the places of those at work."""
+        return self.status is not None and self.status.state in BUSY
+
 
 class Board(NamedTuple):
     """The tasks of one tag and what is known of each."""
@@ -45,7 +61,7 @@ class Board(NamedTuple):
     project: str
     tasks: TaskList
     plan: Plan
-    hands: dict[str, Hand]
+    assignments: dict[str, Assignment]
     """By the id of the task."""
     problems: list[str]
     """What could not be asked, a line each."""
@@ -53,7 +69,13 @@ class Board(NamedTuple):
     """The ids of tasks whose text an agent in a container has written and no person has accepted; see
     `baseline.marked`."""
 
-    def text_by_agent(self, task: Task) -> list[str]:
+    def task(self, id: str) -> Task:
+        """The task or subtask of this id. Raises NotFound."""
+        if task := self.tasks.every().get(id):
+            return task
+        raise NotFound(f"{self.tasks.path} has no task {one_line(id)}.", "See them: magents tasks")
+
+    def texts_by_agents(self, task: Task) -> list[str]:
         """The ids of such tasks whose text an agent for this one would be told: itself or what it is a part of, and
         what it builds on."""
         parts = (id.split(".") for id in (task.id, *task.dependencies))
@@ -61,21 +83,21 @@ class Board(NamedTuple):
         return [id for id in dict.fromkeys(told) if id in self.by_agents]
 
 
-def board(context: Context, folder: str, tag: str = "") -> Board:
+def load_board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
     found = context.project(folder)
     mirror.try_update(context, found.path)
-    return settled(context, found.path, tag)
+    return refresh(context, found.path, tag)
 
 
-def settled(context: Context, project: str, tag: str = "") -> Board:
+def refresh(context: Context, project: str, tag: str = "") -> Board:
     """The tasks of a project; statuses that its agents have outrun are moved first: see `due`."""
-    before = read(context, project, tag)
+    before = read_board(context, project, tag)
     every = before.tasks.every()
     moves = {
         id: (every[id].status, after)
-        for id, hand in before.hands.items()
-        if id in every and (after := due(every[id].status, hand))
+        for id, assignment in before.assignments.items()
+        if id in every and (after := due(every[id].status, assignment))
     }
     if not statuses.move(project, before.tasks.tag, moves):
         return before
@@ -84,7 +106,7 @@ def settled(context: Context, project: str, tag: str = "") -> Board:
     return before._replace(tasks=tasks, plan=plan(tasks), by_agents=baseline.marked(context, project, tasks.tag))
 
 
-def read(context: Context, project: str, tag: str = "") -> Board:
+def read_board(context: Context, project: str, tag: str = "") -> Board:
     """The tasks as they stand in the file, and their agents."""
     tasks = file.read(project, tag)
     by_agents = baseline.marked(context, project, tasks.tag)
@@ -94,11 +116,11 @@ def read(context: Context, project: str, tag: str = "") -> Board:
     views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
     tips = projects.heads(project) if newest else {}
-    hands = {
-        id: hand_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
+    assignments = {
+        id: assignment_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()
     }
-    return Board(project, tasks, plan(tasks), hands, overview.problems, by_agents)
+    return Board(project, tasks, plan(tasks), assignments, overview.problems, by_agents)
 
 
 def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
@@ -117,32 +139,36 @@ def ahead_of(project: str, base: str, tip: str) -> int:
     return int(git(project, "rev-list", "--count", f"{base}..{tip}").line)
 
 
-def hand_of(context: Context, agent: Agent, view: View | None, done: bool, tips: Mapping[str, str]) -> Hand:
+def assignment_of(
+    context: Context, agent: Agent, view: View | None, done: bool, tips: Mapping[str, str]
+) -> Assignment:
     """What an agent does, and what has become of its work as far as git tells. `tips`: the project's branches."""
     status = view.status if view else None
     try:
         with isolated(agent.id):
-            hand = work_of(context, agent, status, done, tips)
+            assignment = work_of(context, agent, status, done, tips)
     except MagentsError:
-        hand = Hand(agent, status, False, None)
-    return hand._replace(last_sign=view.last_sign) if view else hand
+        assignment = Assignment(agent, status, False, None)
+    return assignment._replace(last_sign=view.last_sign) if view else assignment
 
 
-def work_of(context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]) -> Hand:
+def work_of(
+    context: Context, agent: Agent, status: Status | None, done: bool, tips: Mapping[str, str]
+) -> Assignment:
     """What has become of an agent's work."""
     if any(entry.data["into"] == agent.base for entry in context.store.history(agent, "merged")):
-        return Hand(agent, status, True, 0)
+        return Assignment(agent, status, True, 0)
     if not agent.base or (done and status is None):
-        return Hand(agent, status, done, None)
+        return Assignment(agent, status, done, None)
     base, tip = tips.get(agent.base), tips.get(agent.branch)
     if not base or not tip:
-        return Hand(agent, status, False, None)
+        return Assignment(agent, status, False, None)
     ahead = ahead_of(agent.project, base, tip)
     busy = status is not None and status.state in BUSY
-    return Hand(agent, status, not ahead and tip != agent.base_commit and not busy, ahead)
+    return Assignment(agent, status, not ahead and tip != agent.base_commit and not busy, ahead)
 
 
-def due(status: str, hand: Hand) -> str:
+def due(status: str, assignment: Assignment) -> str:
     """The status that a task should move to, as its agent stands; '' when it is where it should be.
 
     pending → in-progress (its agent was started) → review (the agent is done) → done (its work is merged). What a
@@ -151,16 +177,16 @@ def due(status: str, hand: Hand) -> str:
     """
     if status in HELD:
         return ""
-    state = hand.status.state if hand.status else ""
-    if hand.merged:
+    state = assignment.status.state if assignment.status else ""
+    if assignment.merged:
         return "done" if status in ("in-progress", "review") else ""
     if status == "pending":
         # One that is being created can still be undone, and then nothing would be in progress.
         return "in-progress" if state and state not in ABSENT | {"creating"} else ""
     if status == "in-progress":
-        return "review" if hand.status and hand.status.finished else ""
+        return "review" if assignment.status and assignment.status.finished else ""
     if status in FINISHED:
-        return "review" if state and hand.ahead else ""
+        return "review" if state and assignment.ahead else ""
     return ""
 
 
@@ -169,17 +195,6 @@ def left(context: Context, agent: Agent) -> bool:
     return bool(context.store.history(agent, "left"))
 
 
-def delivered(context: Context, board: Board, task: Task) -> dict[str, str]:
-    """What each task that this one depends on has brought: its title, and the commits of its agent, as quotes."""
-    every = board.tasks.every()
-    return {id: " — ".join([f"“{every[id].title}”", *commits(board.hands.get(id))]) for id in task.dependencies}
-
-
-def commits(hand: Hand | None) -> Sequence[str]:
-    """The titles of an agent's commits, as far as its branch is there."""
-    if hand is None:
-        return []
-    span = f"{hand.agent.base_commit}..refs/heads/{hand.agent.branch}"
-    titles = git(hand.agent.project, "log", "-n", "10", "--no-merges", "--format=%s", span, ok=None)
-    quoted = [f"“{parse.words(line)}”" for line in titles.text.splitlines()]
-    return [f"commits, as its agent calls them: {'; '.join(quoted)}"] if titles.line else []
+def leave(context: Context, agent: Agent, why: str) -> None:
+    """Leave its task to a person: from now on nothing is done about it by itself."""
+    context.store.note(agent, "left", f"left to a person: {why}")

@@ -51,8 +51,8 @@ def choice(
     files = paths.known({*filter(None, tracked), *(name for one in sides for name in one.changed)})
 
     def work(task: Task) -> Work:
-        hand = board.hands.get(task.id)
-        id = hand.agent.id if hand else prompt.agent_id(board.tasks.tag, task)
+        assignment = board.assignments.get(task.id)
+        id = assignment.agent.id if assignment else prompt.agent_id(board.tasks.tag, task)
         return Work(id, rank(task)[0], paths.of_task(task, files))
 
     def work_of(one: Side) -> Work:
@@ -68,11 +68,11 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
     every = board.tasks.every()
     found = [
         side(board, every[id], tips)
-        for id, hand in board.hands.items()
-        if id in every and hand.status and not hand.merged
-        and (hand.status.state not in ENDED or every[id].status == "review")
+        for id, assignment in board.assignments.items()
+        if id in every and assignment.present and not assignment.merged
+        and (not assignment.ended or every[id].status == "review")
     ]  # fmt: skip
-    known = {hand.agent.key for hand in board.hands.values()}
+    known = {assignment.agent.key for assignment in board.assignments.values()}
     others = [a for a in context.store.live() if a.project == board.project and a.key not in known]
     views = observe.observe(context, others).views if others else []
     living = [view.agent for view in views if view.status.state not in ENDED]
@@ -81,7 +81,7 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
 
 def side(board: Board, task: Task, tips: Mapping[str, str]) -> Side:
     """The agent of a task."""
-    agent = board.hands[task.id].agent
+    agent = board.assignments[task.id].agent
     return Side(agent, task, changed(agent, tips))
 
 

@@ -56,7 +56,7 @@ def merged(context: Context, agent: Agent) -> None:
 
         try:
             mirror.try_update(context, agent.project)
-            board.settled(context, agent.project, prompt.unref(agent.task)[0])
+            board.refresh(context, agent.project, prompt.unref(agent.task)[0])
         except MagentsError as error:
             context.warn(f"the task of {agent.id} is not set to done: {error.message}")
 

@@ -9,25 +9,27 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import Conflict, MagentsError
-from magents.core.status import BUSY, ENDED
+from magents.core.status import BUSY
 from magents.system.isolated import isolated
-from magents.taskmaster import assignments
-from magents.taskmaster import board as boards
+from magents.taskmaster import automerge, supervisor
+from magents.taskmaster.assignments import begin
+from magents.taskmaster.board import left, load_board
 from magents.taskmaster.model import CLOSED
+from magents.taskmaster.scheduler import Job, schedule, shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Container, Generator, Iterator, Mapping
 
     from magents.core.status import Status
     from magents.fleet.context import Context
-    from magents.taskmaster.assignments import Request
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
+    from magents.taskmaster.scheduler import Request, Schedule
 
-PAUSE = 1.0
-"""Seconds between two looks."""
-TRIES = 3
+PAUSE_S = 1.0
+"""Between two looks."""
+MAX_TRIES = 3
 """How often a start that fails is tried for one task, and one that has been stopped is started again."""
 
 
@@ -61,220 +63,204 @@ class Count(NamedTuple):
 
 def count(board: Board) -> Count:
     """How far the list is."""
-    states = {id: hand.status for id, hand in board.hands.items() if hand.status}
+    states = {id: assignment.status for id, assignment in board.assignments.items() if assignment.status}
     open_ones = [task for task in board.tasks.tasks if task.status not in CLOSED]
     review = sum(task.status == "review" for task in open_ones)
     begun = [states[task.id] for task in open_ones if task.status == "in-progress" and task.id in states]
     running = sum(status.state in BUSY - {"waiting"} for status in begun)
-    waiting = sum(asking(status) for status in begun)
+    waiting = sum(asks(status) for status in begun)
     done, rest = len(board.tasks.tasks) - len(open_ones), len(open_ones) - review - running - waiting
     return Count(done, running, review, waiting, rest, len(board.tasks.tasks))
 
 
-def watch(
-    context: Context,
-    request: Request,
-    drawn: Callable[[Board], None],
-    auto: Auto | None = None,
-    pause: float = PAUSE,
-) -> Iterator[Event]:
-    """Start what becomes ready, until nothing can be done any more; tells of each thing that happens.
+class Loop:
+    """Starts what becomes ready, until nothing can be done any more."""
 
-    Merges what is finished where `auto` says how; else whoever does lets the next ones begin. `drawn` of each look.
-    A list that is broken for a moment is told of once, and looked at again.
-    """
-    seen: dict[str, str] = {}
-    told: set[str] = set()
-    tries: dict[str, int] = {}
-    trouble = ""
-    while True:
+    def __init__(
+        self, context: Context, request: Request, looked: Callable[[Board], None], auto: Auto | None = None
+    ) -> None:
+        """`looked` is told of each look. `auto`: how to merge what is finished; None leaves that to a person, whose
+        merges let the next tasks begin."""
+        self.context = context
+        self.request = request
+        self.looked = looked
+        self.auto = auto
+        self._told: dict[tuple[str, str], str] = {}
+        """What was last told, by what it is about and the task."""
+        self._tries: dict[str, int] = {}
+        """How often each task was begun."""
+
+    def run(self, pause_s: float = PAUSE_S) -> Iterator[Event]:
+        """Tells of each thing that happens. A list that is broken for a moment is told of once, and looked at
+        again."""
+        trouble = ""
+        while True:
+            try:
+                if end := (yield from self.round()):
+                    yield end
+                    return
+                trouble = ""
+            except MagentsError as error:
+                if error.message != trouble:
+                    trouble = error.message
+                    yield Event("problem", text=f"{error.message} {error.hint}")
+            time.sleep(pause_s)
+
+    def round(self) -> Generator[Event, None, Event | None]:
+        """Look once, and do what there is to do; the event `end` when nothing is left that could be done."""
+        yield from self.recover()
+        board = yield from self.look()
+        problems: set[str] = set()
+        if self.auto:
+            self.looked(board)
+            problems = yield from self.merge(board, self.auto)
+            board = yield from self.look()  # a check can take long
+        if (yield from self.restart_stuck(board)):
+            board = yield from self.look()
+        planned = schedule(
+            self.context, board, self.request, without=self.set_aside(board),
+            patient=bool(self.auto) and self.merges_next(board, problems),
+        )  # fmt: skip
+        yield from self.tell_waiting(planned)
+        for number, job in enumerate(planned.jobs):
+            if short := shortage():
+                raise MagentsError(f"{len(planned.jobs) - number} tasks must wait: {short}.")
+            self._tries[job.task.id] = self._tries.get(job.task.id, 0) + 1
+            yield from self.begin(board, job)
+        if planned.jobs:
+            board = yield from self.look()
+        self.looked(board)
+        if planned.jobs or not self.over(board, planned.withheld):
+            return None
+        return ending(board, planned.left | dict.fromkeys(self.given_up(board), "its agent ends at once"))
+
+    def recover(self) -> Iterator[Event]:
+        """Settle what a killed command has left half-made: its children may have been at work as this one began."""
+        if self.context.store.unsettled():
+            from magents.fleet import recover
+
+            for text in recover.recover(self.context):
+                if self.changed("recovered", text, text):
+                    yield Event("mended", text=text)
+
+    def look(self) -> Generator[Event, None, Board]:
+        """How things stand now; tells what has changed.
+
+        Raises MagentsError when what runs cannot be known: then nothing is started or merged, nor given up.
+        """
+        board = load_board(self.context, self.request.folder, self.request.tag)
+        yield from self.tell_changes(board)
+        if board.problems:
+            raise MagentsError("; ".join(board.problems))
+        return board
+
+    def merge(self, board: Board, auto: Auto) -> Generator[Event, None, set[str]]:
+        """Merge what is finished; a problem that stays is told of once. Returns the ids of tasks that have one."""
+        problems = set()
+        for step in automerge.steps(self.context, board, auto):
+            if step.what == "problem":
+                problems.add(step.task.id)
+            if self.changed("merge", step.task.id, step.text) or step.what != "problem":
+                yield Event(step.what, step.task.id, step.agent.id, step.text)
+        return problems
+
+    def merges_next(self, board: Board, problems: set[str]) -> bool:
+        """Whether the next round merges something, as far as can be told."""
+        return any(task.id not in problems for task, _ in automerge.candidates(self.context, board))
+
+    def restart_stuck(self, board: Board) -> Generator[Event, None, bool]:
+        """Start agents that are stuck again, or leave them to a person; a problem that stays is told of once.
+        Returns whether there were any."""
+        some = False
+        for step in supervisor.steps(self.context, board, self.request.only):
+            if self.changed("stuck", step.task.id, step.text) or step.what != "problem":
+                yield Event(step.what, step.task.id, step.assignment.agent.id, step.text)
+            if step.what == "stuck":
+                yield from self.begin(board, Job(step.task, step.assignment))
+            some = some or step.what != "problem"
+        return some
+
+    def begin(self, board: Board, job: Job) -> Iterator[Event]:
+        """Begin a task; tells how that went."""
         try:
-            yield from mended(context, told)
-            board = yield from looked(context, request, seen)
-            problems: set[str] = set()
-            if auto:
-                drawn(board)
-                problems = yield from merged(context, board, auto, seen)
-                board = yield from looked(context, request, seen)  # a check can take long
-            if (yield from freed(context, board, request, seen)):
-                board = yield from looked(context, request, seen)
-            soon = bool(auto) and to_merge(context, board, problems)
-            planned = assignments.schedule(context, board, request, without=set_aside(board, tries), patient=soon)
-            yield from held(planned, seen)
-            withheld = yield from unaccepted(board, request, seen)
-            jobs = planned.jobs
-            for number, job in enumerate(jobs):
-                if short := assignments.shortage():
-                    raise MagentsError(f"{len(jobs) - number} tasks must wait: {short}.")
-                tries[job.task.id] = tries.get(job.task.id, 0) + 1
-                yield from started(context, board, job, request)
-            if jobs:
-                board = yield from looked(context, request, seen)
-            drawn(board)
-            if not jobs and over(context, board, request, tries, withheld):
-                yield ending(board, planned.left | dict.fromkeys(given_up(board, tries), "its agent ends at once"))
-                return
-            trouble = ""
+            with isolated(f"task {job.task.id}"):
+                agent = begin(self.context, board, job, self.request)
+        except Conflict as error:  # another command was first
+            yield Event("problem", job.task.id, text=error.message)
         except MagentsError as error:
-            if error.message != trouble:
-                trouble = error.message
-                yield Event("problem", text=f"{error.message} {error.hint}")
-        time.sleep(pause)
+            yield Event("failed", job.task.id, text=f"{error.message} {error.hint}")
+        else:
+            yield Event("again" if job.again else "started", job.task.id, agent.id, job.task.title)
+
+    def tell_changes(self, board: Board) -> Iterator[Event]:
+        """What has changed since the last look; the first one tells nothing but who waits for an answer."""
+        first = "status" not in {about for about, _ in self._told}
+        for task in board.tasks.tasks:
+            assignment = board.assignments.get(task.id)
+            status = assignment.status if assignment else None
+            agent = assignment.agent.id if assignment and status else ""
+            question = status.detail if status and asks(status) else ""
+            if self.changed("status", task.id, task.status) and not first:
+                yield Event("status", task.id, agent, task.status)
+            if self.changed("question", task.id, question) and question:
+                yield Event("waiting", task.id, agent, question)
+
+    def tell_waiting(self, planned: Schedule) -> Iterator[Event]:
+        """What would collide and therefore waits, once for each agent that it waits for; and what waits for a
+        person's yes to its text."""
+        for id, clash in planned.held.items():
+            if self.changed("held", id, clash.who):
+                yield Event("held", id, clash.who, clash.text)
+        for id, why in planned.withheld.items():
+            if (not self.request.only or id in self.request.only) and self.changed("withheld", id, why):
+                yield Event("withheld", id, text=why)
+
+    def changed(self, about: str, task: str, text: str) -> bool:
+        """Whether something is to be told that was not told last; from now on it was."""
+        before = self._told.get((about, task))
+        self._told[about, task] = text
+        return text != before
+
+    def over(self, board: Board, withheld: Container[str]) -> bool:
+        """Whether nothing goes on by itself, and no person is waited for; what was left to one is not, nor what is
+        `withheld`."""
+        given_up = self.given_up(board)
+        gone = {id for id, assignment in board.assignments.items() if left(self.context, assignment.agent)}
+        return not any(
+            self.request.wants(task) and active(board, task)
+            for task in board.tasks.tasks
+            if task.id not in gone | given_up and task.id not in withheld
+        )
+
+    def set_aside(self, board: Board) -> set[str]:
+        """Tasks that are not started now: given up, or with an agent that is stuck, whose starts are counted by
+        `supervisor`."""
+        return self.given_up(board) | supervisor.stuck(board).keys()
+
+    def given_up(self, board: Board) -> set[str]:
+        """Tasks whose agent could not be started, or has ended, as often as it may."""
+        assignments = board.assignments
+        return {
+            id
+            for id, tries in self._tries.items()
+            if tries >= MAX_TRIES and (id not in assignments or assignments[id].ended)
+        }
 
 
-def looked(context: Context, request: Request, seen: dict[str, str]) -> Generator[Event, None, Board]:
-    """How things stand now; tells what has changed.
-
-    Raises MagentsError when what runs cannot be known: then nothing is started or merged, nor given up.
-    """
-    board = boards.board(context, request.folder, request.tag)
-    yield from news(board, seen)
-    if board.problems:
-        raise MagentsError("; ".join(board.problems))
-    return board
-
-
-def mended(context: Context, told: set[str]) -> Iterator[Event]:
-    """Settle what a killed command has left half-made. Its children may have been at work when this one began."""
-    if context.store.unsettled():
-        from magents.fleet import recover
-
-        for text in recover.recover(context):
-            if text not in told:
-                yield Event("mended", text=text)
-            told.add(text)
-
-
-def set_aside(board: Board, tries: dict[str, int]) -> set[str]:
-    """Tasks that are not started now: given up, or with an agent that is stuck, whose starts `freed` counts."""
-    from magents.taskmaster import supervisor
-
-    return given_up(board, tries) | supervisor.found(board).keys()
-
-
-def freed(context: Context, board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, bool]:
-    """Start agents that are stuck again, or leave them to a person; a problem that stays is told of once. Returns
-    whether there were any."""
-    from magents.taskmaster import supervisor
-
-    some = False
-    for step in supervisor.steps(context, board, request.only):
-        mark = f"{step.task.id} stuck"
-        if step.what != "problem" or seen.get(mark) != step.text:
-            yield Event(step.what, step.task.id, step.hand.agent.id, step.text)
-        seen[mark] = step.text
-        if step.what == "stuck":
-            yield from started(context, board, assignments.Job(step.task, step.hand), request)
-        some = some or step.what != "problem"
-    return some
-
-
-def started(context: Context, board: Board, job: assignments.Job, request: Request) -> Iterator[Event]:
-    """Begin a task; tells how that went."""
-    try:
-        with isolated(f"task {job.task.id}"):
-            agent = assignments.begin(context, board, job, request)
-    except Conflict as error:  # another command was first
-        yield Event("problem", job.task.id, text=error.message)
-    except MagentsError as error:
-        yield Event("failed", job.task.id, text=f"{error.message} {error.hint}")
-    else:
-        yield Event("again" if job.again else "started", job.task.id, agent.id, job.task.title)
-
-
-def news(board: Board, seen: dict[str, str]) -> Iterator[Event]:
-    """What has changed since the last look; the first one tells nothing but who waits for an answer."""
-    first = not seen
-    for task in board.tasks.tasks:
-        hand = board.hands.get(task.id)
-        agent = hand.agent.id if hand and hand.status else ""
-        asks = hand.status.detail if hand and hand.status and asking(hand.status) else ""
-        if not first and seen.get(task.id) != task.status:
-            yield Event("status", task.id, agent, task.status)
-        seen[task.id] = task.status
-        mark = f"{task.id} asks"
-        if asks and seen.get(mark) != asks:
-            yield Event("waiting", task.id, agent, asks)
-        seen[mark] = asks
-
-
-def held(planned: assignments.Schedule, seen: dict[str, str]) -> Iterator[Event]:
-    """What would collide and therefore waits; told once for each agent that it waits for."""
-    for id, clash in planned.held.items():
-        mark = f"{id} held"
-        if seen.get(mark) != clash.who:
-            yield Event("held", id, clash.who, clash.text)
-        seen[mark] = clash.who
-
-
-def unaccepted(board: Board, request: Request, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
-    """What waits for a person's yes to its text, told once. Returns the ids of these tasks."""
-    wanted = [task for tasks in assignments.candidates(board) for task in tasks if request.wants(task)]
-    withheld = {task.id: ids for task in wanted if (ids := assignments.withheld_by(board, task, request))}
-    for id, ids in withheld.items():
-        why = assignments.why_withheld(ids)
-        if seen.get(f"{id} text") != why:
-            yield Event("withheld", id, text=why)
-        seen[f"{id} text"] = why
-    return set(withheld)
-
-
-def asking(status: Status) -> bool:
+def asks(status: Status) -> bool:
     """Whether an agent waits for a person's answer."""
     return status.state == "waiting" and status.reason != "turn-failed"
 
 
-def merged(context: Context, board: Board, auto: Auto, seen: dict[str, str]) -> Generator[Event, None, set[str]]:
-    """Merge what is finished; a problem that stays is told of once. Returns the ids of tasks that have one."""
-    from magents.taskmaster import automerge
-
-    problems = set()
-    for step in automerge.steps(context, board, auto):
-        if step.what == "problem":
-            problems.add(step.task.id)
-        mark = f"{step.task.id} merge"
-        if step.what != "problem" or seen.get(mark) != step.text:
-            yield Event(step.what, step.task.id, step.agent.id, step.text)
-        seen[mark] = step.text
-    return problems
-
-
-def to_merge(context: Context, board: Board, problems: set[str]) -> bool:
-    """Whether the next look merges something, as far as can be told."""
-    from magents.taskmaster import automerge
-
-    return any(task.id not in problems for task, _ in automerge.candidates(context, board))
-
-
-def over(context: Context, board: Board, request: Request, tries: dict[str, int], withheld: set[str]) -> bool:
-    """Whether nothing goes on by itself, and no person is waited for; what was left to one is not, nor what is
-    `withheld`."""
-    gone = withheld | given_up(board, tries)
-    gone |= {id for id, hand in board.hands.items() if boards.left(context, hand.agent)}
-    return not any(active(board, task) for task in wanted(board, request) if task.id not in gone)
-
-
-def wanted(board: Board, request: Request) -> list[Task]:
-    """The tasks that this is about."""
-    return [task for task in board.tasks.tasks if request.wants(task)]
-
-
 def active(board: Board, task: Task) -> bool:
     """Whether a task is being worked on, is to be merged, or can be begun."""
-    hand = board.hands.get(task.id)
     if task.status in ("in-progress", "review"):
-        return hand is not None
+        return task.id in board.assignments
     return task in board.plan.ready
-
-
-def given_up(board: Board, tries: dict[str, int]) -> set[str]:
-    """Tasks whose agent could not be started, or has ended, as often as it may."""
-    ended = {id for id, hand in board.hands.items() if hand.status is None or hand.status.state in ENDED}
-    return {id for id, number in tries.items() if number >= TRIES and (id in ended or id not in board.hands)}
 
 
 def ending(board: Board, left: dict[str, str]) -> Event:
     """The last event."""
-    open_ones = {t.id: left.get(t.id, "open") for t in board.tasks.tasks if t.status not in CLOSED}
+    open_ones = {task.id: left.get(task.id, "open") for task in board.tasks.tasks if task.status not in CLOSED}
     text = "; ".join(f"{id}: {why}" for id, why in list(open_ones.items())[:20])
     return Event("end", text=text or "done", left=open_ones)

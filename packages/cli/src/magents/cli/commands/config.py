@@ -9,14 +9,16 @@ from magents import config
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
-from magents.core.errors import UsageError
+from magents.config import file
+from magents.core.errors import NotFound, UsageError
 from magents.core.text import one_line
 from magents.system import paths
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.config import Config, Setting, Value
+    from magents.config import Config, Value
+    from magents.core.setting import Setting
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +28,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "KEY=value in ~/.magents-config; MAGENTS_<KEY> in the environment wins over the file. In one project,\n"
         "`git config magents.setup COMMAND` (agent, base, workspaces, setup) wins over the file, too."
     )
-    keys = "\n".join(f"  {s.key:<19}{s.about}" for s in config.SETTINGS)
+    keys = "\n".join(f"  {s.key:<19}{s.about}" for s in config.known().values())
     parser.epilog = f"keys:\n{keys}\n\nexamples:\n  magents config --set AGENT=codex\n  magents config --edit"
     what = parser.add_mutually_exclusive_group()
     get = what.add_argument("--get", metavar="KEY", help="print one value")
-    get.completer = lambda **_: list(config.KNOWN)  # type: ignore[attr-defined]
+    get.completer = lambda **_: list(config.known())  # type: ignore[attr-defined]
     what.add_argument("--set", metavar="KEY=VALUE", action="append", help="write a setting; may be repeated")
     what.add_argument("--edit", action="store_true", help="choose from a menu")
     what.add_argument("--docker", action="store_true", help="let new agents run in containers")
@@ -43,14 +45,16 @@ def run(options: argparse.Namespace) -> int:
     if options.set:
         return write(dict(map(pair, options.set)), options.json)
     if options.docker or options.no_docker:
-        return write({"DOCKER_ENABLED": "true" if options.docker else "false"}, options.json)
+        changes = {"DOCKER_ENABLED": "true" if options.docker else "false"}
+        return write(changes | ({"MODE": ""} if settings()["MODE"] else {}), options.json)
     now = settings()
     if options.edit:
         return edit(now)
     if options.get:
-        if options.get not in config.KNOWN:
+        if config.declared(options.get) is None:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
-        show_json(entry(now.values[options.get])) if options.json else echo(one_line(now[options.get], 10_000))
+        value = one_line(now[options.get], 10_000)
+        show_json(entry(now.values[options.get])) if options.json else echo(value)
         return 0
     for problem in now.problems:
         warn(problem)
@@ -87,12 +91,16 @@ def entry(value: Value) -> dict[str, str]:
 
 
 def check(key: str, value: str) -> str:
-    """`config.check`, and that the harness is one there is: of harnesses, the configuration knows nothing."""
-    from magents.harnesses import TABLE
+    """`config.check`, and that there is the harness or the mode: of these, the configuration knows nothing."""
+    from magents import harnesses, runtimes
 
     checked = config.check(key, value)
-    if key == "AGENT" and checked not in TABLE:
-        raise UsageError(f"AGENT must be one of {', '.join(TABLE)}, not `{one_line(checked)}`")
+    for registry in [harnesses] if key == "AGENT" else [runtimes] if key == "MODE" and checked else []:
+        try:
+            registry.record(checked)
+        except NotFound as error:
+            known = ", ".join(registry.TABLE)
+            raise UsageError(f"{key} must be one of {known}, not `{one_line(checked)}`") from error
     return checked
 
 
@@ -145,7 +153,7 @@ def ask(setting: Setting, value: str) -> str | None:
 
     def valid(text: str) -> bool | str:
         try:
-            config.quote(check(setting.key, text))
+            file.quote(check(setting.key, text))
         except UsageError as error:
             return error.message
         return True

@@ -150,7 +150,7 @@ def finish() -> None:
 
 def work_off(project: str) -> None:
     """A list of tasks, from the first agent to the last merge."""
-    from magents.taskmaster.assignments import shortage
+    from magents.taskmaster.scheduler import shortage
 
     if short := shortage():
         say(f"A list of tasks would be worked off now, but {short}.")

@@ -11,6 +11,7 @@ from magents.cli.console import echo
 from magents.cli.render import age, paint, show_json, table, terminal_width
 from magents.core.errors import UsageError
 from magents.core.text import one_line, plain
+from magents.harnesses import NAMES
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("action", nargs="?", choices=("list", "build"), default="list", help="list is the default")
     build = parser.add_argument_group("for build")
-    build.add_argument("--agents", metavar="NAME,…", help="the harnesses to put in (default: claude)")
+    build.add_argument(
+        "--agents", metavar="NAME,…", help=f"harnesses to put in: {', '.join(NAMES)} (default: claude)"
+    )
     build.add_argument("--base", metavar="IMAGE", help="what to build on (default: debian:trixie-slim)")
     build.add_argument("--tag", metavar="TAG", help="what to call it (default: the setting DOCKER_IMAGE)")
     build.add_argument(

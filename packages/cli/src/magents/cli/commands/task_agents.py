@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from magents.fleet.observe import View
-    from magents.taskmaster.assignments import Job, Outcome, Schedule
+    from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.automerge import Auto
     from magents.taskmaster.plan import Clash
+    from magents.taskmaster.scheduler import Job, Schedule
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +66,7 @@ def positive(text: str) -> int:
 def run(options: argparse.Namespace) -> int:
     """Make agents for the ready tasks."""
     tasks = Tasks(common.fleet())
-    only = [id.strip() for text in options.only for id in text.split(",") if id.strip()]
-    request = request_of(options, most=options.max, only=tuple(only))
+    request = request_of(options, limit=options.max, only=tuple(common.parted(options.only)))
     if options.check and not options.auto_merge:
         raise UsageError("`--check` needs `--auto-merge`.")
     if options.auto_merge and not options.watch:
@@ -120,7 +120,7 @@ def tell_schedule(planned: Schedule, json: bool) -> None:
                 {"task": job.task.id, "title": job.task.title, "again": job.again, "collides": clash_of(job.clash)}
                 for job in planned.jobs
             ],
-            "left": planned.left, "held": held_of(planned.held), "max": planned.most,
+            "left": planned.left, "held": held_of(planned.held), "max": planned.limit,
         })  # fmt: skip
     else:
         echo("\n".join(schedule_lines(planned)))

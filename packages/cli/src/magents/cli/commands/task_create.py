@@ -13,7 +13,7 @@ from magents.taskmaster import Tasks
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.assignments import Request
+    from magents.taskmaster.scheduler import Request
 
 
 def add_agents(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.assignments import Request
+    from magents.taskmaster.scheduler import Request
 
     common.check_program(options)
     return Request(

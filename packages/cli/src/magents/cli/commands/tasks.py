@@ -15,7 +15,7 @@ from magents.taskmaster import Tasks, prompt
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.board import Board, Hand
+    from magents.taskmaster.board import Assignment, Board
     from magents.taskmaster.model import Task
 
 COLOURS = {
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
     """Show texts that agents wrote, and take those for the user's that the user says yes to."""
     every = board.tasks.every()
-    ids = [id.strip() for text in options.accept for id in text.split(",") if id.strip()]
+    ids = common.parted(options.accept)
     if unknown := [id for id in ids if id not in board.by_agents or id not in every]:
         raise NotFound(f"No text of task {one_line(unknown[0])} waits to be accepted.", "See: magents tasks")
     if not options.yes:
@@ -107,22 +107,22 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
 
 def row_of(board: Board, task: Task) -> dict[str, Any]:
     """A task as programs see it. Documented in docs/json.md."""
-    hand = board.hands.get(task.id)
-    ready = task in board.plan.ready
+    assignment = board.assignments.get(task.id)
+    agent, status = (assignment.agent, assignment.status) if assignment else (None, None)
     return {
         "id": task.id, "title": task.title, "status": task.status, "priority": task.priority,
-        "dependencies": list(task.dependencies), "ready": ready and not living(hand),
-        "why": board.plan.left.get(task.id), "agent": hand.agent.id if hand and hand.status else None,
-        "agent_status": hand.status.state if hand and hand.status else None,
-        "branch": hand.agent.branch if hand else None, "merged": hand.merged if hand else None,
-        "ahead": hand.ahead if hand else None, "agent_text": task.id in board.by_agents,
+        "dependencies": list(task.dependencies), "ready": task in board.plan.ready and not status,
+        "why": board.plan.left.get(task.id), "agent": agent.id if agent and status else None,
+        "agent_status": status.state if status else None, "branch": agent.branch if agent else None,
+        "merged": assignment.merged if assignment else None,
+        "ahead": assignment.ahead if assignment else None, "agent_text": task.id in board.by_agents,
         "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
     }  # fmt: skip
 
 
-def living(hand: Hand | None) -> bool:
+def present(assignment: Assignment | None) -> bool:
     """Whether it has an agent."""
-    return hand is not None and hand.status is not None
+    return assignment is not None and assignment.present
 
 
 def rows(board: Board, columns: int | None) -> list[str]:
@@ -137,7 +137,7 @@ def rows(board: Board, columns: int | None) -> list[str]:
             title(board, t),
             t.priority,
             t.status,
-            agent_of(board.hands.get(t.id)),
+            agent_of(board.assignments.get(t.id)),
             work_of(board, t),
             next_of(board, t),
         ]
@@ -156,28 +156,28 @@ def title(board: Board, task: Task) -> str:
     return f"{cut(task.title, 32)} (by an agent)" if task.id in board.by_agents else cut(task.title, 44)
 
 
-def agent_of(hand: Hand | None) -> str:
+def agent_of(assignment: Assignment | None) -> str:
     """Its agent and what that does."""
-    return f"{hand.agent.id} ({hand.status.state})" if hand and hand.status else "-"
+    return f"{assignment.agent.id} ({assignment.status.state})" if assignment and assignment.status else "-"
 
 
 def work_of(board: Board, task: Task) -> str:
     """How much an agent has committed, and whether that is merged."""
-    hand = board.hands.get(task.id)
-    if hand is None:
+    assignment = board.assignments.get(task.id)
+    if assignment is None:
         return "-"
-    return "merged" if hand.merged else "?" if hand.ahead is None else count(hand.ahead, "commit")
+    return "merged" if assignment.merged else "?" if assignment.ahead is None else count(assignment.ahead, "commit")
 
 
 def next_of(board: Board, task: Task) -> str:
     """What is to be done about it."""
-    hand = board.hands.get(task.id)
+    assignment = board.assignments.get(task.id)
     if task.done:
         return ""
-    if hand and hand.status and task.status == "review":
-        return f"magents merge {hand.agent.id}"
+    if assignment and assignment.status and task.status == "review":
+        return f"magents merge {assignment.agent.id}"
     if task in board.plan.ready:
-        return "" if living(hand) else paint("ready", "32;1")
+        return "" if present(assignment) else paint("ready", "32;1")
     why = board.plan.left.get(task.id, "")
     return why if why != task.status else ""
 
@@ -185,7 +185,7 @@ def next_of(board: Board, task: Task) -> str:
 def summary(board: Board) -> str:
     """One line under the table."""
     done = sum(task.done for task in board.tasks.tasks)
-    ready = sum(not living(board.hands.get(task.id)) for task in board.plan.ready)
+    ready = sum(not present(board.assignments.get(task.id)) for task in board.plan.ready)
     text = f"{done} of {count(len(board.tasks.tasks), 'task')} done, {ready} ready"
     text = f"{text}: magents task-agents" if ready else text
     by = [task.id for task in board.tasks.tasks if task.id in board.by_agents]
@@ -195,9 +195,9 @@ def summary(board: Board) -> str:
 
 def node(board: Board, task: Task) -> str:
     """A task in the drawing."""
-    hand = board.hands.get(task.id)
+    assignment = board.assignments.get(task.id)
     state = paint(task.status, COLOURS.get(task.status, ""))
-    more = f", {agent_of(hand)}" if living(hand) and not task.done else ""
-    ready = ", ready" if task in board.plan.ready and not living(hand) else ""
+    more = f", {agent_of(assignment)}" if present(assignment) and not task.done else ""
+    ready = ", ready" if task in board.plan.ready and not present(assignment) else ""
     ready += ", by an agent" if task.id in board.by_agents else ""
     return f"{task.id} {task.title} ({state}{more}{ready})"

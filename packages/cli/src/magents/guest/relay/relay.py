@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from wire import Error, Message
 
 PROTOCOLS = ("2025-06-18", "2025-11-25", "2025-03-26", "2024-11-05")
-WAIT = 60.0
+LOCK_TIMEOUT_S = 60.0
 """Seconds to wait for the lock."""
-START = 180.0
+START_TIMEOUT_S = 180.0
 """Seconds for the server to be there. A busy machine with a cold disk needs 45."""
-LONGEST = 900.0
+CALL_TIMEOUT_S = 900.0
 """Seconds for one call. Those that ask a model take minutes."""
-IDLE = 300.0
+IDLE_S = 300.0
 """Seconds after the last call until the server is ended."""
-GRACE = 5.0
+GRACE_S = 5.0
 """Seconds for a call that is under way when the client has gone."""
 
 
@@ -54,7 +54,7 @@ class Relay:
         self.count = 0
         self.heard = b""
         self.listed: list[Message] = []
-        self.turn("idle", IDLE)
+        self.turn("idle", IDLE_S)
 
     def turn(self, phase: str, seconds: float) -> None:
         """Go over to another phase, which may last so long."""
@@ -80,10 +80,10 @@ class Relay:
         lines = (self.heard + data).split(b"\n")
         self.heard = lines.pop()
         for line in filter(bytes.strip, lines):
-            said = decode(line)
-            if said is None:
+            decoded = decode(line)
+            if decoded is None:
                 answer(None, error=(-32700, "This is no JSON."))
-            for message in said if isinstance(said, list) else [said]:
+            for message in decoded if isinstance(decoded, list) else [decoded]:
                 if isinstance(message, dict):
                     self.take(message)
         return bool(data)
@@ -97,9 +97,10 @@ class Relay:
         elif id is None or method is None:
             pass  # other notifications, and answers to what nobody asked
         elif method == "initialize":
-            asked = params.get("protocolVersion")
+            protocol = params.get("protocolVersion")
             answer(id, {
-                "protocolVersion": asked if asked in PROTOCOLS else PROTOCOLS[0], "capabilities": {"tools": {}},
+                "protocolVersion": protocol if protocol in PROTOCOLS else PROTOCOLS[0],
+                "capabilities": {"tools": {}},
                 "serverInfo": {"name": "task-master-ai", "version": self.version or "unknown"},
             })  # fmt: skip
         elif method == "ping":
@@ -122,7 +123,7 @@ class Relay:
         self.work = under_way + [job for job in self.work[len(under_way) :] if job.id is not None]
         if not self.work and self.server and self.phase == "locking":
             self.server.unlock()
-            self.turn("idle", IDLE)
+            self.turn("idle", IDLE_S)
 
     def go_on(self) -> None:
         """Do what is to be done next."""
@@ -142,10 +143,10 @@ class Relay:
         if self.server and ((late and not self.work) or self.moved(self.server)):
             self.drop()
         if self.work and self.server:
-            self.turn("locking", WAIT)
+            self.turn("locking", LOCK_TIMEOUT_S)
             self.call(self.server, False)
         elif self.work:
-            self.turn("starting", START)
+            self.turn("starting", START_TIMEOUT_S)
             self.server = Server(self.argv, self.root)
             me = {"name": "magents", "version": "1"}
             hello = {"protocolVersion": PROTOCOLS[0], "capabilities": {}, "clientInfo": me}
@@ -163,20 +164,18 @@ class Relay:
         job = self.work[0]
         params = job.params
         if job.method == "tools/call":
-            if not server.try_lock(WAIT):
+            if not server.try_lock(LOCK_TIMEOUT_S):
                 if late:
                     server.unlock()
-                    words = (
-                        f"Nothing was done: others have been writing the list of tasks for more than {WAIT:g} s."
-                    )
-                    text = {"type": "text", "text": f"{words} Call again later."}
+                    words = f"others have been writing the list of tasks for more than {LOCK_TIMEOUT_S:g} s."
+                    text = {"type": "text", "text": f"Nothing was done: {words} Call again later."}
                     self.finish({"isError": True, "content": [text]})
                 return
             if params["name"] == "add_task":
                 tools.provide(self.root)
             params = {**params, "arguments": tools.arguments(params.get("arguments"), self.root)}
         self.count += 1
-        self.turn("calling", LONGEST)
+        self.turn("calling", CALL_TIMEOUT_S)
         server.tell({"id": self.count, "method": job.method, "params": params})
 
     def hear_server(self, ready: list[int]) -> None:
@@ -187,18 +186,18 @@ class Relay:
                 if server is not self.server or server is None:
                     return  # it was ended meanwhile
                 if "method" in message:
-                    self.asked(server, message)
+                    self.hear_request(server, message)
                 elif message.get("id") == "hello" and self.phase == "starting":
                     server.tell({"method": "notifications/initialized"})
-                    self.turn("idle", IDLE)
+                    self.turn("idle", IDLE_S)
                     self.go_on()
                 elif message.get("id") == self.count and self.phase == "calling":
                     self.answered(server, message)
         except Failed as error:
             self.fail(error)
 
-    def asked(self, server: Server, message: Message) -> None:
-        """The server asks or tells something by itself. The client is told of progress only."""
+    def hear_request(self, server: Server, message: Message) -> None:
+        """A request or a notification of the server's. Only progress is handed on to the client."""
         if "id" in message:
             known = {"result": {}} if message["method"] == "ping" else {"error": {"code": -32601, "message": "no"}}
             server.tell({"id": message["id"], **known})
@@ -219,7 +218,7 @@ class Relay:
     def finish(self, result: Any = None, error: Error | None = None) -> None:
         """The first request is over; there may be a next one."""
         job = self.work.pop(0)
-        self.turn("idle", IDLE)
+        self.turn("idle", IDLE_S)
         if job.id is not None:
             answer(job.id, result, error)
         self.go_on()
@@ -230,7 +229,7 @@ class Relay:
         if self.work:
             self.finish(error=(-32603, f"{error}. Call again: it is started anew."))
         else:
-            self.turn("idle", IDLE)
+            self.turn("idle", IDLE_S)
 
     def drop(self) -> None:
         """Be without a server."""
@@ -243,7 +242,7 @@ class Relay:
         if self.server and self.phase == "calling":
             self.work = self.work[:1]
             self.work[0].id = None
-            until = time.monotonic() + GRACE
+            until = time.monotonic() + GRACE_S
             while self.work and self.server and time.monotonic() < until:
                 self.hear_server(select.select(self.server.pipes, [], [], 0.2)[0])
         self.drop()

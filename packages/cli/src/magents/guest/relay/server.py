@@ -43,7 +43,7 @@ class Server:
         self.files = (self.child.stdin, self.child.stdout, self.child.stderr)
         self.pipes = [file.fileno() for file in self.files[1:]]
         self.waiter: tuple[int, int] | None = None
-        self.said = b""
+        self.errors = b""
         self.rest = b""
 
     def tell(self, message: Message) -> None:
@@ -54,7 +54,7 @@ class Server:
         """The messages that have come. Raises Failed when it has ended."""
         out, err = self.pipes
         if err in ready:
-            self.said = (self.said + os.read(err, 65536))[-2000:]
+            self.errors = (self.errors + os.read(err, 65536))[-2000:]
         if out not in ready:
             return []
         data = os.read(out, 65536)
@@ -65,15 +65,15 @@ class Server:
         return [message for message in map(decode, lines) if isinstance(message, dict)]
 
     def last_words(self) -> str:
-        """How it ended: its exit code, and what it said last."""
+        """How it ended: its exit code, and the last lines of its errors."""
         code = self.end(1.0)
         while select.select(self.pipes[1:], [], [], 0)[0]:
             more = os.read(self.pipes[1], 65536)
             if not more:
                 break
-            self.said = (self.said + more)[-2000:]
-        said = [line.strip() for line in self.said.decode(errors="replace").split("\n") if line.strip()]
-        return "; ".join([f"exit code {code}", *said[-6:]])
+            self.errors = (self.errors + more)[-2000:]
+        lines = [line.strip() for line in self.errors.decode(errors="replace").split("\n") if line.strip()]
+        return "; ".join([f"exit code {code}", *lines[-6:]])
 
     def try_lock(self, wait: float) -> bool:
         """Whether the list is ours now. Where it is not, a child waits in line for it: who only asks again and

@@ -44,7 +44,7 @@ def narrowed(tool: Message) -> Message:
     """A tool without the arguments that are ours."""
     schema = dict(tool.get("inputSchema") or {})
     schema["properties"] = {
-        name: told for name, told in (schema.get("properties") or {}).items() if name not in OURS
+        name: form for name, form in (schema.get("properties") or {}).items() if name not in OURS
     }
     schema["required"] = [name for name in schema.get("required") or [] if name not in OURS]
     return {**tool, "inputSchema": schema}
@@ -52,11 +52,11 @@ def narrowed(tool: Message) -> Message:
 
 def arguments(given: Any, root: str) -> dict[str, Any]:
     """The arguments of a call, for the list below `root`. A file to read is looked for where the agent is."""
-    found = {name: value for name, value in (given if isinstance(given, dict) else {}).items() if name not in OURS}
-    path = found.get("input")
+    values = {name: value for name, value in (given if isinstance(given, dict) else {}).items() if name not in OURS}
+    path = values.get("input")
     if isinstance(path, str) and os.path.exists(path):
-        found["input"] = os.path.abspath(path)
-    return {**found, "projectRoot": root}
+        values["input"] = os.path.abspath(path)
+    return {**values, "projectRoot": root}
 
 
 def provide(root: str) -> None:
@@ -73,8 +73,8 @@ def version(program: str) -> str:
     above = os.path.dirname(os.path.dirname(os.path.realpath(program)))
     try:
         with open(os.path.join(above, "package.json"), encoding="utf-8") as file:
-            told = json.load(file)
-        return str(told["version"]) if told["name"] == "task-master-ai" else ""
+            package = json.load(file)
+        return str(package["version"]) if package["name"] == "task-master-ai" else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -91,9 +91,9 @@ def kept(version: str) -> list[Message] | None:
     for path in places() if version else ():
         try:
             with open(path, encoding="utf-8") as file:
-                told = json.load(file)
-            if told["version"] == version and told["mode"] == mode():
-                tools: list[Message] = told["tools"]
+                listing = json.load(file)
+            if listing["version"] == version and listing["mode"] == mode():
+                tools: list[Message] = listing["tools"]
                 return tools
         except (OSError, ValueError, KeyError, TypeError):
             pass

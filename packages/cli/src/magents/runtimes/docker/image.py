@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from magents.core.errors import CommandFailed, MagentsError, Missing, NotFound, UsageError
 from magents.core.text import one_line
+from magents.harnesses import TABLE
 from magents.system import process
 from magents.system.paths import LIBRARY
 from magents.system.process import following
@@ -22,12 +23,9 @@ from magents.system.process import following
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-BASE = "debian:trixie-slim"
+    from magents.harnesses import Record
 
-AGENTS = {
-    "claude": "CLAUDE_CODE", "codex": "CODEX", "gemini": "GEMINI", "opencode": "OPENCODE", "aider": "AIDER",
-}  # fmt: skip
-"""The harnesses that can be built in, and what the file `versions` calls them."""
+BASE = "debian:trixie-slim"
 
 HELD = (
     "__init__.py", "core", "system", "harnesses", "guest", "git/__init__.py", "git/plumbing.py", "git/diff.py",
@@ -46,9 +44,9 @@ UID = 1000
 
 HEALTH = {"BUILDAH_FORMAT": "docker"}
 """Without it Podman leaves health checks out of what it builds."""
-PATIENCE = 20
+ANSWER_TIMEOUT_S = 20
 """Seconds that the engine gets to answer a question."""
-LONGEST = 3600.0
+BUILD_TIMEOUT_S = 3600.0
 """Seconds that a build may take."""
 
 
@@ -164,14 +162,31 @@ def context(content: Sequence[File]) -> Iterator[str]:
         yield folder
 
 
-def check_agents(names: Sequence[str]) -> tuple[str, ...]:
+def npm_package(record: Record) -> str:
+    """The npm package of a harness at its pinned version; '' for one that npm does not have."""
+    return f"{record.npm}@{versions()[record.pinned]}" if record.npm else ""
+
+
+def chosen(names: Sequence[str]) -> list[Record]:
     """The harnesses to build in, each once. Raises UsageError for an unknown one."""
+    known = {name: record for name, record in TABLE.items() if record.pinned}
     for name in names:
-        if name not in AGENTS:
+        if name not in known:
             raise UsageError(
-                f"There is no harness `{one_line(name)}` for images.", f"There are: {', '.join(AGENTS)}"
+                f"There is no harness `{one_line(name)}` for images.", f"There are: {', '.join(known)}"
             )
-    return tuple(name for name in AGENTS if name in names)
+    return [record for name, record in known.items() if name in names]
+
+
+def harness_arguments(records: Sequence[Record]) -> dict[str, str]:
+    """The build arguments that bring these harnesses in, at their pinned versions."""
+    pinned, from_npm = versions(), [record for record in records if record.npm]
+    return {
+        "NPM_HARNESSES": " ".join(map(npm_package, from_npm)),
+        "NPM_PROGRAMS": " ".join(record.program for record in from_npm),
+        **{record.pinned: pinned[record.pinned] for record in records if record.pip},
+        "HOLDS": ", ".join(f"{record.name} {pinned[record.pinned]}" for record in records),
+    }
 
 
 def build(
@@ -190,7 +205,7 @@ def build(
     """
     from importlib.metadata import version
 
-    agents = check_agents(agents)
+    records = chosen(agents)
     pinned = versions()
     content = files()
     given = {
@@ -199,8 +214,7 @@ def build(
         "TASK_MASTER": pinned["TASK_MASTER"],
         "VERSION": version("magents"),
     }
-    given |= {AGENTS[name]: pinned[AGENTS[name]] for name in agents}
-    given |= {"DIGEST": digest(), "HOLDS": ", ".join(f"{name} {pinned[AGENTS[name]]}" for name in agents)}
+    given |= {"DIGEST": digest(), **harness_arguments(records)}
     if ca_cert is not None:
         content += certificates(ca_cert)
     check_engine()
@@ -220,7 +234,7 @@ def run_build(
     with context(content) as folder:
         # The engine would keep the container of a step that failed.
         argv = ["docker", "build", "--force-rm", "--tag", tag, *options, *words, folder]
-        following.follow(argv, progress, env=HEALTH, timeout=LONGEST)
+        following.follow(argv, progress, env=HEALTH, timeout=BUILD_TIMEOUT_S)
 
 
 def check_engine() -> None:
@@ -237,10 +251,10 @@ def check_engine() -> None:
 def inspect(*names: str) -> list[dict[str, Any]]:
     """What the engine tells of images; of those that it does not have, nothing."""
     try:
-        done = process.run(["docker", "image", "inspect", *names], timeout=PATIENCE, ok=None)
+        done = process.run(["docker", "image", "inspect", *names], timeout=ANSWER_TIMEOUT_S, ok=None)
     except CommandFailed as error:
         raise Missing(
-            f"The Docker engine did not answer `docker image` within {PATIENCE} s.",
+            f"The Docker engine did not answer `docker image` within {ANSWER_TIMEOUT_S} s.",
             "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
         ) from error
     if done.code and not absent(done.stderr):
