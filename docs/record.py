@@ -12,16 +12,14 @@ import html
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "packages/cli/tests"))
 
-import standin  # noqa: E402
-from standin import homes  # noqa: E402
+from magents.testing import standin  # noqa: E402
+from magents.testing.standin import homes  # noqa: E402
 
 COLUMNS, ROWS = 92, 20
 PROMPT = r"\[\e[1;32m\]$\[\e[0m\] "

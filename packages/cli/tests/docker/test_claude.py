@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import git, until
 from magents.core.errors import Conflict
 from magents.guest import events
-from standin import homes
+from magents.testing import standin
+from magents.testing.standin import homes
 
 from .conftest import Box, bridge
 

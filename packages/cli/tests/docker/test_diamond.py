@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-import standin
-from standin import homes
+from magents.testing import standin
+from magents.testing.standin import homes
 from taskmaster import diamond
 from taskmaster.lab import put
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import containers, run, until
+from magents.testing import standin
 
 from .conftest import Box, bridge, docker, drop_image
 

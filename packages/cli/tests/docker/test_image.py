@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from magents.core.errors import MagentsError, Missing, UsageError
 from magents.guest import events
 from magents.guest.files import Folder
 from magents.runtimes.docker import image as images
-from standin import homes
+from magents.testing import standin
+from magents.testing.standin import homes
 
 from .conftest import Box, bridge, docker
 

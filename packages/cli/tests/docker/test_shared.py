@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import until
 from magents.fleet import shared
 from magents.taskmaster import file
+from magents.testing import standin
+from magents.testing.standin import homes
 from mcp_client import Client
-from standin import homes
 from taskmaster.lab import put, tagged, task
 
 from .conftest import bridge, docker

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-import standin
-from harnesses.lab import Lab, lab
 from magents.harnesses import record
 from magents.harnesses.aider import Aider
 from magents.harnesses.base import Harness
 from magents.harnesses.codex import Codex
 from magents.harnesses.gemini import Gemini
 from magents.harnesses.opencode import OpenCode
-from standin import homes
+from magents.testing import standin
+from magents.testing.harness import Lab, lab
+from magents.testing.standin import homes
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import git, run
+from magents.testing import standin
 from taskmaster import diamond
 from taskmaster.test_tasks import real_task_master, statuses
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import standin
 from conftest import commit, git, leaked, until
 from magents.core.agent import Agent
 from magents.core.status import Status
@@ -22,6 +21,7 @@ from magents.taskmaster import Tasks, supervisor
 from magents.taskmaster.automerge import Auto
 from magents.taskmaster.board import Assignment
 from magents.taskmaster.scheduler import Request
+from magents.testing import standin
 from taskmaster.lab import put, tagged, task
 from taskmaster.test_tasks import statuses
 

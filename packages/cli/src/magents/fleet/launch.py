@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 
@@ -85,19 +84,12 @@ def kept_env(folder: str) -> dict[str, str]:
 
 
 def go(context: Context, launch: Launch, *, prompted: bool) -> None:
-    """Start it. The event `launch` comes first: it parts this run's events from those of earlier ones. Where
-    nothing has run after all, `withdrawn` takes it back. Raises MagentsError."""
+    """Start it. Raises MagentsError."""
     runtime = context.runtime(launch.agent)
     place = runtime.place(launch.agent, launch.folder)
     listeners.tell(context, "starting", launch.agent)
-    events.trim(place)
-    events.write(place, "launch", PROMPTED if prompted else "")
-    try:
+    with events.launching(place, PROMPTED if prompted else ""):
         runtime.start(launch)
-    except BaseException:
-        with contextlib.suppress(MagentsError):
-            events.write(place, "withdrawn")
-        raise
     if runtime.traits.workspace != "worktree":
         from magents.fleet import collect
 

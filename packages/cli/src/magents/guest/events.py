@@ -16,6 +16,8 @@ from magents.core.event import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from magents.guest.files import Files
 
 LOG = "events.jsonl"
@@ -72,3 +74,17 @@ def trim(files: Files) -> None:
         kept = "".join(f"{json.dumps(event._asdict())}\n" for event in read(files))
         with contextlib.suppress(MagentsError):
             files.write({LOG: kept})
+
+
+@contextlib.contextmanager
+def launching(files: Files, data: str = "") -> Iterator[None]:
+    """The block starts the agent. The event `launch`, with this data, comes before: it parts this run's events from
+    those of earlier ones. Where nothing has run after all, `withdrawn` takes it back."""
+    trim(files)
+    write(files, "launch", data)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(MagentsError):
+            write(files, "withdrawn")
+        raise

@@ -30,11 +30,10 @@ def start(id: str) -> None:
     files = Folder(AGENT)
     session = status.read(events.read(files), kind).session
     program = kind.start(Start(AGENT, paths.share(), None, session is not None, session, unattended, command))
-    events.trim(files)
-    events.write(files, "launch")
     env = {"MAGENTS_ID": id, "MAGENTS_EVENT": f"{paths.share()}/magents-event"}
-    files.write(wrapper.files(program, env))
-    Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
+    with events.launching(files):
+        files.write(wrapper.files(program, env))
+        Terminal().open(id, [f"{paths.share()}/agent-run", AGENT], WORKSPACE, AGENT, id)
 
 
 def check_workspace() -> None:

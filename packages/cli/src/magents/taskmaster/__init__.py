@@ -75,15 +75,16 @@ class Tasks:
 
         return scheduler.schedule(self.context, self.board(request.folder, request.tag), request)
 
-    def start(self, request: Request, started: Callable[[Job, View], None] = lambda job, view: None) -> Outcome:
+    def start(self, request: Request, started: Callable[[Job, View], None] | None = None) -> Outcome:
         """Agents for all tasks that are ready, and for those in progress whose agent has ended; as many as may be
         at once. Can be called again and again. `started` is told of each agent."""
         from magents.taskmaster import assignments
 
-        return assignments.start_ready(self.context, self.board(request.folder, request.tag), request, started)
+        board = self.board(request.folder, request.tag)
+        return assignments.start_ready(self.context, board, request, started or (lambda job, view: None))
 
     def watch(
-        self, request: Request, looked: Callable[[Board], None] = lambda board: None, auto: Auto | None = None
+        self, request: Request, looked: Callable[[Board], None] | None = None, auto: Auto | None = None
     ) -> Iterator[Event]:
         """Go on with `start` until nothing is left that could be done; yields what happens.
 
@@ -93,4 +94,4 @@ class Tasks:
         from magents.taskmaster.loop import Loop
 
         self.fleet.recover()
-        return Loop(self.context, request, looked, auto).run()
+        return Loop(self.context, request, looked or (lambda board: None), auto).run()

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import magents
 from magents.core.event import Event, Signal
 from magents.core.program import Start
 from magents.harnesses.base import Harness
+from magents.system import paths
 
-SHARE = Path(magents.__file__).parent / "guest"
+SHARE = Path(paths.share())
 
 
 class Lab:
@@ -89,7 +89,8 @@ class Lab:
                     return signal
             return None
 
-        return self.wait_for(found, f"{state} {detail}")
+        signal: Signal = self.wait_for(found, f"{state} {detail}")
+        return signal
 
     def took(self, prompt: str) -> None:
         """Wait until it says that it took that prompt."""
@@ -111,7 +112,8 @@ class Lab:
             signal = self.harness.look(self.screen())
             return signal if signal and signal.state == state else None
 
-        return self.wait_for(seen, f"a screen that shows {state}")
+        signal: Signal = self.wait_for(seen, f"a screen that shows {state}")
+        return signal
 
     def wait_for(self, true: Callable[[], Any], what: str, seconds: float = 180) -> Any:
         end = time.monotonic() + seconds

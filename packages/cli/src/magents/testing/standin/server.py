@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from standin import anthropic, gemini, openai
-from standin.script import Answer, Asked, answer, dumps
+from magents.testing.standin import anthropic, gemini, openai
+from magents.testing.standin.script import Answer, Asked, answer, dumps
 
 
 @contextlib.contextmanager

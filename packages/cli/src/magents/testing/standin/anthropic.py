@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
-from standin.script import Answer, Asked, dumps
+from magents.testing.standin.script import Answer, Asked, dumps
 
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _FOLDER = re.compile(r"(?:Primary w|W)orking directory: *([^\n<]+)")
@@ -44,7 +44,8 @@ def stream(body: dict[str, Any], said: Answer) -> Iterator[str]:
     """The answer as server-sent events."""
     yield _event("message_start", message=_message(body, [], None))
     for index, (block, delta) in enumerate(_content(said)):
-        empty = block | ({"text": ""} if block["type"] == "text" else {"input": {}})
+        rest: dict[str, Any] = {"text": ""} if block["type"] == "text" else {"input": {}}
+        empty = {**block, **rest}
         yield _event("content_block_start", index=index, content_block=empty)
         yield _event("content_block_delta", index=index, delta=delta)
         yield _event("content_block_stop", index=index)

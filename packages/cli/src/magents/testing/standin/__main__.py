@@ -1,4 +1,4 @@
-"""`python -m standin PORT [--portfile FILE]`: serve until ended. Port 0 takes a free one."""
+"""`python -m magents.testing.standin PORT [--portfile FILE]`: serve until ended. Port 0 takes a free one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import signal
 from pathlib import Path
 
-from standin.server import serve
+from magents.testing.standin.server import serve
 
 
 def main() -> None:

@@ -6,6 +6,6 @@ It speaks the four languages they speak, and does what the last prompt says (`sc
 
 from __future__ import annotations
 
-from standin.server import serve
+from magents.testing.standin.server import serve
 
 __all__ = ["serve"]

@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from standin.script import TEXT, Answer, Asked, dumps
+from magents.testing.standin.script import TEXT, Answer, Asked, dumps
 
 # Codex puts what it has to say about the folder before the prompt, as if the user had said it.
 _CONTEXT = re.compile(r"^\s*(<(environment_context|user_instructions|permissions)|# AGENTS\.md|<turn_)")
+
+_REMINDERS = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
+"""What qwen puts before the prompt, as if the user had said it."""
 
 _REMINDER = "\n\n# *SEARCH/REPLACE"
 """Where aider's own words begin, which it puts after the user's."""
@@ -64,7 +67,7 @@ def chat_asked(body: dict[str, Any]) -> Asked:
     """What a Chat Completions request asks for."""
     prompt, answered, system = "", False, ""
     for message in body.get("messages", []):
-        text = _text(message.get("content") or "")
+        text = _REMINDERS.sub("", _text(message.get("content") or "")).strip()
         if message["role"] == "system":
             system += text
         if message["role"] == "tool":

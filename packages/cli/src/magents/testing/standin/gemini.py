@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from standin.script import Answer, Asked, dumps
+from magents.testing.standin.script import Answer, Asked, dumps
 
 _CONTEXT = re.compile(r"^\s*<session_context>")
 
