@@ -11,12 +11,15 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
+    S = TypeVar("S", bound=Any)
     T = TypeVar("T")
 
+AT_ONCE = 8
+"""How many are asked at once."""
 UNREADABLE = "What it has written cannot be read. Other agents go on."
 
 
@@ -46,6 +49,25 @@ def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError
         where = f": {error.filename}" if error.filename else ""
         return MagentsError(f"{whose}: {error.strerror or error}{where}", remedy(error))
     return MagentsError(f"{whose}: {one_line(f'{type(error).__name__}: {error}')}", hint)
+
+
+def together(items: Sequence[S], ask: Callable[[S], T]) -> list[T | MagentsError]:
+    """What each of these, which have an `id`, gives when it is asked, or the error that this raises. Several are
+    asked at once, so that one that does not answer keeps the others from nothing."""
+
+    def answer(item: S) -> T | MagentsError:
+        try:
+            with isolated(item.id):
+                return ask(item)
+        except MagentsError as error:
+            return error
+
+    if len(items) < 2:
+        return list(map(answer, items))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(answer, items))
 
 
 def guard(extension: T, whose: str) -> T:
