@@ -51,7 +51,7 @@ BOARD = Board(
 JOBS = [Job(TASK, None, CLASH), Job(OTHER, BOARD.assignments["1"])]
 META = Meta("one", "a/b", "c0ffee", "/w", 1.0, [], [], 2, [])
 IMAGE = Image("sha256:1", ("magents/agent:latest",), 5, "2026-01-01T00:00:00.5Z", "0.1.0", "claude 2", True)
-SETTING = config.Value(config.known()["AGENT"], "claude", "default")
+SETTING = config.Value(config.declared("AGENT"), "claude", "default")
 
 
 def plan(**changes):
