@@ -22,7 +22,7 @@ CLEAR = """find "$1" -type d ! -perm -0700 -exec chmod u+rwx {} \\; 2>/dev/null;
 SWEEP = f"""trap '' HUP INT
 clear() {{ rm -rf -- "$1" 2>/dev/null || {{ {CLEAR}; }}; }}
 for trash in "$1"/.magents-trash-*; do clear "$trash"; done
-case $1 in *-agents) rmdir -- "$1" ;; esac"""
+case $1 in *-agents | */checks) rmdir -- "$1" ;; esac"""
 
 
 def check_absent(path: str) -> None:
@@ -115,8 +115,8 @@ def forget(common: str, record: str) -> None:
 
 
 def sweep(parent: str) -> None:
-    """Let a process of its own delete what was moved aside in a folder of workspaces, and that folder too
-    when nothing is left in it. What a killed one has left, the next one takes."""
+    """Let a process of its own delete what was moved aside in a folder of workspaces or of checks, and that folder
+    too when nothing is left in it. What a killed one has left, the next one takes."""
     if os.path.isdir(parent):
         background.leave(["sh", "-c", SWEEP, "sh", parent])
 
