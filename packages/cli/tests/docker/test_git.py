@@ -254,5 +254,5 @@ def test_the_newest_base_can_be_merged_inside(agent, box, fleet, project):
     box.sh("git branch -f main main~1 && git checkout -q main")
     workspace.renew()
     assert box.sh("git status --porcelain") == ""
-    ref, _ = workspace.pin()
+    ref = workspace.pin().ref
     assert ref.startswith(f"refs/magents/{agent.id}/")

@@ -421,7 +421,7 @@ def test_a_folder_of_workspaces_that_is_just_swept_away(place, monkeypatch):
 
 
 def test_a_folder_of_workspaces_that_cannot_be(place, monkeypatch):
-    monkeypatch.setattr(disk, "SWEPT", 0.1)
+    monkeypatch.setattr(disk, "MAKE_TIMEOUT_S", 0.1)
     (place.top / "project-agents").symlink_to(place.top / "nowhere")
     with pytest.raises(MagentsError, match="cannot be made"):
         disk.claim(str(place.top / "project-agents" / "new"))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from conftest import commit, git, until
 from magents.core.errors import CommandFailed, MagentsError
 from magents.git.workspaces import fetch, quarantine
 from magents.system import processes
+
+if TYPE_CHECKING:
+    from magents.system.there import Command
 
 BRANCH = "agent"
 REF = "refs/magents/one/branch"
@@ -38,7 +42,7 @@ def part(size: int, then: str = "exec sleep 300") -> str:
 
 
 class Far:
-    """A clone of the project, as an agent has it, and the words that lead there."""
+    """A clone of the project, as an agent has it, and what runs a command there."""
 
     def __init__(self, project: Path, path: Path) -> None:
         git("clone", "-q", "--shared", project, path, cwd=project)
@@ -49,6 +53,9 @@ class Far:
     def words(self, script: str = 'exec git-upload-pack "$0"') -> list[str]:
         """What runs there instead of `git upload-pack`: a script, with the clone as $0."""
         return ["sh", "-c", script, str(self.path)]
+
+    def inside(self, script: str = 'exec git-upload-pack "$0"') -> Command:
+        return lambda argv, *, tty=False: [*self.words(script), *argv]
 
     def work(self, message: str = "Work", size: int = 10) -> str:
         """Commit a file that cannot be packed smaller; the commit."""
@@ -63,7 +70,7 @@ class Far:
             "one",
             BRANCH,
             self.start,
-            self.words(script),
+            self.inside(script),
             **more,  # type: ignore[arg-type]
         )
 
@@ -192,14 +199,14 @@ def test_one_that_stalls_is_given_up_and_nothing_of_it_runs_on(far, project):
 def fetches(far: Far) -> list[int]:
     """The processes of the last fetch that was served in part."""
     folder = (far.path / "fetch").read_text().strip()
-    assert quarantine.BEGINNING in folder
+    assert quarantine.PREFIX in folder
     return processes.marked(f"{quarantine.MARK}={folder}")
 
 
 COLLECT = """
 import sys
 from magents.git.workspaces import fetch
-fetch.collect(sys.argv[1], "one", "agent", sys.argv[2], sys.argv[3:])
+fetch.collect(sys.argv[1], "one", "agent", sys.argv[2], lambda argv: [*sys.argv[3:], *argv])
 """
 
 
@@ -227,7 +234,7 @@ def test_one_that_is_under_way_is_not_swept(far, project):
     slow.start()
     until(lambda: [name for name in objects(project) if "tmp_pack" in name], 20, "a part of the pack")
     git("branch", "other", far.start, cwd=far.path)
-    fetch.collect(str(project), "two", "other", far.start, far.words())
+    fetch.collect(str(project), "two", "other", far.start, far.inside())
     go.touch()
     slow.join()
     assert ended[0].after == made
@@ -267,12 +274,12 @@ def test_a_hold_that_refuses_leaves_all_as_it_was(far, project):
 def test_a_pin_is_fetched_once_and_never_replaces_another_ref(far, project):
     ref = "refs/magents/one/20260101T000000.000Z"
     git("update-ref", ref, far.work(), cwd=far.path)
-    fetch.fetch(str(project), "one", far.words(), ref, ref, 60)
+    fetch.fetch(str(project), "one", far.inside(), ref, ref, 60)
     kept = far.at(ref)
     assert kept == git("rev-parse", ref, cwd=far.path)
     git("update-ref", ref, far.work("Other"), cwd=far.path)
     with pytest.raises(CommandFailed):
-        fetch.fetch(str(project), "one", far.words(), ref, ref, 60)
+        fetch.fetch(str(project), "one", far.inside(), ref, ref, 60)
     assert far.at(ref) == kept
 
 

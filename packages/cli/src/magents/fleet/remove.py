@@ -71,10 +71,8 @@ def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
-    from magents.git.pins.format import Kept
-
     try:
-        return Kept(*workspace.pin())
+        return workspace.pin()
     except Missing:
         raise
     except MagentsError as error:

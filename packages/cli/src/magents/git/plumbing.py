@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, BinaryIO
 
-FILL_S = 3600
+FILL_TIMEOUT_S = 3600
 """How long git may take to check a workspace out."""
 RETRIES = 50
 """How often a git command is repeated that failed at a half-made worktree."""

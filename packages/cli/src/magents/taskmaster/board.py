@@ -9,8 +9,8 @@ from magents.core.errors import MagentsError, NotFound
 from magents.core.status import ABSENT, BUSY, ENDED
 from magents.core.text import one_line
 from magents.fleet import observe
-from magents.git import project as projects
 from magents.git.plumbing import git
+from magents.git.project import heads
 from magents.system.isolated import isolated
 from magents.taskmaster import baseline, file, mirror, prompt, statuses
 from magents.taskmaster.model import FINISHED, HELD
@@ -115,7 +115,7 @@ def read_board(context: Context, project: str, tag: str = "") -> Board:
     overview = observe.observe(context, living) if living else observe.Overview([], [])
     views = {view.agent.key: view for view in overview.views}
     every = tasks.every()
-    tips = projects.heads(project) if newest else {}
+    tips = heads(project) if newest else {}
     assignments = {
         id: assignment_of(context, agent, views.get(agent.key), every[id].done if id in every else True, tips)
         for id, agent in newest.items()

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import BinaryIO
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from typing import BinaryIO, Protocol
 
+    from magents.core.agent import Agent
     from magents.git.diff import Change, Summary
-    from magents.git.pins import format
+    from magents.git.pins.format import Kept
     from magents.git.pins.read import Restored
-    from magents.git.workspaces import fetch
+
+    Hold = Callable[[], AbstractContextManager[object]]
+else:
+    Protocol = object  # `typing` takes too long to load on the way of every command
+
+COLLECT_TIMEOUT_S = 60.0
+"""An agent that runs can hold a collection up for as long as it likes."""
 
 
 class Filling(Protocol):
@@ -23,57 +31,73 @@ class Filling(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def result(self) -> object:
-        """Wait for its end. Raises CommandFailed."""
+        """Wait until the branch is checked out. Raises CommandFailed."""
 
 
 class Workspace(Protocol):
-    """An agent's own copy of the project. Every method raises MagentsError."""
+    """An agent's own copy of the project. Every method may raise MagentsError.
+
+    Some methods do nothing here: they are for workspaces that need it done.
+    """
+
+    agent: Agent
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
 
     def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Filling:
-        """Begin to check its branch out in its folder, which is empty; see `worktree.add`."""
+        """Begin to check the agent's branch out in the workspace's folder, which is empty; see `worktree.add`."""
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:
-        """Give its files to the user and group that the agent runs as; None: they are theirs already."""
+        """Give the files to the user and group that the agent runs as; None: they are theirs already."""
+        return
 
-    def collect(self, seconds: float = fetch.PATIENCE, hold: fetch.Hold = contextlib.nullcontext) -> str:
-        """Bring its commits to the project; why the branch there did not follow, or ''.
+    def collect(self, seconds: float = COLLECT_TIMEOUT_S, hold: Hold = contextlib.nullcontext) -> str:
+        """Bring the agent's commits to the project; returns why the branch there did not follow, or ''.
 
-        Raises NoAnswer when the agent, in a place of its own, has not given them within `seconds`. `hold` is
-        entered once they are here, before anything of the project is changed.
+        Raises NoAnswer when an agent in a place of its own does not give its commits within `seconds`. `hold` is
+        entered when the commits are here, before anything of the project changes.
         """
+        return ""
 
     def renew(self) -> None:
-        """Let its git know the newest commit of its base branch, as far as it has not gone its own way there."""
+        """Give the agent's git the newest commit of the base branch, unless that branch has commits of the
+        agent's."""
+        return
 
     def diff(self, target: BinaryIO, *options: str) -> None:
-        """Write to an empty file: `git diff` of all that it changed since its base, untracked files too."""
+        """Write the output of `git diff` since the agent's base, with untracked files, to an empty file."""
 
     def files(self) -> list[Change]:
-        """The changed files with their numbers of lines."""
+        """The changed files with their line counts."""
 
     def summary(self) -> Summary:
-        """The work in numbers."""
+        """The agent's work in numbers."""
 
     def uncommitted(self) -> list[str]:
-        """The files changed, untracked or gone since the last commit."""
+        """The files changed, added or deleted since the last commit."""
 
     def commit(self, message: str) -> None:
         """Commit everything that is uncommitted."""
 
     def check_removable(self) -> None:
-        """Raises Conflict when the user has locked it."""
+        """Raises Conflict when the user locked the workspace."""
+        return
 
-    def pin(self) -> tuple[str, int]:
-        """Keep everything in it below `refs/magents/<id>/`; the ref and how many files were uncommitted."""
+    def pin(self) -> Kept:
+        """Keep everything in the workspace below `refs/magents/<id>/`."""
 
-    def salvage(self) -> format.Kept:
-        """As `pin` where that fails: keep what can be kept, at least its commits, and tell what could not be."""
+    def salvage(self) -> Kept:
+        """As `pin`, where that fails: keep what can be kept, at least the commits, and say what could not be
+        kept."""
 
     def clear(self) -> None:
-        """Delete in it what the user who calls could not. Only after `salvage`; may fail, and says nothing then."""
+        """Delete what the calling user may not delete, as far as possible. Only after `salvage`."""
+        return
 
     def remove(self) -> None:
-        """Delete it, whatever is in it. Idempotent; only after `pin` is nothing lost by it."""
+        """Delete the workspace, whatever is in it. Idempotent. Nothing is lost only after `pin`."""
 
     def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
-        """Bring it back from a pin into its folder, which is empty. `foreign`: we do not trust who made the pin."""
+        """Bring the workspace back from a pin into its folder, which is empty. `foreign`: the pin is not
+        trusted."""

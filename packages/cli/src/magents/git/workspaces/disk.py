@@ -12,27 +12,33 @@ from magents.git.layout import admin_folder, common_folder
 from magents.system import process
 from magents.system.process import background
 
-SWEPT = 5.0
-"""Seconds in which a workspace's folder must be made, however often the folder around it is swept away."""
-FORGOTTEN = "magents-trash-"
+MAKE_TIMEOUT_S = 5.0
+ADMIN_TRASH = "magents-trash-"
+"""The beginning of the names, in a git folder, of worktrees' folders that git forgot."""
 TRASH = ".magents-trash-"
-CLEAR_S = 600
+"""The beginning of the names of workspaces that were moved aside."""
+CLEAR_TIMEOUT_S = 600
 CLEAR = """find "$1" -type d ! -perm -0700 -exec chmod u+rwx {} \\; 2>/dev/null; rm -rf -- "$1\""""
-"""Deletes a folder however deep it is, and although its owner was denied the rights to what is in it."""
+"""Deletes a folder, however deep, although its owner has no rights to what is in it."""
 SWEEP = f"""trap '' HUP INT
 clear() {{ rm -rf -- "$1" 2>/dev/null || {{ {CLEAR}; }}; }}
-for trash in "$1"/.magents-trash-*; do clear "$trash"; done
+for trash in "$1"/{TRASH}*; do clear "$trash"; done
 case $1 in *-agents | */checks) rmdir -- "$1" ;; esac"""
 
 
 def check_absent(path: str) -> None:
-    """Raises Conflict when something is where a workspace is to be made."""
+    """Raises Conflict when something is at the path of a new workspace."""
     if os.path.lexists(path):
-        raise Conflict(f"{path} is there already.", "Move it away, or choose another id: magents create BRANCH ID")
+        raise is_there(path)
+
+
+def is_there(path: str) -> Conflict:
+    """The error for a path that a new workspace cannot have."""
+    return Conflict(f"{path} is there already.", "Move it away, or choose another id: magents create BRANCH ID")
 
 
 def claim(path: str) -> None:
-    """Make the folder of a new workspace, so that from here on it is provably ours.
+    """Make the folder of a new workspace. From here on it is provably ours.
 
     Raises Conflict when something is there already, and MagentsError when it cannot be made.
     """
@@ -40,9 +46,7 @@ def claim(path: str) -> None:
     try:
         make(path)
     except FileExistsError as error:
-        raise Conflict(
-            f"{path} is there already.", "Move it away, or choose another id: magents create BRANCH ID"
-        ) from error
+        raise is_there(path) from error
     except OSError as error:
         raise MagentsError(
             f"{path} cannot be made: {error.strerror}.",
@@ -51,14 +55,14 @@ def claim(path: str) -> None:
 
 
 def make(path: str) -> None:
-    """Make a new folder in the folder of workspaces, which a sweep can just be removing. Raises OSError.
+    """Make a new folder in the folder of workspaces. Raises OSError.
 
-    A sweep removes that folder once, so it is lost as often as other commands end their last agent just
-    now: a matter of moments. The limit is for a folder that cannot be, such as behind a dangling link.
+    A sweep can remove the folder of workspaces at the same time; then it is made again. The time limit is for a
+    folder that can never be made, such as one behind a dangling link.
     """
-    until = time.monotonic() + SWEPT
+    until = time.monotonic() + MAKE_TIMEOUT_S
     while True:
-        with contextlib.suppress(FileExistsError):  # there, and gone again before makedirs looked twice
+        with contextlib.suppress(FileExistsError):  # it was there, and gone when makedirs looked again
             os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             os.mkdir(path)
@@ -71,7 +75,7 @@ def make(path: str) -> None:
 
 
 def discard_empty(path: str) -> None:
-    """Remove a workspace's folder that nothing was put into, and the folder of workspaces if it is empty."""
+    """Remove a workspace's folder if it is empty, and the folder of workspaces if that is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(path)
     with contextlib.suppress(OSError):
@@ -80,11 +84,11 @@ def discard_empty(path: str) -> None:
 
 
 def remove(project: str, path: str) -> None:
-    """Delete a worktree and git's record of it, whatever is in it and however broken it is.
+    """Delete a workspace, however broken, and git's record of a worktree. Idempotent.
 
-    At once it is moved aside and git forgets it; its files are deleted by a process of its own, because
-    that takes as long as there are files. Idempotent. Only after `write.take` may one be sure that
-    nothing is lost by it. Raises MagentsError when it can neither be moved nor deleted.
+    The workspace is moved aside and git forgets it at once. A process of its own deletes the files, because that
+    can take long. Nothing is lost only if the workspace was pinned before, see `pins.write`. Raises MagentsError
+    when it can neither be moved nor deleted.
     """
     record = admin_folder(project, path)
     parent = os.path.dirname(path)
@@ -93,7 +97,7 @@ def remove(project: str, path: str) -> None:
             aside = os.path.join(parent, f"{TRASH}{os.path.basename(path)}-{time.time_ns()}")
             try:
                 os.rename(path, aside)
-            except OSError:  # a mount point, a parent that may not be written
+            except OSError:  # it is a mount point, or its parent may not be written
                 discard(path)
         forget(common_folder(project), record)
     except OSError as error:
@@ -105,47 +109,27 @@ def remove(project: str, path: str) -> None:
 
 
 def forget(common: str, record: str) -> None:
-    """Let git forget a worktree: its folder there (if any) is moved away in one step and then deleted, with
-    what a killed command has left so. Half-deleted in its place, it could not be told any more."""
+    """Make git forget a worktree: move git's folder for it, `record`, away in one step and then delete it. Deletes
+    what killed commands moved away, too. Half-deleted in its place, nobody could tell whose it is."""
     if record:
-        os.rename(record, os.path.join(common, f"{FORGOTTEN}{os.path.basename(record)}-{time.time_ns()}"))
+        os.rename(record, os.path.join(common, f"{ADMIN_TRASH}{os.path.basename(record)}-{time.time_ns()}"))
     for name in os.listdir(common):
-        if name.startswith(FORGOTTEN):
+        if name.startswith(ADMIN_TRASH):
             discard(os.path.join(common, name))
 
 
 def sweep(parent: str) -> None:
-    """Let a process of its own delete what was moved aside in a folder of workspaces or of checks, and that folder
-    too when nothing is left in it. What a killed one has left, the next one takes."""
+    """Start a process that deletes what was moved aside in a folder of workspaces or of checks, and then the folder
+    if it is empty. It also deletes what a killed process of this kind left."""
     if os.path.isdir(parent):
         background.leave(["sh", "-c", SWEEP, "sh", parent])
 
 
 def discard(folder: str) -> None:
     """Delete a folder with all that is in it, also what may not be written, following no link. Raises OSError.
-    For small ones; another command may be deleting it at the same time."""
-    try:
-        delete(folder)
-    except OSError:
-        if os.path.islink(folder):  # its rights are those of where it leads
-            raise
-        unlock(folder)
-        delete(folder)
 
-
-def unlock(folder: str) -> None:
-    """Let what is in a folder be read and deleted, as far as that is for us to say."""
-    with contextlib.suppress(OSError):
-        os.chmod(folder, 0o700)
-    for place, folders, _ in os.walk(folder):
-        for full in (os.path.join(place, name) for name in folders):
-            with contextlib.suppress(OSError):
-                if not os.path.islink(full):
-                    os.chmod(full, 0o700)
-
-
-def delete(folder: str) -> None:
-    """`discard`, where that is allowed."""
+    For small folders. Another command may delete the same folder at the same time.
+    """
     if os.path.islink(folder):
         os.unlink(folder)
         return
@@ -158,6 +142,6 @@ def delete(folder: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(folder)
     except (OSError, RecursionError) as error:
-        process.run(["sh", "-c", CLEAR, "sh", folder], ok=None, timeout=CLEAR_S)
+        process.run(["sh", "-c", CLEAR, "sh", folder], ok=None, timeout=CLEAR_TIMEOUT_S)
         if os.path.lexists(folder):
             raise OSError(errno.ENOTEMPTY, "something in it may not be deleted", folder) from error

@@ -1,11 +1,11 @@
-"""`.worktreeinclude`: which ignored files of the project come along into a workspace.
+"""`.worktreeinclude`: which ignored files of the project are copied into a workspace.
 
-The convention of Claude Code: patterns in gitignore syntax, and a file comes along when it matches one of
-them and git ignores it; so tracked files are never copied.
+This is a convention of Claude Code. The file holds patterns in gitignore syntax. A file is copied when it matches
+one of them and git ignores it, so tracked files are never copied.
 
-The file is the user's word on what agents get to see. So a version that an agent in a container brought does not
-count until it is accepted (`brought`), neither in a checkout nor once it is merged: the last one before it does. No
-link is followed, and an agent in a container gets plain files only.
+With this file the user decides what agents get to see. So a version that an agent in a container brought does not
+count until it is accepted (see `brought`), not even after a merge: the last version before it counts. No link is
+followed, and an agent in a container gets plain files only.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ MAX_PATTERNS_BYTES = 1024 * 1024
 
 
 class Chosen(NamedTuple):
-    """Which patterns count."""
+    """The patterns that count."""
 
     patterns: str
     remark: str = ""
-    """Why they are not those of the file that stands in the project; '' if they are."""
+    """Why they are not those in the project's file; '' if they are."""
 
 
 def chosen(project: str) -> Chosen:
-    """The patterns of a project's file, as far as they are the user's own."""
+    """The patterns of a project's file, in the newest version that is the user's own."""
     path = os.path.join(project, NAME)
     if not os.path.lexists(path):
         return Chosen("")
@@ -61,7 +61,7 @@ def chosen(project: str) -> Chosen:
 
 @contextlib.contextmanager
 def listed(patterns: str) -> Iterator[str]:
-    """The patterns in a file, for git."""
+    """Writes the patterns to a file for git, and yields its path."""
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", prefix="magents-", encoding="utf-8", errors="surrogateescape") as file:
@@ -71,7 +71,7 @@ def listed(patterns: str) -> Iterator[str]:
 
 
 def wanted(folder: str, patterns: str) -> list[str]:
-    """The ignored files below `folder` that match the file `patterns`, relative to it."""
+    """The ignored files below `folder`, relative to it, that match the patterns in the file `patterns`."""
     matching = git(folder, "ls-files", "-z", "--others", "--ignored", f"--exclude-from={patterns}").raw
     if not matching:
         return []
@@ -80,8 +80,8 @@ def wanted(folder: str, patterns: str) -> list[str]:
 
 
 def own_files(project: str, folder: str, warn: Callable[[str], None] | None = None) -> list[str]:
-    """The ignored files below `folder`, relative to it, that the project's patterns name. `warn` is told where
-    these are not the ones that stand there."""
+    """The ignored files below `folder`, relative to it, that match the project's patterns. Calls `warn` when these
+    are not the patterns in the project's file."""
     patterns, remark = chosen(project)
     if remark and warn:
         warn(f"{remark}; see: magents trust")
@@ -96,7 +96,8 @@ def own_files(project: str, folder: str, warn: Callable[[str], None] | None = No
 def copy(
     project: str, workspace: str, *, links: bool = True, warn: Callable[[str], None] | None = None
 ) -> list[str]:
-    """Copy them, with their permissions and times; returns their names. Links stay links, or are left out."""
+    """Copy the project's files into a workspace, with their permissions and times; returns their names. Links stay
+    links; without `links` they are left out."""
     names = [
         name for name in own_files(project, project, warn)
         if links or not os.path.islink(os.path.join(project, name))
@@ -114,7 +115,8 @@ def copy(
 
 
 def copy_one(project: str, name: str, target: str) -> None:
-    """Copy a file or a link of the project. Raises OSError, also where a link leads to it or it is neither."""
+    """Copy a file or a link of the project. Raises OSError, also for a path that leads over a link, and for other
+    things."""
     *above, last = name.split("/")
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(guarded.opened(os.path.realpath(project)))
@@ -135,7 +137,7 @@ def copy_one(project: str, name: str, target: str) -> None:
 
 
 def check_inside(workspace: str, folder: str) -> None:
-    """Raises MagentsError when a link of the branch leads out of the workspace there."""
+    """Raises MagentsError when a link on the branch makes this folder lead out of the workspace."""
     top, real = os.path.realpath(workspace), os.path.realpath(folder)
     if os.path.commonpath([top, real]) != top:
         raise MagentsError(
@@ -145,8 +147,8 @@ def check_inside(workspace: str, folder: str) -> None:
 
 
 def changed(project: str, workspace: str) -> list[str]:
-    """Such files of the workspace whose content the project does not have. Raises MagentsError when one
-    cannot be read."""
+    """The matching files of the workspace that differ from the project's. Raises MagentsError when one cannot be
+    read."""
     names = own_files(project, workspace)
     try:
         return [name for name in names if differs(project, workspace, name)]
@@ -155,7 +157,7 @@ def changed(project: str, workspace: str) -> list[str]:
 
 
 def differs(project: str, workspace: str, name: str) -> bool:
-    """Whether a file of the workspace is not the project's."""
+    """Whether a file of the workspace differs from the project's."""
     mine, theirs = os.path.join(workspace, name), os.path.join(project, name)
     if os.path.islink(mine) or not os.path.isfile(theirs):
         return True
@@ -164,7 +166,7 @@ def differs(project: str, workspace: str, name: str) -> bool:
 
 def digest(path: str) -> str:
     """The SHA-256 of a plain file; of a link, of where it leads; '' of anything else."""
-    import hashlib
+    import hashlib  # imported late: a worktree needs no digest
 
     if os.path.islink(path):
         return hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest()

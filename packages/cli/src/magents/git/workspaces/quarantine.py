@@ -1,8 +1,8 @@
-"""Where a fetch puts what it brings, until all of it is known to be good: a folder of objects of its own.
+"""The folder in which a fetch keeps new objects until all of them are known to be good.
 
-It lies in the project's folder of objects, so that what is good is moved there in no time. What is refused, too
-large or cut short goes with the folder. One whose fetch was killed is swept by the next; its name is one that
-`git gc` sweeps, too.
+It lies in the project's folder of objects, so that good objects are moved there at once. Objects that are refused
+or incomplete are deleted with the folder. The next fetch sweeps the folder of a killed one; so does `git gc`,
+because of its name.
 """
 
 from __future__ import annotations
@@ -22,37 +22,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BEGINNING = "tmp_objdir-magents-"
+PREFIX = "tmp_objdir-magents-"
 LOCK = "lock"
 MARK = "MAGENTS_FETCH"
-"""In the environment of all that a fetch starts: its folder. So all of it can be found and ended."""
-OWNED_AFTER_S = 60
-"""Seconds in which whoever has made a folder holds its lock."""
+"""The environment variable that names the folder, in every process of a fetch. So all of them can be found and
+ended."""
+LOCKED_WITHIN_S = 60
+"""A folder that nobody locked within this time is left over."""
 
 
 class Quarantine:
     """The folder of one fetch."""
 
-    def __init__(self, folder: str, objects: str, id: str, most: int) -> None:
+    def __init__(self, folder: str, objects: str, id: str, max_bytes: int) -> None:
         self.folder = folder
         self.id = id
         self.objects = os.path.join(folder, "objects")
-        self.most = most
-        """Bytes that it may hold, and that git may need in memory to check it."""
+        self.max_bytes = max_bytes
+        """How much the folder may hold, and how much memory git may need to check it."""
         self._home = objects
         self.env = {"GIT_OBJECT_DIRECTORY": self.objects, MARK: folder, "LC_ALL": "C"}
-        """For a git that writes to it, and also reads the project's objects."""
+        """The environment for a git that writes to the folder and also reads the project's objects."""
 
     def check(self, pid: int = 0) -> None:
-        """Raises MagentsError when it has grown too large, or the git `pid` that fills it has."""
-        if size(self.objects) > self.most or memory(pid) > self.most:
+        """Raises MagentsError when the folder, or the git `pid` that fills it, has become too large."""
+        if size(self.objects) > self.max_bytes or memory(pid) > self.max_bytes:
             raise MagentsError(
-                f"What {self.id} sends takes more than {shown(self.most)}, so nothing of it was taken.",
+                f"What {self.id} sends takes more than {shown(self.max_bytes)}, so nothing of it was taken.",
                 "Look at what it has done, or raise the limit: magents config --set COLLECT_LIMIT=10g",
             )
 
     def move(self) -> None:
-        """Move all of it to the project's objects. Raises MagentsError."""
+        """Move everything to the project's objects. Raises MagentsError."""
         try:
             for name in os.listdir(self.objects):
                 if name != "info":
@@ -62,10 +63,11 @@ class Quarantine:
 
 
 def move(source: str, target: str) -> None:
-    """Move the files of a folder to another one; first those that git looks for last. Raises OSError."""
+    """Move the files of a folder to another one. Indexes come last: git finds a pack by its index. Raises
+    OSError."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(target)
-        os.chmod(target, os.stat(source).st_mode)  # as git has made it: for a group, say
+        os.chmod(target, os.stat(source).st_mode)  # git may have made it for a group
     for name in sorted(os.listdir(source), key=lambda name: name.endswith(".idx")):
         os.rename(os.path.join(source, name), os.path.join(target, name))
 
@@ -76,15 +78,16 @@ def unwritable(folder: str, error: OSError) -> MagentsError:
 
 
 @contextlib.contextmanager
-def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
-    """One for a fetch from an agent, gone afterwards with all that still writes to it. Raises MagentsError."""
+def quarantine(project: str, id: str, max_bytes: int) -> Iterator[Quarantine]:
+    """A folder for one fetch from an agent. Afterwards it is deleted, and processes that still write to it are
+    ended. Raises MagentsError."""
     import tempfile
 
     objects = os.path.join(common_folder(project), "objects")
     with contextlib.ExitStack() as stack:
         try:
             sweep(objects)
-            folder = tempfile.mkdtemp(prefix=BEGINNING, dir=objects)
+            folder = tempfile.mkdtemp(prefix=PREFIX, dir=objects)
             stack.callback(clear, folder)
             handle = locks.opened(os.path.join(folder, LOCK))
             stack.callback(os.close, handle)
@@ -95,39 +98,39 @@ def quarantine(project: str, id: str, most: int) -> Iterator[Quarantine]:
         except OSError as error:
             raise unwritable(objects, error) from error
         try:
-            yield Quarantine(folder, objects, id, most)
+            yield Quarantine(folder, objects, id, max_bytes)
         except BaseException:
             end_all(folder)
             raise
 
 
 def end_all(folder: str) -> None:
-    """End what a fetch has started and not waited for."""
+    """End the processes of a fetch."""
     for pid in processes.marked(f"{MARK}={folder}"):
         processes.end(pid, signal.SIGKILL)
 
 
 def clear(folder: str) -> None:
-    """Delete it. Where that fails, the next fetch tries again."""
+    """Delete the folder of a fetch. If that fails, the next fetch tries again."""
     with contextlib.suppress(OSError):
         discard(folder)
 
 
 def sweep(objects: str) -> None:
-    """Delete what killed fetches have left."""
+    """Delete what killed fetches left."""
     for name in os.listdir(objects):
-        if not name.startswith(BEGINNING):
+        if not name.startswith(PREFIX):
             continue
         folder = os.path.join(objects, name)
         with contextlib.suppress(OSError):
             try:
                 handle = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
-                if time.time() - os.stat(folder).st_mtime > OWNED_AFTER_S:
+                if time.time() - os.stat(folder).st_mtime > LOCKED_WITHIN_S:
                     discard(folder)
                 continue
             try:
-                if locks.take(handle):  # its fetch is over
+                if locks.take(handle):  # the fetch is over
                     end_all(folder)
                     discard(folder)
             finally:
@@ -135,7 +138,7 @@ def sweep(objects: str) -> None:
 
 
 def size(folder: str) -> int:
-    """Bytes on the disk of the files below a folder, which may come and go."""
+    """The bytes on disk of the files below a folder. Files may come and go meanwhile."""
     total = 0
     for above, _, names in os.walk(folder):
         for name in names:
@@ -145,11 +148,11 @@ def size(folder: str) -> int:
 
 
 def memory(pid: int) -> int:
-    """Bytes that a process and those it has started have in memory for themselves; 0 where there is no /proc."""
+    """The private memory, in bytes, of a process and its descendants; 0 where there is no /proc."""
     total = 0
     processes = [pid]
     for each in processes:
-        with contextlib.suppress(OSError, ValueError):  # it may end at any moment
+        with contextlib.suppress(OSError, ValueError):  # the process may end at any moment
             for task in os.listdir(f"/proc/{each}/task"):
                 processes += [int(child) for child in fifos.text(f"/proc/{each}/task/{task}/children").split()]
             about = fifos.text(f"/proc/{each}/status").partition("RssAnon:")[2].split(None, 1)
@@ -158,5 +161,5 @@ def memory(pid: int) -> int:
 
 
 def shown(number: int) -> str:
-    """A number of bytes for people."""
+    """A number of bytes, in words for people."""
     return f"{number / (1 << 30):.3g} GiB" if number >= 1 << 30 else f"{number / (1 << 20):.3g} MiB"

@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
     from magents.system.there import Command
 
-QUESTION_S = 30
-"""Seconds that another short answer from inside may take."""
-WORK_S = 300
-"""Seconds that may take what reads all of a workspace, brings it home, or fills it."""
+QUESTION_TIMEOUT_S = 30
+"""For a short answer."""
+WORK_TIMEOUT_S = 300
+"""For a verb that reads or fills all of a workspace."""
 MARGIN_S = 2
-"""Seconds after which a command that should have been ended inside is given up."""
+"""How much later a verb is given up here, after it should have been ended there."""
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""Bytes that an answer may have, but for a diff: it can name every file of a large project."""
+"""An answer can name every file of a large project. A diff may be larger."""
 INSIDE = f"{paths.LIBRARY}/inside"
 """The program in the image that runs `guest/workspace.py`."""
 TIMED_OUT = 124
 """The exit code of timeout(1)."""
+MAX_MESSAGE_CHARS = 4000
+MAX_HINT_CHARS = 400
+SHOWN_OUTPUT_CHARS = 2000
 
 
-def ask_json(agent_id: str, inside: Command, verb: str, seconds: int = WORK_S, /, **arguments: Any) -> Any:
-    """`ask`, for an answer that is JSON; None where it is none."""
+def ask_json(agent_id: str, inside: Command, verb: str, seconds: int = WORK_TIMEOUT_S, /, **arguments: Any) -> Any:
+    """`ask` for an answer in JSON; None if it is not JSON."""
     try:
         return bounded.loads(ask(agent_id, inside, verb, seconds, **arguments), MAX_ANSWER_BYTES)
     except ValueError:
@@ -40,16 +43,16 @@ def ask_json(agent_id: str, inside: Command, verb: str, seconds: int = WORK_S, /
 
 
 def ask(
-    agent_id: str, inside: Command, verb: str, seconds: int = WORK_S, /, *, target: BinaryIO | None = None,
+    agent_id: str, inside: Command, verb: str, seconds: int = WORK_TIMEOUT_S, /, *, target: BinaryIO | None = None,
     env: Sequence[str] = (), **arguments: Any,
 ) -> bytes:  # fmt: skip
-    """Run a verb by `inside`, where the agent is; its answer, which goes to `target` if given. `env`: assignments
-    of its environment. Raises MagentsError."""
-    # It is ended inside, which is all that can be done where that is another machine.
-    timed = (*env, "timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
-    most = process.MAX_OUTPUT_BYTES if target else MAX_ANSWER_BYTES
+    """Run a verb by `inside`, where the agent is, with the assignments `env`; returns its answer, or writes it to
+    `target`. Raises MagentsError."""
+    # timeout(1) ends it there. Where that is another machine, nothing here can.
+    argv = (*env, "timeout", "-k", "1", str(seconds), INSIDE, verb, json.dumps(arguments))
+    limit = process.MAX_OUTPUT_BYTES if target else MAX_ANSWER_BYTES
     try:
-        done = run_there(inside, timed, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=most, target=target)
+        done = run_there(inside, argv, timeout=seconds + MARGIN_S, ok=None, max_output_bytes=limit, target=target)
     except CommandFailed as error:
         raise NoAnswer(agent_id, seconds) from error
     if done.code == TIMED_OUT:
@@ -60,17 +63,17 @@ def ask(
 
 
 def refusal(id: str, verb: str, done: process.Result) -> MagentsError:
-    """The error that was told from inside, or one that shows what was said instead."""
+    """The error that the verb reported; one that shows its output, if it reported none."""
     try:
-        told = bounded.loads(done.stderr)
-        message, hint = plain(str(told["message"]))[:4000], one_line(str(told["hint"]), 400)
+        report = bounded.loads(done.stderr)
+        message = plain(str(report["message"]))[:MAX_MESSAGE_CHARS]
+        return Conflict(message, one_line(str(report["hint"]), MAX_HINT_CHARS))
     except (ValueError, TypeError, KeyError):
-        last = plain(done.stderr).strip()[-2000:]
+        last = plain(done.stderr).strip()[-SHOWN_OUTPUT_CHARS:]
         return MagentsError(f"{id}: `{verb}` failed with exit code {done.code} where it runs:\n{last}")
-    return Conflict(message, hint)
 
 
-def whole(said: object, name: str) -> int:
-    """A number in an answer; 0 where there is none."""
-    found = said.get(name) if isinstance(said, dict) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else 0
+def whole(answer: object, name: str) -> int:
+    """The number called `name` in an answer; 0 if there is none."""
+    number = answer.get(name) if isinstance(answer, dict) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and number >= 0 else 0

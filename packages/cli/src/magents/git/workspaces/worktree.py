@@ -1,4 +1,4 @@
-"""The workspace of traditional mode: a git worktree beside the project."""
+"""The workspace of an agent on this machine: a git worktree beside the project."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import time
 
 from magents.core.errors import CommandFailed, Conflict, MagentsError
 from magents.core.text import one_line
-from magents.core.tuples import NamedTuple
 from magents.git.layout import MAX_PATH_BYTES, admin_folder
-from magents.git.plumbing import FILL_S, RETRIES, RETRY_S, command, git, is_passing, quiet
+from magents.git.plumbing import FILL_TIMEOUT_S, RETRIES, RETRY_S, command, git, is_passing, quiet
 from magents.git.workspaces import disk
+from magents.git.workspaces.base import Workspace
 from magents.system import fifos
 from magents.system.process import Running
 
@@ -20,20 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
-    from magents.core.agent import Agent
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept, Origin
     from magents.git.pins.read import Restored
 
 
-class Worktree(NamedTuple):
-    """A git worktree of the project."""
-
-    agent: Agent
+class Worktree(Workspace):
+    """A git worktree of the project. Modules that `create` does not need are imported late."""
 
     @property
     def maker(self) -> Origin:
-        """Who makes its pins."""
+        """The maker of its pins."""
         from magents.git.pins.format import Origin
 
         return Origin("worktree", self.agent.runtime)
@@ -46,18 +43,8 @@ class Worktree(NamedTuple):
             new=new, track=track, workers=workers, keep=keep,
         )  # fmt: skip
 
-    def hand_over(self, owner: tuple[int, int] | None) -> None:
-        """Nothing: the agent runs as the user."""
-
-    def collect(self, seconds: float = 0, hold: Callable[[], object] | None = None) -> str:
-        """Nothing: its commits are in the project."""
-        return ""
-
-    def renew(self) -> None:
-        """Nothing: it is the project's own branch."""
-
     def diff(self, target: BinaryIO, *options: str) -> None:
-        """Asked of git right there."""
+        """Git runs in the workspace."""
         from magents.git import diff
 
         agent = self.agent
@@ -65,19 +52,19 @@ class Worktree(NamedTuple):
         diff.since(target, agent.workspace, start, *options)
 
     def files(self) -> list[Change]:
-        """Asked of git right there."""
+        """Git runs in the workspace."""
         from magents.git import diff
 
         return diff.files(self.agent.workspace, self.agent.base, self.agent.base_commit)
 
     def summary(self) -> Summary:
-        """Asked of git right there."""
+        """Git runs in the workspace."""
         from magents.git import diff
 
         return diff.summary(self.agent.workspace, self.agent.base, self.agent.base_commit)
 
     def uncommitted(self) -> list[str]:
-        """Asked of git right there."""
+        """Git runs in the workspace."""
         from magents.git import diff
 
         return diff.uncommitted(self.agent.workspace)
@@ -89,19 +76,19 @@ class Worktree(NamedTuple):
         diff.commit_all(self.agent.workspace, message)
 
     def check_removable(self) -> None:
-        """`git worktree lock` keeps it."""
+        """The user locks it by `git worktree lock`."""
         check_unlocked(self.agent.project, self.agent.workspace)
 
-    def pin(self) -> tuple[str, int]:
-        """Everything in it, or what git still knows of one that is gone."""
+    def pin(self) -> Kept:
+        """Everything in the workspace; what git still knows of it, if its folder is gone."""
         from magents.git.pins import write
+        from magents.git.pins.format import Kept
 
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0
-        extra = self._included()
-        ref, meta, _ = write.take(agent.project, agent.workspace, agent.id, extra, self.maker)
-        return ref, meta.uncommitted
+            return Kept(write.take_absent(agent.project, agent.workspace, agent.id, agent.branch, self.maker), 0)
+        ref, meta, _ = write.take(agent.project, agent.workspace, agent.id, self._included(), self.maker)
+        return Kept(ref, meta.uncommitted)
 
     def _included(self) -> list[str]:
         if not os.path.exists(os.path.join(self.agent.project, ".worktreeinclude")):
@@ -111,27 +98,23 @@ class Worktree(NamedTuple):
         return include.changed(self.agent.project, self.agent.workspace)
 
     def salvage(self) -> Kept:
-        """All that can be read; what git knows where nothing can."""
+        """All that can be read; what git knows of the workspace, if nothing can."""
         from magents.git.pins import salvage
-        from magents.git.pins.format import Kept
 
         agent = self.agent
         if not os.path.isdir(agent.workspace):
-            return Kept(*self.pin())
+            return self.pin()
         extra: list[str] = []
         with contextlib.suppress(MagentsError):
             extra = self._included()
         return salvage.of_worktree(agent.project, agent.workspace, agent.id, agent.branch, extra, self.maker)
 
-    def clear(self) -> None:
-        """Nothing: the user can delete all of it."""
-
     def remove(self) -> None:
-        """Its folder and git's record of it."""
+        """Delete its folder and git's record of it."""
         disk.remove(self.agent.project, self.agent.workspace)
 
     def restore(self, pin: str, owner: tuple[int, int] | None, keep: Sequence[int], *, foreign: bool) -> Restored:
-        """A worktree again, on its branch where that still is what it was."""
+        """Make the worktree again, on its branch if that still is what it was."""
         from magents.git.pins import read
         from magents.git.workspaces import include
 
@@ -144,13 +127,13 @@ class Worktree(NamedTuple):
 class Adding:
     """`git worktree add` under way. Leaving its `with` block ends it."""
 
-    def __init__(self, words: Sequence[str], keep: Sequence[int], undo: Callable[[], None]) -> None:
-        """`undo` takes back what one that failed has left."""
-        self._words, self._keep, self._undo = words, keep, undo
+    def __init__(self, argv: Sequence[str], keep: Sequence[int], undo: Callable[[], None]) -> None:
+        """`undo` takes back what a failed attempt left."""
+        self._argv, self._keep, self._undo = argv, keep, undo
         self._running = self._begin()
 
     def _begin(self) -> Running:
-        return Running(self._words, keep=self._keep, timeout=FILL_S)
+        return Running(self._argv, keep=self._keep, timeout=FILL_TIMEOUT_S)
 
     def __enter__(self) -> Adding:
         return self
@@ -159,10 +142,7 @@ class Adding:
         self._running.__exit__()
 
     def result(self) -> None:
-        """Wait for its end. Raises CommandFailed.
-
-        Git fails where another command is just making a worktree; then the checkout is begun again.
-        """
+        """Wait for its end; repeat it where git failed at another half-made worktree. Raises CommandFailed."""
         for _ in range(RETRIES):
             try:
                 self._running.result()
@@ -180,11 +160,11 @@ def add(
     project: str, path: str, branch: str, commit: str, *, new: bool, track: str = "", workers: str = "",
     keep: Sequence[int] = (),
 ) -> Adding:  # fmt: skip
-    """Begin to check out `branch` in the empty folder `path`; with `new`, the branch is made at `commit`
-    and follows the remote branch `track`, if given.
+    """Begin to check out `branch` in the empty folder `path`.
 
-    `workers`: how many processes check files out (two take a quarter off the time for 2,000 files);
-    '' leaves that to the user's `checkout.workers`.
+    With `new`, git makes the branch at `commit`; it follows the remote branch `track`, if given. `workers` is the
+    number of processes that check files out; '' leaves that to the user's `checkout.workers`. (Two processes save a
+    quarter of the time for 2,000 files.)
     """
     if not new:
         args = [path, branch]
@@ -209,6 +189,6 @@ def check_unlocked(project: str, path: str) -> None:
 
 
 def drop_branch(project: str, branch: str, commit: str) -> None:
-    """Delete a branch that was made and never used: only while it still stands at `commit`."""
+    """Delete a branch that still stands at `commit`, and its settings."""
     git(project, "update-ref", "-d", f"refs/heads/{branch}", commit, ok=None)
     git(project, "config", "--remove-section", f"branch.{branch}", ok=None)
