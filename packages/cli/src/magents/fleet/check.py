@@ -79,7 +79,7 @@ def hold(context: Context, agent: Agent) -> Iterator[int]:
 def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str]:
     """A working tree of the project at `commit`, on no branch; no hook runs for it. Git inherits the lock."""
     place = os.path.join(context.checks, str(agent.key))
-    clear(context, agent.project, place)  # what a killed command has left
+    clear(agent.project, place)  # what a killed command has left
     os.makedirs(context.checks, mode=0o700, exist_ok=True)
     words = (*UNHOOKED, "worktree", "add", "--quiet", "--detach", place, commit)
     try:
@@ -87,15 +87,13 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
         include.copy(agent.project, place, warn=context.warn)
         yield place
     finally:
-        clear(context, agent.project, place)
+        clear(agent.project, place)
 
 
-def clear(context: Context, project: str, place: str) -> None:
+def clear(project: str, place: str) -> None:
     """End what runs in a check's working tree and delete that; the folder of all, too, when it was the last."""
     end_all(f"{MARK}={place}")
     disk.remove(project, place)
-    with contextlib.suppress(OSError):
-        os.rmdir(context.checks)
 
 
 def end_all(mark: str) -> None:
@@ -133,7 +131,7 @@ def sweep_one(context: Context, key: int, place: str) -> list[str]:
         with isolated(agent.id), context.store.lock(f"{agent.id}.check", wait=0):
             if not os.path.lexists(place):
                 return []
-            clear(context, agent.project, place)
+            clear(agent.project, place)
         return [f"{agent.id}: the check of its merge was cut short; nothing was merged"]
     except Conflict:
         return []
