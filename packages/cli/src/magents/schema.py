@@ -279,7 +279,7 @@ def checkup(checkup: Checkup) -> JSON:
     return {
         "fixed": checkup.fixed,
         "findings": [
-            {"about": f.about, "ok": f.ok, "said": f.said, "remedy": f.remedy, "needed": f.needed}
+            {"about": f.about, "ok": f.ok, "said": f.text, "remedy": f.remedy, "needed": f.needed}
             for f in checkup.findings
         ],
     }
