@@ -13,10 +13,6 @@ import pytest
 
 from magents import config, harnesses
 from magents.cli import parser
-from magents.cli.render import as_json
-from magents.core.agent import Agent
-from magents.core.status import Status
-from magents.fleet.observe import View
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "packages/cli/README.md"])
@@ -126,12 +122,3 @@ def test_each_setting_is_explained():
 
 def test_each_harness_is_explained():
     assert set(harnesses.TABLE) - {"command"} <= anchors(ROOT / "docs/harnesses.md")
-
-
-def test_each_field_of_an_agent_is_explained():
-    text = (ROOT / "docs/json.md").read_text(encoding="utf-8").partition("## list")[2].partition("\n## ")[0]
-    agent = Agent(
-        1, "a", "/p", "a", "main", "", True, "claude", (), "tmux", "/w", 0.0, "active", False, "", ""
-    )  # fmt: skip
-    fields = list(as_json(View(agent, Status("done"))))
-    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)[: len(fields)] == fields

@@ -65,7 +65,10 @@ class Far:
     def place(self, agent: Agent, folder: str) -> FarPlace:
         return FarPlace(self.program, str(self.home), agent.workspace, folder)
 
-    def prepare(self, launch: Launch) -> None: ...
+    def prepare(self, launch: Launch) -> None:
+        own = {**launch.own, "MAGENTS_ID": launch.agent.id}
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in own.items())
+        self.place(launch.agent, launch.folder).write({"own": exports})
 
     @contextmanager
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[Command]:
@@ -78,6 +81,7 @@ class Far:
         return []
 
     def start(self, launch: Launch) -> None:
+        self.prepare(launch)
         agent, place = launch.agent, self.place(launch.agent, launch.folder)
         env = {
             **launch.own,
@@ -137,7 +141,8 @@ class FarPlace:
         self.share = f"{home}/share"
 
     def command(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
-        return [self.program, f"cd {shlex.quote(self.workspace)} 2>/dev/null; exec {shlex.join(argv)}"]
+        where, own = shlex.quote(self.workspace), shlex.quote(f"{self.folder}/own")
+        return [self.program, f"cd {where} 2>/dev/null; [ ! -f {own} ] || . {own}; exec {shlex.join(argv)}"]
 
     def sh(self, script: str, name: str, *more: str, stdin: bytes = b"") -> bytes:
         """Run a script whose $1 is a path there, and what is `more`."""

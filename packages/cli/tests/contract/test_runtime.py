@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from conftest import Place as Isolated
-from conftest import containers, leaked, make_project, run, until
+from conftest import containers, leaked, make_project, until
 from magents import Fleet, runtimes
 from magents.core.errors import Conflict, MagentsError
 from magents.core.program import Program
 from magents.runtimes.base import Launch
 from magents.testing.contract import Bench, RuntimeContract, says
-
-from .far import Far
 
 
 class Containers(Bench):
@@ -56,16 +54,6 @@ def made(request, name, place, monkeypatch):
     if name == "docker":
         request.getfixturevalue("docker_mode")
     return (Containers if name == "docker" else Bench)(runtimes.runtime(name), place.top)
-
-
-@pytest.fixture
-def far(place):
-    """Another machine, as it were; nothing of it is left."""
-    place.socket.parent.mkdir(mode=0o700, exist_ok=True)  # `leaked` looks only where there can be agents
-    runtime = Far(place.top / "far home")
-    yield runtime
-    run(*runtime.command(["tmux", "kill-server"]), code=None)
-    until(lambda: not leaked(place))
 
 
 class TestEveryRuntime(RuntimeContract):

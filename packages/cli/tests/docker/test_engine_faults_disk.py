@@ -101,7 +101,7 @@ def test_no_room_for_magents_own(
 
 def test_no_room_for_events(magents: Magents, project: Path, place: Place):
     """A piece of a line garbles nothing."""
-    with engines.disk(place.top / "desk", "64k") as disk:
+    with engines.disk(place.top / "files", "64k") as disk:
         event = Path(__file__).parents[2] / "src/magents/guest/magents-event"
         log = disk / "events.jsonl"
         subprocess.run([event, disk, "x", "first", "y" * 3000], check=True)

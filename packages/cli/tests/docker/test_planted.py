@@ -34,7 +34,7 @@ COMMANDS = (
     "stop {id} --remove-worktree", "restore {id}", "stop {id} --remove-worktree",
     "create {branch} {id}t --tmux -- sleep 300", "diff {id}t", "stop {id}t --remove-worktree", "doctor --json",
 )  # fmt: skip
-"""Every command that comes near an agent's workspace, desk or terminal, through a whole life and over to tmux."""
+"""Every command that comes near an agent's workspace, files or terminal, through a whole life and over to tmux."""
 OF_GIT = (
     "list --long", "diff {id}", "merge {id} --committed-only", "stop {id}", "start {id}",
     "stop {id} --remove-worktree", "restore {id}", "stop {id} --remove-worktree",
@@ -45,7 +45,7 @@ OF_DESK = (
     "list --long", "list --json", "logs {id}", "send {id} hello --timeout 1", "diff {id}", "stop {id}", "list",
     "logs {id}", "start {id}", "stop {id} --remove-worktree", "restore {id}", "doctor --fix",
 )  # fmt: skip
-"""Those that read or write what is on an agent's desk, or start and end what does."""
+"""Those that read or write an agent's files, or start and end what does."""
 
 
 class Host(NamedTuple):
@@ -350,10 +350,10 @@ def test_control_sequences_everywhere(agent, box, suffer):
     suffer()
 
 
-DESK = (
+FILES = (
     "events.jsonl", "screen", "terminal.txt", "start.sh", "program", "env", "prompt", "settings.json", "claimed",
 )  # fmt: skip
-"""What stands, or could stand, on an agent's desk; whatever else is there is replaced as well."""
+"""What stands, or could stand, among an agent's files; whatever else is there is replaced as well."""
 SHAPES = {
     "links to a file outside": "ln -s {file} $n",
     "links to a folder outside": "ln -s {top}/victim $n",
@@ -367,10 +367,10 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_becomes_of_its_desk(agent, box, host, suffer, shape):
+def test_what_becomes_of_its_files(agent, box, host, suffer, shape):
     """The log, the screen and all else; again after the stop, when a container that ends writes its own."""
     make = SHAPES[shape].format(file=host.file, top=host.top)
-    box.sh(f"cd /agent; for n in {' '.join(DESK)} *; do rm -rf $n; {make}; done;"
+    box.sh(f"cd /agent; for n in {' '.join(FILES)} *; do rm -rf $n; {make}; done;"
            "cd /shared; for n in CLAUDE.md .mcp.json .taskmaster; do rm -rf $n; " + make + "; done", code=None)  # fmt: skip
     suffer(*OF_DESK)
 

@@ -10,9 +10,9 @@ import pytest
 
 from conftest import until
 from magents import Fleet
+from magents.cli.commands.logs import Follower
 from magents.core.errors import Conflict, UsageError
 from magents.core.text import plain
-from magents.fleet.logs import Follower
 from magents.system import paths
 
 EVENT = os.path.join(paths.share(), "magents-event")

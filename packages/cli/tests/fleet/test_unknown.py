@@ -11,7 +11,7 @@ from conftest import until
 from magents import runtimes
 from magents.cli import main
 from magents.core.errors import MagentsError
-from magents.runtimes.local.runtime import Tmux
+from magents.runtimes.local.runtime import Here, Tmux
 
 SLEEP = ("sleep", "300")
 COMMANDS = (
@@ -114,7 +114,7 @@ def test_a_runtime_that_cannot_start_leaves_nothing_or_what_can_be_mended(fleet,
     assert [agent.id for agent in fleet.context.store.live()] == ["good"]
 
 
-@pytest.mark.parametrize("method", ["stop", "observe", "desk", "owner", "plausible"])
+@pytest.mark.parametrize("method", ["stop", "observe", "place", "owner", "plausible"])
 def test_a_runtime_with_a_defect_never_ends_a_command(fleet, project, good, capsys, monkeypatch, method):
     monkeypatch.chdir(project)
     with pytest.MonkeyPatch.context() as patch:
@@ -126,3 +126,10 @@ def test_a_runtime_with_a_defect_never_ends_a_command(fleet, project, good, caps
     assert {view.agent.id: view.status.state for view in fleet.list().views}["good"] in ("running", "stopped")
     fleet.stop(good)
     assert fleet.status(good).state == "stopped"
+
+
+def test_a_place_with_a_defect_is_its_runtimes(fleet, good, magents, monkeypatch):
+    monkeypatch.setattr(runtimes, "_made", {})
+    monkeypatch.setattr(Here, "read", lambda *_, **__: 1 // 0)
+    [view] = fleet.list().views
+    assert (view.status.state, "`tmux`: ZeroDivisionError" in view.status.detail) == ("running", True)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-AT_ONCE = 8
-"""How many agents are asked at once."""
-
 
 def fleet() -> Fleet:
     """The user's fleet, telling of its progress on the terminal; what was mended is told as well."""
@@ -149,27 +146,6 @@ def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
             complain(error)
             code = error.exit_code
     return code
-
-
-def together(agents: Sequence[Agent], ask: Callable[[Agent], T]) -> list[T | MagentsError]:
-    """What each agent gives when it is asked, or the error that this raises; several are asked at once, so that one
-    that does not answer keeps the others from nothing."""
-
-    from magents.system.isolated import isolated
-
-    def answer(agent: Agent) -> T | MagentsError:
-        try:
-            with isolated(agent.id):
-                return ask(agent)
-        except MagentsError as error:
-            return error
-
-    if len(agents) < 2:
-        return list(map(answer, agents))
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(answer, agents))
 
 
 def live_ids(**_: object) -> list[str]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
+from magents import schema
 from magents.cli.console import echo, last_line
-from magents.cli.render import cut, paint, terminal_width
+from magents.cli.render import cut, json_line, paint, terminal_width
 from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from magents.taskmaster import Tasks
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.board import Board
-    from magents.taskmaster.loop import Count, Event
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Auto, Board, Count, Event, Request, Tasks
 
 WORDS = {
     "started": "{agent} works on task {task}: {text}", "again": "{agent} goes on with task {task}: {text}",
@@ -44,9 +41,9 @@ class Bar:
     def draw(self, board: Board) -> None:
         """Show how far the list is."""
         if self.shown:
-            from magents.taskmaster.loop import count
+            from magents.taskmaster import Tasks
 
-            self.text = line(count(board))
+            self.text = line(Tasks.count(board))
             self.write(self.text)
 
     def step(self, what: str) -> None:
@@ -76,12 +73,12 @@ def line(now: Count) -> str:
 def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> int:
     """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
     bar = Bar(shown=not json and sys.stdout.isatty())
-    tasks.context.progress = bar.step
+    tasks.fleet.on_progress(bar.step)
     try:
         for event in tasks.watch(request, bar.draw, auto):
             bar.clear()
             if json:
-                echo(as_line(event), flush=True)
+                echo(json_line(schema.event(event, time.time())), flush=True)
             elif event.event != "end":
                 echo(text_of(event), flush=True)
             if event.event == "end":
@@ -91,13 +88,6 @@ def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> 
         echo("The agents go on. The same command goes on where this one ended.", sys.stderr)
         return 130
     return 0
-
-
-def as_line(event: Event) -> str:
-    """An event as one line of JSON; documented in docs/json.md."""
-    import json
-
-    return json.dumps({"at": time.time()} | {key: value or None for key, value in event._asdict().items()})
 
 
 def text_of(event: Event) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from magents.core.errors import MagentsError
-    from magents.fleet.observe import View
+    from magents.fleet import View
 
 COLOURS = {
     "working": "36", "waiting": "33;1", "done": "32", "running": "36", "failed": "31;1", "stopped": "2",
@@ -45,6 +45,13 @@ def show_json(value: Any) -> None:
     import json
 
     echo(json.dumps(value, indent=2))
+
+
+def json_line(value: Any) -> str:
+    """A value as one line of JSON."""
+    import json
+
+    return json.dumps(value)
 
 
 def width(text: str) -> int:
@@ -106,29 +113,6 @@ def age(seconds: float) -> str:
         if seconds >= 2 * size or (unit == "m" and seconds >= size):
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
-
-
-def as_json(view: View) -> dict[str, Any]:
-    """An agent as programs see it. Documented in docs/json.md; fields are only ever added."""
-    agent, status = view.agent, view.status
-    return {
-        "id": agent.id,
-        "branch": agent.branch,
-        "base": agent.base or None,
-        "project": agent.project,
-        "workspace": agent.workspace,
-        "mode": agent.runtime,
-        "harness": agent.harness,
-        "command": list(agent.command),
-        "status": status.state,
-        "reason": status.reason or None,
-        "exit_code": status.code,
-        "detail": status.detail,
-        "since": status.since,
-        "created": agent.created,
-        "unattended": agent.unattended,
-        "orphan": view.orphan,
-    }
 
 
 def agent_table(

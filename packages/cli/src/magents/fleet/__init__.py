@@ -10,6 +10,11 @@ import os
 from magents.fleet.context import Context
 from magents.store import Store
 
+__all__ = [
+    "Checkup", "Clash", "Conflicts", "Delivery", "Details", "Difference", "Finding", "Fleet", "Overview", "Plan",
+    "Removed", "Side", "View", "Waited", "Waiting",
+]  # fmt: skip
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +24,10 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.core.status import Status
     from magents.fleet.accepted import Difference
-    from magents.fleet.conflicts import Conflicts
+    from magents.fleet.conflicts import Clash, Conflicts, Side
     from magents.fleet.create import Plan
-    from magents.fleet.doctor import Checkup
+    from magents.fleet.details import Details, Known
+    from magents.fleet.doctor import Checkup, Finding
     from magents.fleet.observe import Overview, View
     from magents.fleet.remove import Removed
     from magents.fleet.send import Delivery
@@ -59,6 +65,10 @@ class Fleet:
         few words, of each step that can take longer than a moment; `warn`, of what stops nothing but should
         be known."""
         self.context = Context(Store(state), progress or (lambda step: None), warn or (lambda text: None))
+
+    def on_progress(self, progress: Callable[[str], None]) -> None:
+        """Tell `progress` of each step from now on."""
+        self.context.progress = progress
 
     # --- seeing
 
@@ -116,11 +126,12 @@ class Fleet:
         """What holds for it because of where it runs. Raises NotFound for a mode that is not known."""
         return self.context.runtime(agent).traits
 
-    def usage(self, agents: Sequence[Agent]) -> Mapping[str, str]:
-        """What those in containers use of the memory, processors and processes they may have, by id."""
-        from magents.fleet import observe
+    def details(self, agents: Sequence[Agent]) -> Known:
+        """More of these: their work in numbers, what their containers use of what they may have, what their
+        branches conflict with."""
+        from magents.fleet import details
 
-        return observe.usage(self.context, agents)
+        return details.details(self.context, agents)
 
     # --- where the user stands
 
@@ -346,12 +357,13 @@ class Fleet:
 
     # --- what agents share
 
-    def shared_differences(self, folder: str = ".") -> Sequence[Difference]:
+    def shared_differences(self, folder: str = ".", names: Sequence[str] = ()) -> Sequence[Difference]:
         """The files of `/shared` that are instructions or servers to the agents of the project that `folder` lies
-        in, and differ from what the user has accepted. Raises NotFound where nothing is shared yet."""
+        in, and differ from what the user has accepted; `names`: only these. Raises NotFound for other names, and
+        where nothing is shared yet."""
         from magents.fleet import accepted
 
-        return accepted.differences(self.context, self.context.project(folder).path)
+        return accepted.differences(self.context, self.context.project(folder).path, names)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
         """Let them count, as they are in `differences`, from the next start of each agent of the project."""

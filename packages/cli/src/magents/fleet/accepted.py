@@ -53,6 +53,18 @@ class Difference(NamedTuple):
     problem: str
     """Why it cannot be taken; '' when it can."""
 
+    def diff(self) -> str:
+        """What its acceptance would change, as git tells it. Made of what an agent wrote: clean it to print it."""
+        with tempfile.TemporaryDirectory() as folder:
+            names = []
+            for side, text in (("accepted", self.accepted), ("shared", self.offered)):
+                os.mkdir(os.path.join(folder, side))
+                names.append("/dev/null" if text is None else f"{side}/{self.name}")
+                if text is not None:
+                    put(os.path.join(folder, side), self.name, text)
+            options = ("--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--text", "--no-prefix")
+            return process.run(["git", "diff", *options, "--", *names], cwd=folder, ok=(0, 1), timeout=60).text
+
 
 def place(context: Context, project: str) -> str:
     """The folder of the accepted files."""
@@ -95,8 +107,11 @@ def tell(context: Context, found: Sequence[Difference]) -> None:
         context.warn(f"{said}: magents shared diff, then magents shared accept")
 
 
-def differences(context: Context, project: str) -> list[Difference]:
-    """What differs in `/shared` from what is accepted. Raises NotFound where nothing is shared yet."""
+def differences(context: Context, project: str, names: Sequence[str] = ()) -> list[Difference]:
+    """What differs in `/shared` from what is accepted, of these files or all. Raises NotFound for other names, and
+    where nothing is shared yet."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
     shared, path = context.shared(project), place(context, project)
     if not os.path.isdir(shared):
         raise NotFound(
@@ -106,7 +121,7 @@ def differences(context: Context, project: str) -> list[Difference]:
     if not os.path.isdir(path):
         make(path)
     found = []
-    for name in NAMES:
+    for name in names or NAMES:
         text, problem = offered(shared, name)
         known = kept(path, name)
         if problem or text != known:
@@ -164,16 +179,3 @@ def put(folder: str, name: str, text: bytes | None) -> None:
         atomic.write(folder, name, text, mode=0o644)
     except OSError as error:
         raise MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error)) from error
-
-
-def diff(one: Difference) -> str:
-    """What a file's acceptance would change, as git tells it. Made of what an agent wrote: clean it to print it."""
-    with tempfile.TemporaryDirectory() as folder:
-        names = []
-        for side, text in (("accepted", one.accepted), ("shared", one.offered)):
-            os.mkdir(os.path.join(folder, side))
-            names.append("/dev/null" if text is None else f"{side}/{one.name}")
-            if text is not None:
-                put(os.path.join(folder, side), one.name, text)
-        options = ("--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "--text", "--no-prefix")
-        return process.run(["git", "diff", *options, "--", *names], cwd=folder, ok=(0, 1), timeout=60).text

@@ -80,7 +80,7 @@ class Context:
 
     def folder(self, agent: Agent) -> str:
         """The agent's own folder."""
-        return self.store.place(agent)
+        return self.store.folder_of(agent)
 
     def place(self, agent: Agent) -> Place:
         """How to reach it and its files."""

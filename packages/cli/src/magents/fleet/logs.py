@@ -10,8 +10,6 @@ from magents.fleet.context import SCREEN, Context
 from magents.runtimes import Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from magents.core.agent import Agent
 
 
@@ -38,34 +36,3 @@ def current(context: Context, agent: Agent, styled: bool) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-class Follower:
-    """The new lines of one agent's terminal, look by look.
-
-    A program that redraws its screen changes lines again and again: a line is told once it has stayed the
-    same for two looks, and not again while it is still near.
-    """
-
-    def __init__(self, shown: list[str]) -> None:
-        self._last = shown
-        self._printed = shown[-400:]
-        self._start = len(shown)
-
-    def next(self, shown: list[str]) -> Iterator[str]:
-        """The lines to tell after this look."""
-        same = 0
-        for old, new in zip(self._last, shown, strict=False):
-            if old != new:
-                break
-            same += 1
-        start = min(self._start, same) if len(shown) >= len(self._last) else 0
-        settled = shown[start:same]
-        recent = set(self._printed)
-        for line in settled:
-            if line and line not in recent:
-                self._printed.append(line)
-                yield line
-        self._printed = self._printed[-400:]
-        self._start = same
-        self._last = shown

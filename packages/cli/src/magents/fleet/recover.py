@@ -158,10 +158,10 @@ def adopt(context: Context, view: View) -> Agent:
             f"End it: tmux kill-session -t =magents-{view.agent.id}",
         )
     agent = context.store.add(view.agent)
-    place = context.folder(agent)
-    os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-    if place != folder:
-        os.symlink(folder, place)  # see Store.place
+    own = context.folder(agent)
+    os.makedirs(os.path.dirname(own), mode=0o700, exist_ok=True)
+    if own != folder:
+        os.symlink(folder, own)  # see Store.folder_of
     context.store.note(agent, "adopted", "adopted")
     return agent
 

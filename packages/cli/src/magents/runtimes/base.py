@@ -34,8 +34,9 @@ class Place(Files, Protocol):
         """Where `magents-event` and `agent-run` are there."""
 
     def command(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
-        """The command on this machine that runs `argv` where the agent is, each word as it is, whatever is between:
-        in the workspace where that is not this machine. `tty`: for a program that talks to the user's terminal.
+        """The command on this machine that runs `argv` where the agent is, each word as it is, whatever is between.
+        Where the program is `there`, it runs in the workspace, once `prepare` has made the place, with what is
+        `own` to the agent and its MAGENTS_ID in the environment. `tty`: for one that talks to the user's terminal.
         Does no I/O."""
 
 

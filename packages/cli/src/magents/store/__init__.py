@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Store(Agents, History, Locks):
     """The records of all agents of this user."""
 
-    def place(self, agent: Agent) -> str:
+    def folder_of(self, agent: Agent) -> str:
         """The agent's own folder: its log, what it was started with, its last screen.
 
         An adopted agent's folder is known to its processes by an earlier name; a link leads there.

@@ -11,12 +11,15 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
+    S = TypeVar("S", bound=Any)
     T = TypeVar("T")
 
+AT_ONCE = 8
+"""How many are asked at once."""
 UNREADABLE = "What it has written cannot be read. Other agents go on."
 
 
@@ -48,9 +51,28 @@ def blamed(whose: str, error: Exception, hint: str = UNREADABLE) -> MagentsError
     return MagentsError(f"{whose}: {one_line(f'{type(error).__name__}: {error}')}", hint)
 
 
+def together(items: Sequence[S], ask: Callable[[S], T]) -> list[T | MagentsError]:
+    """What each of these, which have an `id`, gives when it is asked, or the error that this raises. Several are
+    asked at once, so that one that does not answer keeps the others from nothing."""
+
+    def answer(item: S) -> T | MagentsError:
+        try:
+            with isolated(item.id):
+                return ask(item)
+        except MagentsError as error:
+            return error
+
+    if len(items) < 2:
+        return list(map(answer, items))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(answer, items))
+
+
 def guard(extension: T, whose: str) -> T:
-    """The same object. From now on its public methods, and the `with` blocks that they begin, raise no Exception
-    but a MagentsError."""
+    """The same object. From now on its public methods, those of what its `place` gives, and the `with` blocks that
+    they begin, raise no Exception but a MagentsError."""
     hint = f"This is a defect of {whose}. Agents without it go on."
 
     def guarded(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +83,9 @@ def guard(extension: T, whose: str) -> T:
                 raise
             except Exception as error:
                 raise blamed(whose, error, hint) from error
-            return _Entering(result, whose, hint) if hasattr(result, "__exit__") else result
+            if hasattr(result, "__exit__"):
+                return _Entering(result, whose, hint)
+            return _Guarded(result, guarded) if method.__name__ == "place" else result
 
         return call
 
@@ -69,6 +93,17 @@ def guard(extension: T, whose: str) -> T:
         if not name.startswith("_") and callable(method := getattr(extension, name)):
             setattr(extension, name, guarded(method))
     return extension
+
+
+class _Guarded:
+    """An object whose methods are guarded as they are asked for: a `list` needs one for each agent."""
+
+    def __init__(self, guards: object, guarded: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._guards, self._guarded = guards, guarded
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._guards, name)
+        return self._guarded(found) if callable(found) else found
 
 
 class _Entering:

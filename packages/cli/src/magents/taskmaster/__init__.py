@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from magents.core.setting import Setting
 
+__all__ = [
+    "Assignment", "Auto", "Board", "Count", "Event", "Job", "Outcome", "Request", "Schedule", "Task", "Tasks",
+]  # fmt: skip
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from magents.core.agent import Agent
-    from magents.fleet import Fleet
-    from magents.fleet.observe import View
+    from magents.fleet import Fleet, View
     from magents.taskmaster.assignments import Outcome
     from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.board import Board
-    from magents.taskmaster.loop import Event
+    from magents.taskmaster.board import Assignment, Board
+    from magents.taskmaster.loop import Count, Event
+    from magents.taskmaster.model import Task
     from magents.taskmaster.scheduler import Job, Request, Schedule
 
 
@@ -95,3 +100,45 @@ class Tasks:
 
         self.fleet.recover()
         return Loop(self.context, request, looked or (lambda board: None), auto).run()
+
+    @staticmethod
+    def count(board: Board) -> Count:
+        """The tasks in numbers."""
+        from magents.taskmaster import loop
+
+        return loop.count(board)
+
+    @staticmethod
+    def graph(board: Board, label: Callable[[Task], str]) -> Sequence[str]:
+        """What waits for what, drawn in lines."""
+        from magents.taskmaster import graph
+
+        return graph.lines(board.tasks.tasks, label)
+
+    @staticmethod
+    def text(board: Board, id: str) -> str:
+        """What an agent for this task would be told."""
+        from magents.taskmaster import prompt
+
+        task = board.tasks.every()[id]
+        return prompt.write(task, prompt.branch(board.tasks.tag, task), {})
+
+    @staticmethod
+    def shortage() -> str:
+        """Why there is no room for one more agent; '' where there is."""
+        from magents.taskmaster import scheduler
+
+        return scheduler.shortage()
+
+
+def __getattr__(name: str) -> Any:
+    """`Auto` and `Request`, which methods of `Tasks` take; imported at their first use."""
+    if name == "Auto":
+        from magents.taskmaster.automerge import Auto
+
+        return Auto
+    if name == "Request":
+        from magents.taskmaster.scheduler import Request
+
+        return Request
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from magents import config
-from magents.runtimes import runtime
+from magents import config, runtimes
 from magents.taskmaster import collisions
 from magents.taskmaster.model import rank
 
@@ -146,8 +145,8 @@ def unread(board: Board, task: Task, request: Request) -> list[str]:
     ids = board.texts_by_agents(task)
     if not ids or request.agent_text or goes_on:
         return []
-    mode = request.runtime or ("docker" if config.load().flag("DOCKER_ENABLED") else "tmux")
-    return ids if runtime(mode).traits.trusted else []
+    mode = request.runtime or runtimes.mode(config.load())
+    return ids if runtimes.runtime(mode).traits.trusted else []
 
 
 def withheld(board: Board, request: Request) -> dict[str, str]:

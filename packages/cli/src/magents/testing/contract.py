@@ -243,7 +243,8 @@ class RuntimeContract:
         assert all(isinstance(word, str) for word in command)
 
     def test_a_command_gets_its_words_as_they_are(self, bench: Bench) -> None:
-        launch = bench.start()
+        launch = bench.agent()._replace(own={"TOKEN": "two words"})
+        bench.runtime.start(launch)
         assert bench.run(launch, "printf", "%s|", *HOSTILE) == "|".join(HOSTILE) + "|"
         with bench.runtime.reach(launch.agent, launch.folder, ()) as inside:
             assert run(*inside(["printf", "%s|", *HOSTILE])).out == "|".join(HOSTILE) + "|"
@@ -251,6 +252,7 @@ class RuntimeContract:
         assert bench.run(launch, "sh", "-c", "exit 7", code=7) == ""
         if bench.runtime.traits.program == "there":
             assert bench.run(launch, "pwd") == f"{bench.workspace(launch)}\n"
+            assert bench.run(launch, "sh", "-c", 'echo "$MAGENTS_ID: $TOKEN"') == "one: two words\n"
 
     def test_files_of_an_agent(self, bench: Bench) -> None:
         launch = bench.start()

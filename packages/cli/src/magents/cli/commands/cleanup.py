@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 
 from magents.cli import common
-from magents.cli.commands.stop import stop_each
+from magents.cli.commands import stop
 from magents.cli.console import ask, echo
-from magents.cli.render import count, show_json
+from magents.cli.render import count
 from magents.core.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +41,7 @@ def run(options: argparse.Namespace) -> int:
         if not ask("Go on?"):
             echo("Nothing was done.")
             return 1
-    done: list[dict[str, Any]] = []
-    agents = [view.agent for view in views]
-    code = stop_each(fleet, agents, options.remove_worktrees, done, quiet=options.json)
-    if options.json:
-        show_json(done)
-    elif not agents:
+    if not views and not options.json:
         echo("No agent to stop.")
-    return code
+    do = stop.remove if options.remove_worktrees else stop.stop
+    return stop.each([view.agent for view in views], lambda agent: do(fleet, agent), json=options.json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, warn
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         if fleet.traits(agent).workspace == "worktree":
             return
         kept_back = fleet.collect(agent)
-        done.append({"id": agent.id, "branch": agent.branch, "kept_back": kept_back or None})
+        done.append(schema.collected(agent, kept_back))
         if kept_back and not options.json:
             warn(f"{agent.id}: {kept_back}")
         elif not options.json:

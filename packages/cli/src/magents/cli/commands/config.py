@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from magents import config
+from magents import config, schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json, table, terminal_width, warn
@@ -17,7 +17,7 @@ from magents.system import paths
 if TYPE_CHECKING:
     import argparse
 
-    from magents.config import Config, Value
+    from magents.config import Config
     from magents.core.setting import Setting
 
 
@@ -53,17 +53,15 @@ def run(options: argparse.Namespace) -> int:
     if options.get:
         if config.declared(options.get) is None:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
-        value = one_line(now[options.get], 10_000)
-        show_json(entry(now.values[options.get])) if options.json else echo(value)
+        if options.json:
+            show_json(schema.setting(now.values[options.get]))
+        else:
+            echo(one_line(now[options.get], 10_000))
         return 0
     for problem in now.problems:
         warn(problem)
     if options.json:
-        show_json({
-            "file": paths.config(),
-            "settings": [entry(value) for value in now.values.values()],
-            "problems": now.problems,
-        })  # fmt: skip
+        show_json(schema.config(now, paths.config()))
         return 1 if now.problems else 0
     rows = [[v.setting.key, one_line(v.value) or "-", v.source] for v in now.values.values()]
     echo("\n".join(table(["KEY", "VALUE", "FROM"], rows, terminal_width())))
@@ -83,11 +81,6 @@ def pair(text: str) -> tuple[str, str]:
     if not equals:
         raise UsageError(f"`{one_line(text)}` is not of the form KEY=VALUE.")
     return key.strip(), value
-
-
-def entry(value: Value) -> dict[str, str]:
-    """A setting as programs see it."""
-    return {"key": value.setting.key, "value": value.value, "source": value.source}
 
 
 def check(key: str, value: str) -> str:
@@ -111,7 +104,7 @@ def write(changes: dict[str, str], json: bool = False) -> int:
     path = config.shorten(config.save(changes))
     now = settings()
     if json:
-        show_json([entry(now.values[key]) for key in changes])
+        show_json([schema.setting(now.values[key]) for key in changes])
         return 0
     for key in changes:
         value = now.values[key]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import count, show_json, warn
@@ -12,7 +13,7 @@ from magents.core.text import one_line
 if TYPE_CHECKING:
     import argparse
 
-    from magents.fleet.conflicts import Clash, Side
+    from magents.fleet import Clash, Side
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     for problem in found.problems:
         warn(problem)
     if options.json:
-        show_json({"conflicts": [as_json(clash) for clash in found.clashes], "problems": found.problems})
+        show_json(schema.conflicts(found))
     elif found.clashes:
         echo("\n".join(line for clash in found.clashes for line in lines(clash)))
     elif not found.problems:
@@ -56,9 +57,3 @@ def lines(clash: Clash) -> list[str]:
 def name(side: Side) -> str:
     """What a branch in conflict is called."""
     return side.id or f"its base {one_line(side.branch)}"
-
-
-def as_json(clash: Clash) -> dict[str, Any]:
-    """A conflict for programs."""
-    one, other = ({"id": side.id or None, "branch": side.branch} for side in (clash.one, clash.other))
-    return {"one": one, "other": other, "files": clash.files}

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from magents.core.agent import Agent
-    from magents.fleet import Fleet
-    from magents.fleet.create import Plan
+    from magents.fleet import Fleet, Plan
 
 EXAMPLES = """\
 examples:
@@ -116,9 +115,10 @@ def pair(text: str) -> tuple[str, str]:
 def tell(fleet: Fleet, agent: Agent, options: argparse.Namespace) -> None:
     """Say what was made and what comes next."""
     if options.json:
-        from magents.cli.render import as_json, show_json
+        from magents import schema
+        from magents.cli.render import show_json
 
-        show_json(as_json(fleet.view(agent)))
+        show_json(schema.agent(fleet.view(agent)))
         return
     runs = " ".join(agent.command) if agent.command else agent.harness
     echo(f"Created {agent.id}: {runs} on branch {agent.branch}")
@@ -130,14 +130,10 @@ def tell_plan(plan: Plan, json: bool) -> None:
     """Say what would be made."""
     agent = plan.agent
     if json:
+        from magents import schema
         from magents.cli.render import show_json
 
-        show_json({
-            "id": agent.id, "branch": agent.branch, "new_branch": plan.new_branch, "tracks": plan.track or None,
-            "base": agent.base or None, "base_commit": agent.base_commit, "workspace": agent.workspace,
-            "mode": agent.runtime, "harness": agent.harness, "command": list(agent.command),
-            "setup": plan.setup or None, "moves": plan.moves.id if plan.moves else None,
-        })  # fmt: skip
+        show_json(schema.plan(plan))
         return
     how = f"new, from {agent.base or agent.base_commit[:10]}" if plan.new_branch else "as it is"
     how = f"new, tracking {plan.track}" if plan.track else how

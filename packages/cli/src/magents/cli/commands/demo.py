@@ -18,9 +18,9 @@ from magents.cli.console import echo
 from magents.cli.render import paint
 from magents.core.errors import MagentsError
 from magents.fleet import Fleet
-from magents.git.plumbing import git
 from magents.system import paths, process
 from magents.system.process import foreground
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
@@ -105,6 +105,11 @@ def make_project(path: str) -> None:
     git(path, "commit", "--quiet", "--message", "Say hello")
 
 
+def git(folder: str, *words: str) -> str:
+    """What git prints. Raises MagentsError when it fails."""
+    return process.run(["git", "-C", folder, *words]).text
+
+
 def create(fleet: Fleet) -> None:
     """Three agents, made at the same time."""
     say("Three agents at once, each on a branch and in a working tree of its own.")
@@ -142,7 +147,7 @@ def finish() -> None:
     """Merge one, and clear all away."""
     say("Take one's work over.")
     type_in("merge", "greeting")
-    echo(git(".", "log", "--oneline", "--max-count=2").text, end="")
+    echo(git(".", "log", "--oneline", "--max-count=2"), end="")
     say("Clear the others away: nothing of theirs is lost, and `magents restore tests` would bring it back.")
     type_in("cleanup", "--remove-worktrees", "--yes")
     type_in("list")
@@ -150,9 +155,7 @@ def finish() -> None:
 
 def work_off(project: str) -> None:
     """A list of tasks, from the first agent to the last merge."""
-    from magents.taskmaster.scheduler import shortage
-
-    if short := shortage():
+    if short := Tasks.shortage():
         say(f"A list of tasks would be worked off now, but {short}.")
         return
     say("A project can have a list of tasks, as Task Master writes it. Here are five, with what waits for what.")
@@ -171,13 +174,11 @@ def write_list(project: str) -> None:
     """What Task Master would write; committed."""
     import json
 
-    from magents.taskmaster import file
-
     tasks = [
         {"id": id, "title": title, "details": details, "status": "pending", "dependencies": needs}
         for id, title, details, needs in TASKS
     ]
-    path = file.path_of(project)
+    path = os.path.join(project, ".taskmaster/tasks/tasks.json")
     os.makedirs(os.path.dirname(path))
     with open(path, "w", encoding="utf-8") as list_of_tasks:
         json.dump({"master": {"tasks": tasks}}, list_of_tasks, indent=2)

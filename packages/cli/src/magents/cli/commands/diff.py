@@ -10,6 +10,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import coloured, copy, echo
 from magents.cli.render import paint, show_json, warn
@@ -48,10 +49,7 @@ def run(options: argparse.Namespace) -> int:
     agent = fleet.find(options.id)
     if options.json:
         files = fleet.changes(agent)
-        show_json({
-            "id": agent.id, "base": agent.base or None, "base_commit": agent.base_commit,
-            "files": [change._asdict() for change in files], "runs_by_itself": fleet.runs_by_itself(agent, files),
-        })  # fmt: skip
+        show_json(schema.diff(agent, files, fleet.runs_by_itself(agent, files)))
         return 0
     with tempfile.TemporaryFile() as file:
         fleet.write_diff(agent, file, stat=options.stat)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import paint, show_json
@@ -12,7 +13,7 @@ from magents.core.text import one_line, plain
 if TYPE_CHECKING:
     import argparse
 
-    from magents.fleet.doctor import Finding
+    from magents.fleet import Finding
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +30,15 @@ def run(options: argparse.Namespace) -> int:
     """Check everything."""
     from magents.fleet import Fleet
 
-    done, findings = Fleet().doctor(common.standing(), fix=options.fix)
+    checkup = Fleet().doctor(common.standing(), fix=options.fix)
     if options.json:
-        show_json({"fixed": done, "findings": [finding._asdict() for finding in findings]})
+        show_json(schema.checkup(checkup))
     else:
-        for line in done:
+        for line in checkup.fixed:
             echo(f"{paint('fixed', '36')}  {plain(line)}")
-        for finding in findings:
+        for finding in checkup.findings:
             echo("\n".join(lines(finding)))
-    return 1 if any(not finding.ok and finding.needed for finding in findings) else 0
+    return 1 if any(not finding.ok and finding.needed for finding in checkup.findings) else 0
 
 
 def lines(finding: Finding) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import age, paint, show_json, table, terminal_width
@@ -16,8 +17,6 @@ from magents.harnesses import NAMES
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from magents.runtimes.docker.image import Image
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +72,7 @@ def run_build(options: argparse.Namespace) -> int:
         progress=shown_on(sys.stderr if options.json else sys.stdout),
     )
     if options.json:
-        show_json(as_json(built))
+        show_json(schema.image(built))
     else:
         echo(
             f"{paint(', '.join(built.tags), '32')}: {size(built.size)}, with {built.holds or 'no harness'}, "
@@ -99,7 +98,7 @@ def run_list(options: argparse.Namespace) -> int:
 
     found = image.images()
     if options.json:
-        show_json([as_json(one) for one in found])
+        show_json([schema.image(one) for one in found])
         return 0
     if not found:
         echo(f"No image yet. {image.BUILD_HINT}")
@@ -107,28 +106,13 @@ def run_list(options: argparse.Namespace) -> int:
     rows = [
         [
             one_line(", ".join(one.tags), 60) or "-", one.id.removeprefix("sha256:")[:12], size(one.size),
-            age(time.time() - created(one)), "" if one.current else "OLD",
+            age(time.time() - one.built), "" if one.current else "OLD",
             ", ".join(filter(None, (f"magents {one_line(one.version)}", one_line(one.holds)))),
         ]
         for one in found
     ]  # fmt: skip
     echo("\n".join(table(["TAG", "ID", "SIZE", "AGE", "", "HOLDS"], rows, terminal_width())))
     return 0
-
-
-def as_json(image: Image) -> dict[str, Any]:
-    """An image as programs see it. Documented in docs/json.md."""
-    return {
-        "id": image.id, "tags": list(image.tags), "size": image.size, "created": created(image),
-        "version": image.version, "holds": image.holds, "current": image.current,
-    }  # fmt: skip
-
-
-def created(image: Image) -> float:
-    """When it was made: Unix time, seconds."""
-    from datetime import datetime
-
-    return datetime.fromisoformat(image.created[:19] + "+00:00").timestamp()
 
 
 def size(number: int) -> str:

@@ -6,14 +6,16 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo, end_colours
 from magents.cli.render import complain, paint, show_json, width
 from magents.core.errors import MagentsError, UsageError
+from magents.system.isolated import together
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from magents.core.agent import Agent
     from magents.fleet import Fleet
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.raw and (options.follow or options.json or len(agents) != 1):
         raise UsageError("`--raw` is for one agent, without `--follow` and `--json`.")
     styled = options.raw and sys.stdout.isatty()
-    answers = common.together(agents, lambda agent: fleet.logs(agent, styled=styled))
+    answers = together(agents, lambda agent: fleet.logs(agent, styled=styled))
     failed = [answer for answer in answers if isinstance(answer, MagentsError)]
     shown = {
         agent.id: list(answer)
@@ -59,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if options.lines == 0:
         last = {id: [] for id in shown}
     if options.json:
-        show_json([{"id": id, "lines": lines} for id, lines in last.items()])
+        show_json([schema.log(id, lines) for id, lines in last.items()])
     labels = label([agent.id for agent in agents])
     for id, lines in last.items() if not options.json else ():
         for line in lines:
@@ -84,16 +86,45 @@ def label(ids: Sequence[str]) -> dict[str, str]:
 
 def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
     """Print new lines as they come. One that cannot be read any more is told of and left out: the others go on."""
-    from magents.fleet.logs import Follower
-
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
     while followers:
         time.sleep(0.25)
         followed = [agent for agent in agents if agent.id in followers]
-        for agent, answer in zip(followed, common.together(followed, fleet.logs), strict=True):
+        for agent, answer in zip(followed, together(followed, fleet.logs), strict=True):
             if isinstance(answer, MagentsError):
                 del followers[agent.id]
                 complain(answer)
                 continue
             for line in followers[agent.id].next(list(answer)):
                 echo(f"{labels[agent.id]}{line}", flush=True)
+
+
+class Follower:
+    """The new lines of one agent's terminal, look by look.
+
+    A program that redraws its screen changes lines again and again: a line is told once it has stayed the
+    same for two looks, and not again while it is still near.
+    """
+
+    def __init__(self, shown: list[str]) -> None:
+        self._last = shown
+        self._printed = shown[-400:]
+        self._start = len(shown)
+
+    def next(self, shown: list[str]) -> Iterator[str]:
+        """The lines to tell after this look."""
+        same = 0
+        for old, new in zip(self._last, shown, strict=False):
+            if old != new:
+                break
+            same += 1
+        start = min(self._start, same) if len(shown) >= len(self._last) else 0
+        settled = shown[start:same]
+        recent = set(self._printed)
+        for line in settled:
+            if line and line not in recent:
+                self._printed.append(line)
+                yield line
+        self._printed = self._printed[-400:]
+        self._start = same
+        self._last = shown

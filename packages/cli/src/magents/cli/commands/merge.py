@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         committed_only=options.committed_only, check=options.check or "",
     )  # fmt: skip
     if options.json:
-        show_json({"id": agent.id, "branch": agent.branch} | done._asdict() | {"checkout": done.checkout or None})
+        show_json(schema.merged(agent, done))
     elif done.before == done.after:
         echo(f"{done.into} already has all of {agent.branch}.")
     else:

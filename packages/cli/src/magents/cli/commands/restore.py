@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import count, show_json, warn
@@ -29,10 +30,7 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent, back = fleet.restore(fleet.find_removed(options.id, common.standing(), options.pin))
     if options.json:
-        show_json({
-            "id": agent.id, "branch": agent.branch, "workspace": agent.workspace, "pin": agent.pin,
-            "uncommitted": back.meta.uncommitted, "remark": back.remark or None, "foreign": back.foreign,
-        })  # fmt: skip
+        show_json(schema.restored(agent, back))
         return 0
     files = count(back.meta.uncommitted, "uncommitted file")
     echo(f"Restored {agent.id} to {os.path.relpath(agent.workspace)} with {files}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     text = sys.stdin.read() if options.text == ["-"] else " ".join(options.text)
     delivery = fleet.send(agent, text, options.timeout)
     if options.json:
-        show_json({"id": agent.id, "delivery": delivery.how})
+        show_json(schema.delivery(agent, delivery.how))
     elif delivery.how == "queued":
         echo(f"{agent.id} keeps the prompt until its turn is over.")
     elif delivery.how == "typed":

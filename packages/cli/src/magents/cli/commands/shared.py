@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import paint, show_json, visible
-from magents.core.errors import NotFound, UsageError
+from magents.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from magents.fleet.accepted import Difference
+    from magents.fleet import Difference
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,18 +38,14 @@ examples:
 
 def run(options: argparse.Namespace) -> int:
     """Show what differs, and accept it."""
-    from magents.fleet.accepted import NAMES
-
     fleet = common.fleet()
-    if unknown := [name for name in options.files if name not in NAMES]:
-        raise NotFound(f"There is no shared file {unknown[0]!r}.", f"The files are: {', '.join(NAMES)}")
-    found = [one for one in fleet.shared_differences(common.standing()) if one.name in (options.files or NAMES)]
+    found = fleet.shared_differences(common.standing(), options.files)
     if options.action == "accept" and found and not agreed(options, found):
         return 1
     if options.action == "accept":
         fleet.shared_accept(found, common.standing())
     if options.json:
-        show_json({"accepted": options.action == "accept", "files": [as_json(one) for one in found]})
+        show_json(schema.shared(found, options.action == "accept"))
     elif not found:
         echo("What agents share is as you accepted it.")
     elif options.action == "diff":
@@ -73,17 +70,9 @@ def agreed(options: argparse.Namespace, found: Sequence[Difference]) -> bool:
 
 def show(found: Sequence[Difference]) -> None:
     """Print what differs. Characters that cannot be seen are shown by their numbers, so that nothing hides."""
-    from magents.fleet.accepted import diff
-
     colours = {"+": "32", "-": "31", "@": "36"}
     for one in found:
         if one.problem:
             echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
-        for line in diff(one).split("\n") if one.offered is not None or not one.problem else ():
+        for line in one.diff().split("\n") if one.offered is not None or not one.problem else ():
             echo(paint(visible(line), colours.get(line[:1], "")))
-
-
-def as_json(one: Difference) -> dict[str, Any]:
-    """A file that differs as programs see it. Documented in docs/json.md."""
-    text = [None if raw is None else raw.decode("utf-8", "replace") for raw in (one.accepted, one.offered)]
-    return {"file": one.name, "accepted": text[0], "offered": text[1], "problem": one.problem or None}

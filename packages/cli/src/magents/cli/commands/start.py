@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json
@@ -35,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
 
     def one(agent: Agent) -> None:
         started = fleet.start(agent, options.prompt)
-        done.append({"id": agent.id, "started": started})
+        done.append(schema.started(agent, started))
         if not started and options.prompt:
             raise Conflict(
                 f"{agent.id} runs already, and was not given the prompt.", f"Use: magents send {agent.id} TEXT"

@@ -13,11 +13,10 @@ from magents.core.text import one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from magents.core.agent import Agent
-    from magents.fleet import Fleet
+    from magents.fleet import Fleet, Removed
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -52,64 +51,63 @@ def run(options: argparse.Namespace) -> int:
     if options.discard and not options.remove_worktree:
         raise UsageError("`--discard` is for a workspace that is removed.", "Give also: --remove-worktree")
     fleet = common.fleet()
-    done: list[dict[str, Any]] = []
     agents = common.found(fleet, options.ids)
     asks = options.discard and not options.yes and not options.json and sys.stdin.isatty()
     if options.remove_worktree or options.forget:
         common.make_sure(options.ids, agents, given=options.prefix, quiet=options.json)
     if options.forget:
-        code = common.each(agents, lambda agent: forget(fleet, agent, done, quiet=options.json))
-    else:
-        code = stop_each(
-            fleet, agents, options.remove_worktree, done, quiet=options.json, discard=options.discard, asks=asks
-        )
-    if options.json:
-        show_json(done)
+        return each(agents, lambda agent: forget(fleet, agent), json=options.json)
+    if options.remove_worktree:
+        return each(agents, lambda agent: remove(fleet, agent, options.discard, asks), json=options.json)
+    return each(agents, lambda agent: stop(fleet, agent), json=options.json)
+
+
+def each(agents: Sequence[Agent], do: Callable[[Agent], tuple[str, Removed | None]], *, json: bool) -> int:
+    """Do it to each agent, and tell of it: `do` returns the words for people, and what was removed if it was."""
+    done: list[tuple[Agent, Removed | None]] = []
+
+    def one(agent: Agent) -> None:
+        words, removed = do(agent)
+        done.append((agent, removed))
+        if json:
+            return
+        echo(words)
+        if removed and removed.absent:
+            warn(f"{agent.workspace} was not there: what was uncommitted in it could not be kept")
+        for what in removed.unkept if removed else ():
+            warn(f"{agent.id}: this could not be kept: {one_line(what, 300)}")
+
+    code = common.each(agents, one)
+    if json:
+        from magents import schema
+
+        show_json([schema.stopped(*row) for row in done])
     return code
 
 
-def forget(fleet: Fleet, agent: Agent, done: list[dict[str, Any]], *, quiet: bool) -> None:
+def forget(fleet: Fleet, agent: Agent) -> tuple[str, None]:
     """Let go of one agent."""
     fleet.forget(agent)
-    done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
-    if not quiet:
-        echo(f"Forgot {agent.id}.")
+    return f"Forgot {agent.id}.", None
 
 
-def stop_each(
-    fleet: Fleet, agents: Sequence[Agent], remove: bool, done: list[dict[str, Any]], *, quiet: bool,
-    discard: bool = False, asks: bool = False,
-) -> int:  # fmt: skip
-    """Stop agents, or remove them; `done` gets an entry for each. `discard`: give up what cannot be kept, and where
-    a person `asks`, after a yes."""
+def stop(fleet: Fleet, agent: Agent) -> tuple[str, None]:
+    """Stop one agent."""
+    fleet.stop(agent)
+    return f"Stopped {agent.id}.   Again: magents start {agent.id}", None
 
-    def one(agent: Agent) -> None:
-        if not remove:
-            fleet.stop(agent)
-            done.append({"id": agent.id, "removed": False, "pin": None, "uncommitted": None, "unkept": []})
-            if not quiet:
-                echo(f"Stopped {agent.id}.   Again: magents start {agent.id}")
-            return
-        try:
-            removed = fleet.remove(agent, discard=discard and not asks)
-        except Unkept as error:
-            if not asks:
-                raise
-            complain(MagentsError(error.message))
-            if not ask(f"Remove {agent.id}, and give up what cannot be kept?"):
-                raise MagentsError(f"{agent.id} was stopped, and nothing of it was removed.") from error
-            removed = fleet.remove(agent, discard=True)
-        done.append({
-            "id": agent.id, "removed": True, "pin": removed.pin, "uncommitted": removed.uncommitted,
-            "unkept": list(removed.unkept),
-        })  # fmt: skip
-        if not quiet:
-            with_work = f" with {count(removed.uncommitted, 'file')} uncommitted" if removed.uncommitted else ""
-            echo(f"Removed {agent.id}{with_work}; the branch {agent.branch} stays.")
-            echo(f"  bring it back   magents restore {agent.id}")
-            if removed.absent:
-                warn(f"{agent.workspace} was not there: what was uncommitted in it could not be kept")
-            for what in removed.unkept:
-                warn(f"{agent.id}: this could not be kept: {one_line(what, 300)}")
 
-    return common.each(agents, one)
+def remove(fleet: Fleet, agent: Agent, discard: bool = False, asks: bool = False) -> tuple[str, Removed]:
+    """Remove one agent. `discard`: give up what cannot be kept, where a person `asks` after a yes."""
+    try:
+        removed = fleet.remove(agent, discard=discard and not asks)
+    except Unkept as error:
+        if not asks:
+            raise
+        complain(MagentsError(error.message))
+        if not ask(f"Remove {agent.id}, and give up what cannot be kept?"):
+            raise MagentsError(f"{agent.id} was stopped, and nothing of it was removed.") from error
+        removed = fleet.remove(agent, discard=True)
+    with_work = f" with {count(removed.uncommitted, 'file')} uncommitted" if removed.uncommitted else ""
+    words = f"Removed {agent.id}{with_work}; the branch {agent.branch} stays."
+    return f"{words}\n  bring it back   magents restore {agent.id}", removed

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.commands.task_create import add_agents, request_of
 from magents.cli.console import ask, echo
-from magents.cli.render import as_json, complain, count, cut, show_json, table
+from magents.cli.render import complain, count, cut, show_json, table
 from magents.core.errors import MagentsError, UsageError
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
-    from magents.fleet.observe import View
-    from magents.taskmaster.assignments import Outcome
-    from magents.taskmaster.automerge import Auto
-    from magents.taskmaster.plan import Clash
-    from magents.taskmaster.scheduler import Job, Schedule
+    from magents.fleet import View
+    from magents.taskmaster import Auto, Job, Outcome, Schedule
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +93,7 @@ def auto_of(options: argparse.Namespace) -> Auto | None:
     """How finished agents are to be merged."""
     if not options.auto_merge:
         return None
-    from magents.taskmaster.automerge import Auto
+    from magents.taskmaster import Auto
 
     return Auto(options.check or "", options.retries)
 
@@ -115,25 +112,9 @@ def agreed(planned: Schedule, json: bool) -> bool:
 def tell_schedule(planned: Schedule, json: bool) -> None:
     """Say what would be done."""
     if json:
-        show_json({
-            "start": [
-                {"task": job.task.id, "title": job.task.title, "again": job.again, "collides": clash_of(job.clash)}
-                for job in planned.jobs
-            ],
-            "left": planned.left, "held": held_of(planned.held), "max": planned.limit,
-        })  # fmt: skip
+        show_json(schema.schedule(planned))
     else:
         echo("\n".join(schedule_lines(planned)))
-
-
-def held_of(held: Mapping[str, Clash]) -> dict[str, Any]:
-    """What waits for what it would collide with, as programs see it."""
-    return {id: clash_of(clash) for id, clash in held.items()}
-
-
-def clash_of(clash: Clash | None) -> dict[str, Any] | None:
-    """What a task would collide with, and in which files."""
-    return {"with": clash.who, "files": list(clash.files)} if clash else None
 
 
 def schedule_lines(planned: Schedule) -> list[str]:
@@ -164,11 +145,7 @@ def left_lines(left: dict[str, str]) -> list[str]:
 def tell_outcome(outcome: Outcome, json: bool) -> int:
     """Say what was done; returns the exit code."""
     if json:
-        show_json({
-            "started": [as_json(view) | {"task": job.task.id} for job, view in outcome.started],
-            "failed": {id: error.message for id, error in outcome.failed.items()}, "left": outcome.left,
-            "held": held_of(outcome.held),
-        })  # fmt: skip
+        show_json(schema.outcome(outcome))
     else:
         for id, error in outcome.failed.items():
             complain(MagentsError(f"task {id}: {error.message}", error.hint))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from magents import schema
 from magents.cli import common
 from magents.cli.commands.tasks import add_tag
 from magents.cli.console import echo
-from magents.cli.render import as_json, show_json
+from magents.cli.render import show_json
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Request
 
 
 def add_agents(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_agents(parser: argparse.ArgumentParser) -> None:
 
 def request_of(options: argparse.Namespace, **more: Any) -> Request:
     """What is asked for."""
-    from magents.taskmaster.scheduler import Request
+    from magents.taskmaster import Request
 
     common.check_program(options)
     return Request(
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     agent = Tasks(fleet).create(options.task, options.id, request_of(options))
     if options.json:
-        show_json(as_json(fleet.view(agent)) | {"task": agent.task.rpartition(":")[2]})
+        show_json(schema.task_agent(fleet.view(agent), agent.task.rpartition(":")[2]))
     else:
         echo(f"{agent.id} works on task {options.task}, on branch {agent.branch}")
         echo(f"  go there   magents attach {agent.id}")

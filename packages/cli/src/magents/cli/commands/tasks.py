@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import ask, echo
 from magents.cli.render import count, cut, paint, show_json, table, terminal_width, visible, warn
 from magents.core.errors import Conflict, NotFound, UsageError
 from magents.core.text import one_line
-from magents.taskmaster import Tasks, prompt
+from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
     import argparse
 
-    from magents.taskmaster.board import Assignment, Board
-    from magents.taskmaster.model import Task
+    from magents.taskmaster import Assignment, Board, Task
 
 COLOURS = {
     "done": "32",
@@ -63,15 +63,10 @@ def run(options: argparse.Namespace) -> int:
     if options.accept:
         return accept(options, tasks, board)
     if options.json:
-        show_json({
-            "project": board.project, "tag": board.tasks.tag, "file": board.tasks.path,
-            "tasks": [row_of(board, task) for task in board.tasks.tasks],
-        })  # fmt: skip
+        show_json(schema.board(board))
     elif options.graph:
-        from magents.taskmaster import graph
-
         width = terminal_width()
-        lines = graph.lines(board.tasks.tasks, lambda task: node(board, task))
+        lines = tasks.graph(board, lambda task: node(board, task))
         echo("\n".join(cut(line, width) if width else line for line in lines))
     else:
         echo("\n".join(rows(board, terminal_width())))
@@ -88,8 +83,7 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
         if options.json or not sys.stdin.isatty():
             raise UsageError("`tasks --accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
         for id in ids:
-            text = prompt.write(every[id], prompt.branch(board.tasks.tag, every[id]), {})
-            echo("\n".join(visible(line) for line in text.splitlines()), end="\n\n")
+            echo("\n".join(map(visible, tasks.text(board, id).splitlines())), end="\n\n")
         if not ask("Are these texts as you want them?"):
             echo("Nothing was done.")
             return 1
@@ -99,25 +93,10 @@ def accept(options: argparse.Namespace, tasks: Tasks, board: Board) -> int:
             f"An agent has changed {', '.join(changed)} meanwhile.", "Read it again, and accept it then."
         )
     if options.json:
-        show_json({"accepted": ids})
+        show_json(schema.accepted(ids))
     else:
         echo(f"Accepted: {', '.join(ids)}")
     return 0
-
-
-def row_of(board: Board, task: Task) -> dict[str, Any]:
-    """A task as programs see it. Documented in docs/json.md."""
-    assignment = board.assignments.get(task.id)
-    agent, status = (assignment.agent, assignment.status) if assignment else (None, None)
-    return {
-        "id": task.id, "title": task.title, "status": task.status, "priority": task.priority,
-        "dependencies": list(task.dependencies), "ready": task in board.plan.ready and not status,
-        "why": board.plan.left.get(task.id), "agent": agent.id if agent and status else None,
-        "agent_status": status.state if status else None, "branch": agent.branch if agent else None,
-        "merged": assignment.merged if assignment else None,
-        "ahead": assignment.ahead if assignment else None, "agent_text": task.id in board.by_agents,
-        "subtasks": [{"id": t.id, "title": t.title, "status": t.status} for t in task.subtasks],
-    }  # fmt: skip
 
 
 def present(assignment: Assignment | None) -> bool:

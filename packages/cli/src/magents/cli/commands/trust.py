@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import age, show_json, table, terminal_width, visible
@@ -13,8 +14,7 @@ from magents.core.text import one_line
 if TYPE_CHECKING:
     import argparse
 
-    from magents.fleet.trust import Waiting
-    from magents.git.trust.brought import Arrival, Brought
+    from magents.fleet import Waiting
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,7 @@ def run(options: argparse.Namespace) -> int:
     accepting = bool(options.names or options.all)
     rows = fleet.trust(options.names, here) if accepting else fleet.brought(here)
     if options.json:
-        show_json({
-            "files": [file_json(row) for row in rows.files],
-            "branches": [branch_json(row) for row in rows.branches],
-        })  # fmt: skip
+        show_json(schema.waiting(rows))
     elif accepting:
         for name in [*(row.name for row in rows.files), *(row.branch for row in rows.branches)]:
             echo(f"Accepted {one_line(name)}")
@@ -88,13 +85,3 @@ def show_differences(rows: Waiting, names: list[str]) -> int:
         if not names or branch.branch in names:
             echo(f"{one_line(branch.branch)} ({branch.agent}): see it with git log -p {branch.tip[:10]}")
     return 0
-
-
-def file_json(row: Brought) -> dict[str, Any]:
-    """A content for programs."""
-    return {"path": row.path, "content": row.blob, "agent": row.agent, "branch": row.branch or None, "at": row.at}
-
-
-def branch_json(row: Arrival) -> dict[str, Any]:
-    """A branch for programs."""
-    return {"branch": row.branch, "commit": row.tip, "agent": row.agent, "at": row.at}

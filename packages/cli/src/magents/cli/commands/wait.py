@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     agents = common.found(fleet, options.ids)
     waited = fleet.wait(agents, options.goal, options.timeout)
     if options.json:
-        show_json([{"id": id, "status": s.state, "detail": s.detail} for id, s in waited.states.items()])
+        show_json([schema.waited(id, status) for id, status in waited.states.items()])
     else:
         for id, status in waited.states.items():
             echo(f"{id}  {status.state}" + (f"  {status.detail}" if status.detail else ""))

@@ -34,7 +34,7 @@ LABEL = "magents"
 """The label that tells of an agent; see `base.label`."""
 
 
-def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
+def options(launch: Launch, settings: config.Config, folder: str) -> list[str]:
     """The options of a container: who it is, what it sees, what it may."""
     agent = launch.agent
     told = label(agent, launch.folder)
@@ -43,7 +43,7 @@ def options(launch: Launch, settings: config.Config, desk: str) -> list[str]:
     words += ["--label", f"{LABEL}={json.dumps(told)}"]
     words += [f"--label=magents.{name}={told[name]}" for name in ("id", "project", "branch")]
     words += mounts(
-        {paths.WORKSPACE: agent.workspace, paths.SHARED: launch.shared, paths.AGENT: desk},
+        {paths.WORKSPACE: agent.workspace, paths.SHARED: launch.shared, paths.AGENT: folder},
         launch.borrowed,
         launch.accepted,
     )

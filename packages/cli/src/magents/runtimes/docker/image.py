@@ -79,6 +79,13 @@ class Image(NamedTuple):
     current: bool
     """Whether it was built from what would be built now."""
 
+    @property
+    def built(self) -> float:
+        """When it was made: Unix time, seconds."""
+        from datetime import datetime
+
+        return datetime.fromisoformat(self.created[:19] + "+00:00").timestamp()
+
 
 def source() -> str:
     """The folder of the Dockerfile."""

@@ -7,7 +7,7 @@ from magents.guest.terminal import quoted
 from magents.system.paths import AGENT, LIBRARY
 
 STILL = "screen"
-"""The file on the desk that shows what the terminal does while nothing happens on it."""
+"""The file that shows what the terminal does while nothing happens on it."""
 MAX_SCREEN_BYTES = 512 * 1024
 """How much of that file's end is read: many times what a terminal shows."""
 QUIET = 3
@@ -15,7 +15,7 @@ QUIET = 3
 
 
 def hooks(id: str) -> list[str]:
-    """The commands of tmux that let the desk tell what otherwise each agent would have to be asked for.
+    """The commands of tmux by which the agent's files tell what otherwise each agent would have to be asked for.
 
     The event `gone` when the wrapper has ended without telling (killed), or the server: nobody opens the gate
     that is waited at, so it goes on then; in a session of its own, or the server would end it first. And what
