@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
+    from magents.git.plumbing import Retried
     from magents.git.project import Branch, Project
-    from magents.git.workspaces.base import Filling
 
 
 class Request(NamedTuple):
@@ -304,7 +304,7 @@ def is_large(project: Project) -> bool:
         return False
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, filling: Filling) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Retried) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
         filling.result()
