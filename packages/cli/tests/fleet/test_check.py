@@ -60,6 +60,7 @@ def test_the_result_is_what_is_checked(name, fleet, project, agent, place):
     assert (project / "new.txt").exists() == (name != "elsewhere")
     assert git("worktree", "list", cwd=project).count("\n") == 1
     assert swept(place)
+    until(lambda: not (place.state / "checks").exists(), 10, "the folder of all checks is gone, too")
 
 
 @pytest.mark.parametrize("name", ["forward", "merge", "elsewhere", "squash"])

@@ -23,7 +23,7 @@ CLEAR = """find "$1" -type d ! -perm -0700 -exec chmod u+rwx {} \\; 2>/dev/null;
 SWEEP = f"""trap '' HUP INT
 clear() {{ rm -rf -- "$1" 2>/dev/null || {{ {CLEAR}; }}; }}
 for trash in "$1"/{TRASH}*; do clear "$trash"; done
-case $1 in *-agents) rmdir -- "$1" ;; esac"""
+case $1 in *-agents | */checks) rmdir -- "$1" ;; esac"""
 
 
 def check_absent(path: str) -> None:
@@ -119,8 +119,8 @@ def forget(common: str, record: str) -> None:
 
 
 def sweep(parent: str) -> None:
-    """Start a process that deletes what was moved aside in a folder of workspaces, and then the folder if it is
-    empty. It also deletes what a killed process of this kind left."""
+    """Start a process that deletes what was moved aside in a folder of workspaces or of checks, and then the folder
+    if it is empty. It also deletes what a killed process of this kind left."""
     if os.path.isdir(parent):
         background.leave(["sh", "-c", SWEEP, "sh", parent])
 
