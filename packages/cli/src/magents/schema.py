@@ -105,7 +105,10 @@ def delivery(agent: Agent, how: str) -> JSON:
 
 def waited(id: str, status: Status) -> JSON:
     """An agent that was waited for."""
-    return {"id": id, "status": status.state, "detail": status.detail}
+    return {
+        "id": id, "status": status.state, "reason": status.reason or None, "exit_code": status.code,
+        "detail": status.detail,
+    }  # fmt: skip
 
 
 def log(id: str, lines: Sequence[str]) -> JSON:
@@ -248,7 +251,7 @@ def event(event: Event, at: float) -> JSON:
     """What has happened while tasks are worked off."""
     return {
         "at": at, "event": event.event, "task": event.task or None, "agent": event.agent or None,
-        "text": event.text or None,
+        "text": event.text or None, "left": event.left or None,
     }  # fmt: skip
 
 
@@ -276,7 +279,7 @@ def checkup(checkup: Checkup) -> JSON:
     return {
         "fixed": checkup.fixed,
         "findings": [
-            {"about": f.about, "ok": f.ok, "said": f.said, "remedy": f.remedy, "needed": f.needed}
+            {"about": f.about, "ok": f.ok, "said": f.text, "remedy": f.remedy, "needed": f.needed}
             for f in checkup.findings
         ],
     }

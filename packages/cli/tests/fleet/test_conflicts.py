@@ -233,7 +233,7 @@ def test_on_the_command_line(fleet, project, agents, magents):
 
 
 def test_a_branch_whose_merges_take_for_ever_does_not_hold_up_the_others(fleet, project, monkeypatch):
-    monkeypatch.setattr(conflicts, "MERGE_S", 1)
+    monkeypatch.setattr(conflicts, "MERGE_TIMEOUT_S", 1)
     (project / ".git/info").mkdir(exist_ok=True)
     (project / ".git/info/attributes").write_text("README.md merge=slow\n")
     git(

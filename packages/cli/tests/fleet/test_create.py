@@ -15,7 +15,7 @@ import pytest
 from conftest import commit, git, leaked, make_project, run, until, work_of
 from magents import Fleet
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, NotFound, UsageError
-from magents.fleet.create import LARGE, is_large
+from magents.fleet.create import LARGE_INDEX_BYTES, is_large
 from magents.git.project import locate
 from magents.git.workspaces import disk
 
@@ -444,5 +444,5 @@ def test_a_large_project_is_known_by_its_index(project, tmp_path):
     assert not is_large(found)
     assert not is_large(found._replace(common=str(tmp_path / "bare")))
     with (project / ".git" / "index").open("r+b") as index:
-        index.truncate(LARGE + 1)
+        index.truncate(LARGE_INDEX_BYTES + 1)
     assert is_large(found)

@@ -84,6 +84,13 @@ def test_an_agent_with_the_users_rights_is_not_told_it(fleet, listed, magents):
     until(lambda: prompt.read_text() == "Go on where you left off.\n", 20, shown=prompt.read_text)
 
 
+def test_its_rights_are_those_of_the_mode_it_will_have(fleet, listed, place):
+    """Which the setting MODE may name."""
+    (place.home / ".magents-config").write_text("DOCKER_ENABLED=true\nMODE=tmux\n")
+    planned = Tasks(fleet).schedule(Request(str(listed), command=SLEEP))
+    assert planned.left["2"] == "an agent wrote the text of 2: magents tasks --accept 2"
+
+
 def test_an_agent_that_may_not_move_is_not_stopped_for_it(fleet, listed):
     """One at work that a request would move to where it has more rights, as a stuck one is."""
     agent = Tasks(fleet).create("2", request=Request(str(listed), command=SLEEP, agent_text=True))

@@ -125,10 +125,10 @@ def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet
         return
     named = ", ".join(agent.id for agent in meant)
     short = ", ".join(f"`{id}`" for id in ids if all(id != agent.id for agent in agents))
-    said = f"No agent has the id {short}; what begins so is {named}."
+    message = f"No agent has the id {short}; what begins so is {named}."
     if quiet or not sys.stdin.isatty():
-        raise NotFound(said, "Give the whole id, or --prefix.")
-    if not ask(f"{said} Remove {named}?"):
+        raise NotFound(message, "Give the whole id, or --prefix.")
+    if not ask(f"{message} Remove {named}?"):
         raise NotFound("Nothing was removed.", "Give the whole id.")
 
 

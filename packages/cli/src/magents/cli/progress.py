@@ -28,7 +28,9 @@ COLOURS = {
     "merged": "32", "left": "31;1", "back": "33", "failed": "31;1", "stuck": "33", "problem": "33;1",
     "waiting": "33;1",
 }  # fmt: skip
-BAR = 24
+BAR_COLUMNS = 24
+MAX_LEFT = 20
+"""How many tasks that are left are named at the end."""
 
 
 class Bar:
@@ -63,11 +65,11 @@ class Bar:
 
 def line(now: Count) -> str:
     """The bar in words."""
-    full = BAR * now.done // now.total if now.total else BAR
+    full = BAR_COLUMNS * now.done // now.total if now.total else BAR_COLUMNS
     parts = [f"{now.done} of {now.total} done"]
     words = {"running": now.running, "waiting for you": now.asking, "to review": now.review, "to come": now.waiting}
     parts += [f"{number} {word}" for word, number in words.items() if number]
-    return f"[{'█' * full}{'·' * (BAR - full)}] {', '.join(parts)}"
+    return f"[{'█' * full}{'·' * (BAR_COLUMNS - full)}] {', '.join(parts)}"
 
 
 def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> int:
@@ -98,11 +100,11 @@ def text_of(event: Event) -> str:
 
 def ended(event: Event, *, quiet: bool) -> int:
     """The last word; returns the exit code."""
-    if event.text == "done":
+    if not event.left:
         if not quiet:
             echo("All tasks are done.")
         return 0
     if not quiet:
         echo("Nothing is left that could be done now:")
-        echo("\n".join(f"  {part}" for part in event.text.split("; ")))
+        echo("\n".join(f"  {id}: {why}" for id, why in list(event.left.items())[:MAX_LEFT]))
     return 1

@@ -73,12 +73,12 @@ def place(context: Context, project: str) -> str:
 
 def provide(context: Context, project: str) -> str:
     """The folder of the accepted files, with what counts from now on; what does not count is told once."""
-    found = differences(context, project)
+    changed = differences(context, project)
     if config.load()["SHARED_TRUST"] == "agents":
-        accept(context, project, [one for one in found if not one.problem])
-        found = [one for one in found if one.problem]
-    if found:
-        tell(context, found)
+        accept(context, project, [one for one in changed if not one.problem])
+        changed = [one for one in changed if one.problem]
+    if changed:
+        tell(context, changed)
     return place(context, project)
 
 
@@ -98,13 +98,13 @@ def make(path: str) -> None:
             put(made, name, text.encode())
 
 
-def tell(context: Context, found: Sequence[Difference]) -> None:
+def tell(context: Context, changed: Sequence[Difference]) -> None:
     """Say once that these files do not count as they stand in `/shared`."""
-    names = " and ".join(f"/shared/{one.name}" for one in found)
-    said = f"an agent has changed {names}; what you accepted last counts until you accept that"
-    if said not in context.told:
-        context.told.add(said)
-        context.warn(f"{said}: magents shared diff, then magents shared accept")
+    names = " and ".join(f"/shared/{one.name}" for one in changed)
+    message = f"an agent has changed {names}; what you accepted last counts until you accept that"
+    if message not in context.warned:
+        context.warned.add(message)
+        context.warn(f"{message}: magents shared diff, then magents shared accept")
 
 
 def differences(context: Context, project: str, names: Sequence[str] = ()) -> list[Difference]:
@@ -120,13 +120,13 @@ def differences(context: Context, project: str, names: Sequence[str] = ()) -> li
         )
     if not os.path.isdir(path):
         make(path)
-    found = []
+    changed = []
     for name in names or NAMES:
         text, problem = offered(shared, name)
         known = kept(path, name)
         if problem or text != known:
-            found.append(Difference(name, known, text, problem))
-    return found
+            changed.append(Difference(name, known, text, problem))
+    return changed
 
 
 def kept(path: str, name: str) -> bytes | None:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 MARK = "MAGENTS_CHECK"
 """In the environment of what a check runs: its working tree. So all of it can be found and ended."""
-LINES = 40
+MAX_SHOWN_LINES = 40
 """How much of a failing command's output is shown."""
-MAX_BYTES = 1024 * 1024
+MAX_OUTPUT_BYTES = 1024 * 1024
 """Bytes at the end of a command's output that are kept."""
-GRACE = 3.0
+GRACE_S = 3.0
 """Seconds that what a check has started gets to end by itself, before it is killed."""
 
 
@@ -46,7 +46,7 @@ def run(context: Context, agent: Agent, into: str, commit: str, command: str) ->
             "MAGENTS_ID": agent.id, "MAGENTS_BRANCH": agent.branch, "MAGENTS_PROJECT": agent.project, MARK: place,
         }  # fmt: skip
         try:
-            following.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, max_bytes=MAX_BYTES)
+            following.tail(["sh", "-c", command], cwd=place, env=env, timeout=limit, max_bytes=MAX_OUTPUT_BYTES)
         except CommandFailed as error:
             raise failed(agent, into, command, error.code, error.output, limit) from error
 
@@ -57,7 +57,7 @@ def failed(agent: Agent, into: str, command: str, code: int | None, output: str,
     lines = output.strip().splitlines()
     return CheckFailed(
         f"The check {how} on {agent.branch} merged into {into}; nothing was merged: {command}\n"
-        + "\n".join(lines[-LINES:]),
+        + "\n".join(lines[-MAX_SHOWN_LINES:]),
         f"Let the agent mend it: magents send {agent.id} 'Merge {into} into your branch and make the check pass'",
         command, code, output,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def end_all(mark: str) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in processes.marked(mark):
             processes.end(pid, number)
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + GRACE_S
         while processes.marked(mark):
             if time.monotonic() > until:
                 break
@@ -112,16 +112,16 @@ def end_all(mark: str) -> None:
 
 def sweep(context: Context) -> list[str]:
     """Delete the working trees of killed checks, and end what still runs there; a line for each."""
-    said = []
+    lines = []
     names = os.listdir(context.checks) if os.path.isdir(context.checks) else []
     for name in names:
         if name.isdecimal():
-            said += sweep_one(context, int(name), os.path.join(context.checks, name))
+            lines += sweep_one(context, int(name), os.path.join(context.checks, name))
     if any(name.startswith(disk.TRASH) for name in names):
         disk.sweep(context.checks)
     with contextlib.suppress(OSError):
         os.rmdir(context.checks)
-    return said
+    return lines
 
 
 def sweep_one(context: Context, key: int, place: str) -> list[str]:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
     from magents.git.merge import Tip
 
-AT_ONCE = 2
+MAX_AT_ONCE = 2
 """How many merges run at the same time."""
-MERGE_S = 20
+MERGE_TIMEOUT_S = 20
 """Seconds that one of them may take: agents make what is merged."""
-STRIKES = 2
+MAX_TIMEOUTS = 2
 """After so many that took too long, a branch is tried no more."""
 SCRATCH = "scratch-"
-DAY = 86400
+DAY_S = 86400
 Pair = tuple[str, str]
 """Two commits, sorted: a merge of two conflicts in the same files whichever comes first."""
 
@@ -66,26 +66,26 @@ class Conflicts(NamedTuple):
 
     def of(self, id: str) -> list[Side]:
         """What the branch of an agent conflicts with."""
-        found = [clash.other for clash in self.clashes if clash.one.id == id]
-        return found + [clash.one for clash in self.clashes if clash.other.id == id]
+        others = [clash.other for clash in self.clashes if clash.one.id == id]
+        return others + [clash.one for clash in self.clashes if clash.other.id == id]
 
 
 def conflicts(context: Context, agents: Sequence[Agent] | None = None, most: int | None = None) -> Conflicts:
     """See `Fleet.conflicts`."""
     live = context.store.live()
     asked = {agent.id for agent in (live if agents is None else agents)}
-    found = Conflicts([], set(), [])
+    report = Conflicts([], set(), [])
     for project in sorted({agent.project for agent in live if agent.id in asked}):
         try:
-            in_project(context, project, [agent for agent in live if agent.project == project], asked, most, found)
+            in_project(context, project, [agent for agent in live if agent.project == project], asked, most, report)
         except MagentsError as error:
-            found.unknown.update(agent.id for agent in live if agent.project == project)
-            found.problems.append(f"{project}: {error.message}")
-    return found
+            report.unknown.update(agent.id for agent in live if agent.project == project)
+            report.problems.append(f"{project}: {error.message}")
+    return report
 
 
 def in_project(
-    context: Context, project: str, live: Sequence[Agent], asked: set[str], most: int | None, found: Conflicts
+    context: Context, project: str, live: Sequence[Agent], asked: set[str], most: int | None, report: Conflicts
 ) -> None:
     """Add to `found` what is found among the agents of one project."""
     heads = tips(project)
@@ -105,10 +105,10 @@ def in_project(
     for one, other in [pair for pair in bases if pair[0].id in asked] + pairs:
         result = results.get((one, other))
         if result is None:
-            found.unknown.update({one.id, other.id} - {""})
+            report.unknown.update({one.id, other.id} - {""})
         elif not result.clean:
-            found.clashes.append(Clash(one, other, result.files))
-    found.problems.extend(tries.problems)
+            report.clashes.append(Clash(one, other, result.files))
+    report.problems.extend(tries.problems)
 
 
 class Tries:
@@ -147,7 +147,7 @@ class Tries:
         """Merge them, some at once."""
         from concurrent.futures import ThreadPoolExecutor
 
-        with scratch(self.context, self.project) as folder, ThreadPoolExecutor(AT_ONCE) as pool:
+        with scratch(self.context, self.project) as folder, ThreadPoolExecutor(MAX_AT_ONCE) as pool:
             running = {pair: pool.submit(self.one, pair, sides, folder) for pair, sides in new.items()}
             try:
                 for pair, (one, other) in new.items():
@@ -166,13 +166,13 @@ class Tries:
     def one(self, pair: Pair, sides: tuple[Side, Side], folder: str) -> Attempt | None:
         """Merge two; None where one of the branches was too slow before. Raises CommandFailed."""
         branches = [side.branch for side in sides if side.id]
-        if any(self.strikes.get(branch, 0) >= STRIKES for branch in branches):
+        if any(self.strikes.get(branch, 0) >= MAX_TIMEOUTS for branch in branches):
             return None
         try:
-            return attempt(self.project, *pair, folder, MERGE_S)
+            return attempt(self.project, *pair, folder, MERGE_TIMEOUT_S)
         except CommandFailed as error:
             for branch in branches if error.code is None else []:
-                self.strikes[branch] = self.strikes.get(branch, 0) + STRIKES // len(branches)
+                self.strikes[branch] = self.strikes.get(branch, 0) + MAX_TIMEOUTS // len(branches)
             raise
 
     def keep(self) -> None:
@@ -200,7 +200,7 @@ def sweep(folder: str) -> None:
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         with contextlib.suppress(OSError):
-            if name.startswith(SCRATCH) and time.time() - os.stat(path).st_mtime > DAY:
+            if name.startswith(SCRATCH) and time.time() - os.stat(path).st_mtime > DAY_S:
                 discard(path)
 
 

@@ -42,7 +42,7 @@ class Context:
         """Told, in a few words, of each step that can take longer than a moment."""
         self.warn = warn
         """Told of what the user should know although it stops nothing."""
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         """What `warn` was told of and need not be told again."""
 
     @property

@@ -13,7 +13,7 @@ from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
 from magents.fleet import prompts, remove
 from magents.fleet.context import CLAIMED, Context, boot
-from magents.git import project
+from magents.git import project as projects
 from magents.git.layout import has_record
 from magents.git.project import Asked
 from magents.git.workspaces import disk, worktree
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from magents.config import Config
+    from magents.git.plumbing import Retried
     from magents.git.project import Branch, Project
-    from magents.git.workspaces.base import Filling
 
 
 class Request(NamedTuple):
@@ -78,37 +78,37 @@ def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan
     if request.id:
         names.check_id(request.id)
     prompts.check(request.prompt)
-    found, branch = asked.result()
-    if not found.commit:
+    project, branch = asked.result()
+    if not project.commit:
         raise Conflict(
-            f"{found.path} has no commit yet, so there is nothing an agent could start from.",
+            f"{project.path} has no commit yet, so there is nothing an agent could start from.",
             "Make one: git commit --allow-empty -m 'Begin'",
         )
-    settings = config.load(found.settings)
+    settings = config.load(project.settings)
     mode = request.runtime or runtimes.mode(settings)
     where = runtimes.runtime(mode)
     chosen = check_harness(request, settings, here=where.traits.program == "here")
     facts = harnesses.record(chosen)
     where.require(chosen, facts.program)
     warnings = keyless(facts.keys, request, settings) if where.traits.home == "image" else []
-    base, commit, track = starting_point(found, request, settings, branch)
-    moved = movable(context, found.path, request.branch, mode)
+    base, commit, track = starting_point(project, request, settings, branch)
+    moved = movable(context, project.path, request.branch, mode)
     taken = {agent.id for agent in context.store.live() if agent != moved}
     id = request.id or (moved.id if moved else names.free(names.slug(request.branch), taken))
     agent = Agent(
-        0, id, found.path, request.branch, base, commit, not branch.commit, chosen, request.command, mode,
-        os.path.join(workspaces(found, settings), id), time.time(), "creating",
+        0, id, project.path, request.branch, base, commit, not branch.commit, chosen, request.command, mode,
+        os.path.join(workspaces(project, settings), id), time.time(), "creating",
         unattended(settings, mode), "", "", request.task or (moved.task if moved else ""),
     )  # fmt: skip
     result = Plan(
-        agent, found, not branch.commit, track, settings["SETUP"], request.prompt, request.env, warnings, moved
+        agent, project, not branch.commit, track, settings["SETUP"], request.prompt, request.env, warnings, moved
     )
     if moved:
         return result
     try:
         if rival := context.store.rival(agent):
             raise rival
-        project.check_free(request.branch, branch)
+        projects.check_free(request.branch, branch)
         disk.check_absent(agent.workspace)
     except Conflict:
         if request.id or not taken_meanwhile(context, agent):
@@ -160,14 +160,14 @@ def unattended(settings: Config, mode: str) -> bool:
     return settings["AUTO_ACCEPT"] in ("always", mode)
 
 
-def starting_point(found: Project, request: Request, settings: Config, branch: Branch) -> tuple[str, str, str]:
+def starting_point(project: Project, request: Request, settings: Config, branch: Branch) -> tuple[str, str, str]:
     """The base's name, the commit to begin at, and the remote branch to track.
 
     An existing branch begins where it is; a branch that only a remote has begins there and tracks it; any
     other at `--from`, else at the setting BASE, else at what is checked out where the user stands.
     """
     asked = request.base or settings["BASE"]
-    base = project.base_name(found, asked) if asked else found.head
+    base = projects.base_name(project, asked) if asked else project.head
     if base == request.branch:
         base = ""
     if branch.commit:
@@ -180,16 +180,16 @@ def starting_point(found: Project, request: Request, settings: Config, branch: B
                 f"Say which: --from {next(iter(branch.remotes))}",
             )
         return base, branch.remotes[name], name
-    return base, project.commit_of(found, asked) if asked else found.commit, ""
+    return base, projects.commit_of(project, asked) if asked else project.commit, ""
 
 
-def workspaces(found: Project, settings: Config) -> str:
+def workspaces(project: Project, settings: Config) -> str:
     """The folder that workspaces are made in."""
     chosen = settings["WORKSPACES"]
     if not chosen:
-        return os.path.join(found.beside, f"{found.name}-agents")
-    chosen = os.path.expanduser(chosen.replace("{project}", found.name))
-    return os.path.normpath(os.path.join(found.path, chosen))
+        return os.path.join(project.beside, f"{project.name}-agents")
+    chosen = os.path.expanduser(chosen.replace("{project}", project.name))
+    return os.path.normpath(os.path.join(project.path, chosen))
 
 
 def create(context: Context, request: Request, asked: Asked | None = None) -> Agent:
@@ -215,9 +215,9 @@ def create(context: Context, request: Request, asked: Asked | None = None) -> Ag
             try:
                 return build(context, agent, planned, lock)
             except BaseException as error:
-                told = take_back(context, agent)
+                outcome = take_back(context, agent)
                 if isinstance(error, MagentsError):
-                    error.hint = f"{told} {error.hint}".rstrip()
+                    error.hint = f"{outcome} {error.hint}".rstrip()
                 raise
 
 
@@ -278,7 +278,7 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
     return trust.may_set_up(context, agent, command)
 
 
-LARGE = 1 << 20
+LARGE_INDEX_BYTES = 1 << 20
 """Bytes of git's index in a large project: some ten thousand files."""
 
 
@@ -299,12 +299,12 @@ def checkout_workers(context: Context, planned: Plan) -> str:
 def is_large(project: Project) -> bool:
     """Whether so many files are checked out in the project itself; where none are, it is taken for small."""
     try:
-        return os.path.getsize(os.path.join(project.common, "index")) > LARGE
+        return os.path.getsize(os.path.join(project.common, "index")) > LARGE_INDEX_BYTES
     except OSError:
         return False
 
 
-def check_out(context: Context, agent: Agent, planned: Plan, filling: Filling) -> None:
+def check_out(context: Context, agent: Agent, planned: Plan, filling: Retried) -> None:
     """Wait until the workspace is filled. Raises MagentsError with what git says."""
     try:
         filling.result()

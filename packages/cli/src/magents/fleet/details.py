@@ -63,7 +63,7 @@ def details(context: Context, agents: Sequence[Agent]) -> Known:
 def against(context: Context, agents: Sequence[Agent]) -> dict[str, list[Side]]:
     """What each agent's branch conflicts with; without those of which that is not known (yet)."""
     try:
-        found = conflicts(context, agents, MAX_MERGES)
+        result = conflicts(context, agents, MAX_MERGES)
     except MagentsError:
         return {}
-    return {agent.id: found.of(agent.id) for agent in agents if agent.id not in found.unknown}
+    return {agent.id: result.of(agent.id) for agent in agents if agent.id not in result.unknown}

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError, Problem
 from magents.core.status import ABSENT
-from magents.fleet import observe, recover, stop
-from magents.fleet.listeners import LISTENERS
+from magents.fleet import listeners, observe, recover, stop
 from magents.harnesses.base import Unknown as UnknownHarness
 from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-OLDEST_GIT = (2, 38)
+MIN_GIT = (2, 38)
 """The git that brought `merge-tree --write-tree`."""
-ROOM = 1024 * 1024 * 1024
+MIN_FREE_BYTES = 1024 * 1024 * 1024
 """Free bytes below which a disk is called almost full."""
 RECENT_S = 7 * 24 * 3600
 """How long an unexpected error is told of."""
-SHOWN_ERRORS = 3
+MAX_SHOWN_ERRORS = 3
 
 
 class Finding(NamedTuple):
@@ -44,7 +43,7 @@ class Finding(NamedTuple):
 
     about: str
     ok: bool
-    said: str
+    text: str
     remedy: str = ""
     needed: bool = True
     """Whether Magents cannot do its work while it is not ok."""
@@ -96,23 +95,23 @@ def errors() -> list[Finding]:
     remedy = f"It is a defect of Magents: report it with {config.shorten(log.path())}"
     return [
         Finding(
-            "error", False, f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))} {said}", remedy, needed=False
+            "error", False, f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(at))} {summary}", remedy, needed=False
         )
-        for at, said in log.last(SHOWN_ERRORS)
+        for at, summary in log.last(MAX_SHOWN_ERRORS)
         if time.time() - at < RECENT_S
     ]
 
 
 def of_listeners(context: Context) -> list[Finding]:
     """What the rooms that join the agents' lives have found."""
-    found: list[Finding] = []
-    for listener in LISTENERS:
+    findings: list[Finding] = []
+    for listener in listeners.LISTENERS:
         try:
             with isolated(listener.module):
-                found += listener.load().findings(context)
+                findings += listener.load().findings(context)
         except MagentsError as error:
-            found.append(Finding(listener.module, False, error.message, error.hint, needed=False))
-    return found
+            findings.append(Finding(listener.module, False, error.message, error.hint, needed=False))
+    return findings
 
 
 def fix_one(context: Context, view: View) -> list[str]:
@@ -128,25 +127,25 @@ def fix_one(context: Context, view: View) -> list[str]:
 def git() -> Finding:
     """Git is there, and new enough."""
     try:
-        said = process.run(["git", "--version"], timeout=10).line
+        version_line = process.run(["git", "--version"], timeout=10).line
     except MagentsError as error:
         return Finding("git", False, error.message, INSTALL["git"])
-    digits = next((word for word in said.split() if word[0].isdigit()), "0")
+    digits = next((word for word in version_line.split() if word[0].isdigit()), "0")
     version = tuple(int(part) for part in digits.split(".")[:2] if part.isdigit())
-    if version < OLDEST_GIT:
-        return Finding("git", False, f"{said} is too old: 2.38 or newer is needed", INSTALL["git"])
-    return Finding("git", True, said)
+    if version < MIN_GIT:
+        return Finding("git", False, f"{version_line} is too old: 2.38 or newer is needed", INSTALL["git"])
+    return Finding("git", True, version_line)
 
 
 def places() -> list[Finding]:
     """Each runtime's own check."""
-    found = []
+    findings = []
     for name in [*runtimes.TABLE, *(plugin.name for plugin in runtimes.plugins() if not plugin.problem)]:
         problems = asked(name, lambda runtime: runtime.check(), lambda error: [Problem(error.message, error.hint)])
-        found += [Finding(name, False, p.what, p.remedy, p.needed) for p in problems]
+        findings += [Finding(name, False, p.what, p.remedy, p.needed) for p in problems]
         if not problems:
-            found.append(Finding(name, True, "works"))
-    return found
+            findings.append(Finding(name, True, "works"))
+    return findings
 
 
 def asked(name: str, ask: Callable[[Runtime], T], failed: Callable[[MagentsError], T]) -> T:
@@ -160,9 +159,11 @@ def asked(name: str, ask: Callable[[Runtime], T], failed: Callable[[MagentsError
 def extensions() -> list[Finding]:
     """What installed packages bring can be used."""
     return [
-        Finding(plugin.kind, not plugin.problem, f"`{plugin.name}` of {plugin.package}{said}", BROKEN, needed=False)
+        Finding(
+            plugin.kind, not plugin.problem, f"`{plugin.name}` of {plugin.package}{suffix}", BROKEN, needed=False
+        )
         for plugin in (*harnesses.plugins(), *runtimes.plugins())
-        for said in [f": {plugin.problem}" if plugin.problem else ""]
+        for suffix in [f": {plugin.problem}" if plugin.problem else ""]
     ]
 
 
@@ -187,20 +188,20 @@ def keys(settings: config.Config) -> list[Finding]:
     there = [name for name in wanted if os.environ.get(name)]
     if there or not wanted:
         return [Finding("keys", True, ", ".join(there) or f"{settings['AGENT']} takes one of many")]
-    said = f"none for {settings['AGENT']} is in the environment, so agents in containers will ask for one"
-    return [Finding("keys", False, said, f"export {wanted[0]}=…", needed=False)]
+    problem = f"none for {settings['AGENT']} is in the environment, so agents in containers will ask for one"
+    return [Finding("keys", False, problem, f"export {wanted[0]}=…", needed=False)]
 
 
 def programs(default: str) -> list[Finding]:
     """Which harnesses are installed; the configured one is needed."""
-    found = []
+    findings = []
     for name in [*harnesses.NAMES, *(plugin.name for plugin in harnesses.plugins() if not plugin.problem)]:
         record = harnesses.record(name)
         problems = record.check()
-        found += [Finding(name, False, p.what, p.remedy, name == default) for p in problems]
+        findings += [Finding(name, False, p.what, p.remedy, name == default) for p in problems]
         if not problems:
-            found.append(Finding(name, True, shutil.which(record.program) or "installed"))
-    return found
+            findings.append(Finding(name, True, shutil.which(record.program) or "installed"))
+    return findings
 
 
 def in_mode(settings: config.Config) -> Traits:
@@ -218,35 +219,35 @@ def is_harness(name: str) -> bool:
 
 def configuration(settings: config.Config) -> list[Finding]:
     """Every line of the configuration makes sense."""
-    found = [
+    findings = [
         Finding("configuration", False, problem, f"Mend the line in {config.shorten(paths.config())}", needed=False)
         for problem in settings.problems
     ]
     if not is_harness(settings["AGENT"]):
-        said = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
-        found.append(Finding("configuration", False, said, "magents config --set AGENT=claude"))
+        text = f"AGENT={settings['AGENT']} ({settings.values['AGENT'].source}) is no harness"
+        findings.append(Finding("configuration", False, text, "magents config --set AGENT=claude"))
     try:
         runtimes.record(runtimes.mode(settings))
     except MagentsError as error:
-        said = f"MODE={runtimes.mode(settings)} ({settings.values['MODE'].source}): {error.message}"
-        found.append(Finding("configuration", False, said, "magents config --set MODE=tmux"))
+        text = f"MODE={runtimes.mode(settings)} ({settings.values['MODE'].source}): {error.message}"
+        findings.append(Finding("configuration", False, text, "magents config --set MODE=tmux"))
     where = config.shorten(paths.config())
     there = os.path.exists(paths.config())
-    return found or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]
+    return findings or [Finding("configuration", True, where if there else f"no {where}: the defaults hold")]
 
 
 def store(context: Context) -> Finding:
     """The store can be read and is whole."""
     try:
-        said = context.store.check()
+        verdict = context.store.check()
     except MagentsError as error:
         return Finding("store", False, error.message, error.hint)
     path = context.store.path
-    if said != "ok":
+    if verdict != "ok":
         return Finding(
             "store",
             False,
-            f"{path}: {said}",
+            f"{path}: {verdict}",
             f"Move it away; running agents can be adopted again: mv {path} {path}.broken",
         )
     return Finding("store", True, path)
@@ -254,14 +255,14 @@ def store(context: Context) -> Finding:
 
 def agents(context: Context) -> list[Finding]:
     """Agents that are lost, half-made, or run without a record."""
-    found = []
+    findings = []
     overview = observe.observe(context)
     for view in overview.views:
         agent, status = view.agent, view.status
         if view.orphan and not agent.project:
             continue
         if view.orphan:
-            found.append(
+            findings.append(
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
         elif status.reason == "unreachable":
@@ -272,9 +273,9 @@ def agents(context: Context) -> list[Finding]:
                 remedy = f"Bring its disk back; or, if it is gone for good: magents stop {agent.id} --forget"
             elif not os.path.isdir(agent.workspace):
                 remedy = f"Bring its disk back; or give it up: magents stop {agent.id} --remove-worktree"
-            found.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
+            findings.append(Finding("agent", False, f"{agent.id} is lost: {status.detail}", remedy, needed=False))
         elif status.reason == "interrupted":
-            found.append(
+            findings.append(
                 Finding(
                     "agent",
                     False,
@@ -283,16 +284,16 @@ def agents(context: Context) -> list[Finding]:
                     needed=False,
                 )
             )
-    found += [
+    findings += [
         Finding("agents", False, problem, "Try again; magents doctor tells more above.")
         for problem in overview.problems
     ]
-    return found or [Finding("agents", True, f"{len(overview.views)} known, none lost")]
+    return findings or [Finding("agents", True, f"{len(overview.views)} known, none lost")]
 
 
 def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]:
     """There is room where the store, the workspaces and what the runtimes keep are."""
-    found = []
+    findings = []
     none = list[str]()
     engines = {
         disk: name
@@ -310,11 +311,11 @@ def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]
             continue
         seen.add(device)
         free = shutil.disk_usage(place).free
-        if free < ROOM:
-            said = f"only {free // (1024 * 1024)} MiB are free at {place}"
+        if free < MIN_FREE_BYTES:
+            text = f"only {free // (1024 * 1024)} MiB are free at {place}"
             remedy = "Free some; agents' workspaces, their work kept: magents cleanup --remove-worktrees"
             if path in engines:
-                said += f", where {engines[path]} keeps images and containers"
+                text += f", where {engines[path]} keeps images and containers"
                 remedy = "Free some; what fills it: docker system df; what nothing uses: docker system prune"
-            found.append(Finding("disk", False, said, remedy, needed=False))
-    return found or [Finding("disk", True, "room enough")]
+            findings.append(Finding("disk", False, text, remedy, needed=False))
+    return findings or [Finding("disk", True, "room enough")]

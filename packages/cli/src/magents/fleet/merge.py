@@ -52,13 +52,13 @@ def land(
 
         checking.run(context, agent, target, made, check)
 
-    told: list[str] = []
+    reported: list[str] = []
     merged = brought.of_branch(agent.project, agent.branch)
 
     def look(made: Merged) -> None:
         from magents.fleet import trust
 
-        told[:] = trust.look_at(context, agent, made, told)
+        reported[:] = trust.look_at(context, agent, made, reported)
 
     try:
         done = merging.merge(
@@ -74,7 +74,7 @@ def land(
         commit = done.after[:10]
         context.store.note(agent, "merged", f"merged into {target} as {commit}", into=target, commit=commit)
         brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
-    return done._replace(runs_by_itself=tuple(told))
+    return done._replace(runs_by_itself=tuple(reported))
 
 
 def see_to_uncommitted(

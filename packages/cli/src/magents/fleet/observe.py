@@ -137,8 +137,8 @@ class Logs:
     def report(self, name: str, folder: str, agent: Agent, alive: bool) -> status.Report:
         """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
         (again): the wrapper tells of it before it can be seen."""
-        found = self._reports.get((name, folder))
-        if found is None or not (alive or found.ended_at):
+        report = self._reports.get((name, folder))
+        if report is None or not (alive or report.ended_at):
             self.read({(name, folder): agent})
         return self._reports[name, folder]
 
@@ -147,8 +147,8 @@ def gather(context: Context, places: Places, seen: Seen, logs: Logs) -> list[sta
     """What is known of each agent, without any call per agent but the read of its log."""
     by_folder = {
         (name, observation.label.get("folder", "")): observation
-        for name, found in seen.observations.items()
-        for observation in found
+        for name, observations in seen.observations.items()
+        for observation in observations
     }
     machine = boot()
     facts = []
@@ -221,8 +221,8 @@ def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
     """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
     return [
         View(adopted(name, observation), of_orphan(observation), orphan=True)
-        for name, found in seen.observations.items()
-        for observation in found
+        for name, observations in seen.observations.items()
+        for observation in observations
         if (name, folder := observation.label.get("folder", "")) not in known and not context.store.foreign(folder)
     ]
 
@@ -244,22 +244,22 @@ def adopted(name: str, observation: Observation) -> Agent:
     """The record of an orphan, as far as its label tells."""
     from magents.core.names import is_id
 
-    told = observation.label
-    harness = told.get("harness", "")
+    label = observation.label
+    harness = label.get("harness", "")
     return Agent(
-        0, observation.id, told.get("project", ""), told.get("branch", ""), told.get("base", ""),
-        told.get("base_commit", ""), False, harness if is_id(harness) else "command",
-        command_of(told), name, told.get("workspace", ""), made(observation), "active", False, boot(), "",
+        0, observation.id, label.get("project", ""), label.get("branch", ""), label.get("base", ""),
+        label.get("base_commit", ""), False, harness if is_id(harness) else "command",
+        command_of(label), name, label.get("workspace", ""), made(observation), "active", False, boot(), "",
     )  # fmt: skip
 
 
 def made(observation: Observation) -> float:
     """When an orphan was created, as its label tells; else when its terminal last stirred."""
     try:
-        told = float(observation.label["created"])
+        created = float(observation.label["created"])
     except (KeyError, ValueError):
         return observation.active
-    return told if 0 <= told < MAX_TIME_S else observation.active
+    return created if 0 <= created < MAX_TIME_S else observation.active
 
 
 def command_of(label: dict[str, str]) -> tuple[str, ...]:
@@ -273,11 +273,11 @@ def command_of(label: dict[str, str]) -> tuple[str, ...]:
 
 def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
     """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
-    found: dict[str, str] = {}
+    by_id: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
         with contextlib.suppress(MagentsError):
-            found |= runtimes.recorded(name).usage()
-    return found
+            by_id |= runtimes.recorded(name).usage()
+    return by_id
 
 
 def find(context: Context, id: str) -> Agent:

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from magents.core.agent import Agent
     from magents.fleet.observe import View
 
-GLANCE_S = 3
+GLANCE_TIMEOUT_S = 3
 """Seconds that a command waits for a recovery that depends on what is in the agent's workspace."""
-OTHERS_S = 10
+WAIT_TIMEOUT_S = 10
 """The same for any other: its container, its folder, its branch are taken away."""
-ENDING_S = 10
+GRACE_S = 10
 """Seconds that a recovery gets to end once its time is over."""
-LIMIT_S = 300
+RECOVERY_TIMEOUT_S = 300
 """Seconds that a recovery may take."""
 
 
@@ -64,8 +64,8 @@ def tried(context: Context, agent: Agent) -> bool:
 def patience(agent: Agent, asked: bool) -> float:
     """For how many seconds its recovery is waited for."""
     if asked:
-        return LIMIT_S + ENDING_S
-    return GLANCE_S if agent.phase == "removing" and not agent.pin else OTHERS_S
+        return RECOVERY_TIMEOUT_S + GRACE_S
+    return GLANCE_TIMEOUT_S if agent.phase == "removing" and not agent.pin else WAIT_TIMEOUT_S
 
 
 def outcome(context: Context, agent: Agent, begun: float, until: float) -> str:
@@ -91,12 +91,12 @@ def attempt(context: Context, agent: Agent) -> None:
     """Settle an agent, for a caller that holds its lock; its history tells how that went."""
     context.store.note(agent, "recovering", "its recovery has begun")
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(LIMIT_S)
+    signal.alarm(RECOVERY_TIMEOUT_S)
     why = result = ""
     try:
         result = complete_or_undo(context, agent)
     except Late:
-        why = f"It took longer than {LIMIT_S} s."
+        why = f"It took longer than {RECOVERY_TIMEOUT_S} s."
     except MagentsError as error:
         why = f"{error.message} {error.hint}".strip()
     except OSError as error:

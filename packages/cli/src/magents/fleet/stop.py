@@ -11,9 +11,9 @@ from magents.core.errors import MagentsError, Missing, NoAnswer
 from magents.fleet.context import Context
 from magents.system.isolated import isolated
 
-BEFORE_S = 5
+COLLECT_BEFORE_S = 5
 """Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
-AFTER_S = 20
+COLLECT_AFTER_S = 20
 """The same for one that has been stopped, where they did not come before."""
 
 
@@ -36,7 +36,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
             let_it_save(context, agent)
     runtime = context.runtime(agent)
     cloned = runtime.traits.workspace != "worktree"
-    late = collect and was == "active" and cloned and not bring_home(context, agent, BEFORE_S)
+    late = collect and was == "active" and cloned and not bring_home(context, agent, COLLECT_BEFORE_S)
     agent = context.store.update(agent, phase="stopped")
     try:
         shown = runtime.stop(agent, context.folder(agent))
@@ -44,7 +44,7 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
         context.store.update(agent, phase=was)
         raise
     context.keep_screen(agent, shown)
-    if late and not bring_home(context, agent, AFTER_S):
+    if late and not bring_home(context, agent, COLLECT_AFTER_S):
         context.warn(f"{agent.id}: its commits could not be had in time; they stay in its workspace")
     if was != "stopped":
         context.store.note(agent, "stopped", "stopped")

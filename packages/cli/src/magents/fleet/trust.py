@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from magents.git.merge import Merged
     from magents.git.trust.brought import Arrival, Brought
 
-SHOWN = 3
+MAX_SHOWN_FILES = 3
 """How many files a warning names."""
 
 
@@ -101,8 +101,8 @@ def accept(project: str, names: Sequence[str]) -> Waiting:
 
 def named(rows: Sequence[Brought]) -> str:
     """Contents, for a warning: how they are called, and whose they are."""
-    shown = ", ".join(f"{one_line(row.name)} ({row.agent})" for row in rows[:SHOWN])
-    return shown + (f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else "")
+    shown = ", ".join(f"{one_line(row.name)} ({row.agent})" for row in rows[:MAX_SHOWN_FILES])
+    return shown + (f" and {len(rows) - MAX_SHOWN_FILES} more" if len(rows) > MAX_SHOWN_FILES else "")
 
 
 def warn_of_hooks(context: Context, where: str, *commits: str) -> None:
@@ -150,9 +150,9 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
     return True
 
 
-def look_at(context: Context, agent: Agent, made: Merged, told: Sequence[str] = ()) -> list[str]:
-    """Before a merge lands: note what it brings, say what of it runs by itself unless that was `told`, and return
-    it."""
+def look_at(context: Context, agent: Agent, made: Merged, reported: Sequence[str] = ()) -> list[str]:
+    """Before a merge lands: note what it brings, and return what of it runs by itself. That is told of, unless it
+    was `reported` before."""
     strange = not context.runtime(agent).traits.trusted
     if strange or (has_record(agent.project) and is_of_container(agent)):
         arrival = brought.Arrival("", made.after, (made.before,), agent.id, time.time())
@@ -160,7 +160,7 @@ def look_at(context: Context, agent: Agent, made: Merged, told: Sequence[str] = 
     check_programs(agent.project, made.after)
     rows = [(row.path, row.old, row.new) for row in touched(agent.project, made.before, made.after)]
     names = notice.of(agent.project, rows, hooks.hook_paths(agent.project)[1])
-    if names and names != told:
+    if names and names != reported:
         context.warn(notice.line(agent.id, names))
     if made.checkout:
         warn_of_hooks(context, made.checkout, made.before, made.after)

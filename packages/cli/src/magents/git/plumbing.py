@@ -16,7 +16,7 @@ from magents.system import process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, BinaryIO
 
 FILL_TIMEOUT_S = 3600
@@ -57,38 +57,45 @@ def quiet(where: str, *commits: str) -> Sequence[str]:
 
 
 def git(
-    where: str,
-    *args: str,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
-    ok: Sequence[int] | None = (0,),
-    timeout: float = 600,
-    keep: Sequence[int] = (),
-    hint: str = "",
-    target: BinaryIO | None = None,
-) -> process.Result:
+    where: str, *args: str, env: Mapping[str, str] | None = None, stdin: bytes | None = None, timeout: float = 600,
+    keep: Sequence[int] = (), target: BinaryIO | None = None, ok: Sequence[int] | None = (0,), hint: str = "",
+) -> process.Result:  # fmt: skip
     """Run git in the folder `where`. Options and errors are those of `process.run`."""
-    argv = command(where, *args)
-    return run(argv, env=env, stdin=stdin, ok=ok, timeout=timeout, keep=keep, hint=hint, target=target)
+    running = Retried(command(where, *args), env=env, stdin=stdin, timeout=timeout, keep=keep, target=target)
+    return running.result(ok=ok, hint=hint)
 
 
-def run(argv: Sequence[str], **options: Any) -> process.Result:
-    """`process.run`, repeated while git fails at a half-made worktree."""
-    for _ in range(RETRIES):
-        try:
-            return process.run(argv, **options)
-        except CommandFailed as error:
-            if not is_passing(error):
-                raise
-        time.sleep(RETRY_S)
-    return process.run(argv, **options)
+class Retried:
+    """A git command under way, repeated while it fails at a half-made worktree. Leaving its `with` block ends it.
 
+    Git dies, with nothing changed, when another command is just making a worktree, whose `commondir` is still empty
+    (2.39: `failed to read .git/worktrees/x/commondir`).
+    """
 
-def is_passing(error: CommandFailed) -> bool:
-    """Whether git failed only because another command is just making a worktree: git dies when a worktree's
-    `commondir` is still empty, before it has changed anything (2.39: `failed to read
-    .git/worktrees/x/commondir`)."""
-    return "failed to read" in error.stderr and "commondir" in error.stderr
+    def __init__(self, argv: Sequence[str], undo: Callable[[], object] | None = None, **options: Any) -> None:
+        """`undo` takes back what a failed attempt left. `options` are those of `process.Running`."""
+        self._argv, self._undo, self._options = argv, undo, options
+        self._running = process.Running(argv, **options)
+
+    def __enter__(self) -> Retried:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.__exit__()
+
+    def result(self, **options: Any) -> process.Result:
+        """As `process.Running.result`."""
+        for _ in range(RETRIES):
+            try:
+                return self._running.result(**options)
+            except CommandFailed as error:
+                if not ("failed to read" in error.stderr and "commondir" in error.stderr):
+                    raise
+            if self._undo:
+                self._undo()
+            time.sleep(RETRY_S)
+            self._running = process.Running(self._argv, **self._options)
+        return self._running.result(**options)
 
 
 class Branch(NamedTuple):

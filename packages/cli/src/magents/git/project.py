@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from magents.core.errors import CommandFailed, Conflict, NotFound
+from magents.core.errors import Conflict, NotFound
 from magents.core.names import check_branch
 from magents.core.text import one_line
 from magents.core.tuples import NamedTuple
-from magents.git.plumbing import BRANCHES, command, git, is_passing, is_set, read_branches, refs, run, working_tree
+from magents.git.plumbing import BRANCHES, Retried, command, git, is_set, read_branches, refs, working_tree
 from magents.system.process import Result, Running
 
 
@@ -78,7 +78,7 @@ class Asked:
         settings = ("config", "-z", "--get-regexp", r"^(magents\.|checkout\.workers$)")
         self._settings = Running(command(folder, *settings))
         patterns = (f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
-        self._branches = Running(command(folder, *BRANCHES, *patterns)) if branch else None
+        self._branches = Retried(command(folder, *BRANCHES, *patterns)) if branch else None
 
     def __enter__(self) -> Asked:
         return self
@@ -139,15 +139,9 @@ def read_settings(text: str) -> dict[str, str]:
     return {name.removeprefix("magents."): value for name, _, value in pairs}
 
 
-def branch_of(branch: str, asked: Running) -> Branch:
+def branch_of(branch: str, asked: Retried) -> Branch:
     """What the repository knows of the branch, once git has answered."""
-    try:
-        listed = asked.result()
-    except CommandFailed as error:
-        if not is_passing(error):
-            raise
-        listed = run(asked.argv)
-    known = read_branches(listed.text)
+    known = read_branches(asked.result().text)
     own = known.get(f"refs/heads/{branch}")
     remotes = {
         name.removeprefix("refs/remotes/"): row.commit

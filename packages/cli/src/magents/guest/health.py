@@ -109,7 +109,7 @@ def health(uptime: float) -> dict[str, Any]:
         "uptime": round(uptime, 1),
         "task": os.environ.get("MAGENTS_TASK") or None,
         "start_sh": start_sh,
-        "healthy": well and not (start_sh or "").startswith("exit"),
+        "healthy": well and start_sh in (None, "running", "ended"),
     }
 
 

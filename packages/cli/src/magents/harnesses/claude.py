@@ -15,14 +15,10 @@ import time
 
 from magents.core.event import Event, Signal
 from magents.core.program import Program, Start
-from magents.harnesses.base import Harness
 from magents.harnesses.fields import end, field, line
+from magents.harnesses.hooks import HookedHarness, hooks
 from magents.system.files import guarded
 
-WORKING = {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
-WAITING = {"PermissionRequest", "Elicitation"}
-DONE = {"Stop", "StopFailure"}
-HOOKS = ("SessionStart", *sorted(WORKING), *sorted(WAITING), *sorted(DONE), "SessionEnd")
 UNSEEN = 0.4
 """Seconds that it gets to write a turn down where that cannot be seen."""
 LONGEST_TURN = 4 << 20
@@ -33,11 +29,17 @@ DIM = re.compile(r"\x1b\[(?:0;)?2m")
 SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
-class Claude(Harness):
+class Claude(HookedHarness):
     """Claude Code."""
 
     name = "claude"
     takes_prompt = frozenset({"UserPromptSubmit"})
+    working = frozenset(
+        {"UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "PermissionDenied", "ElicitationResult"}
+    )
+    waiting = frozenset({"PermissionRequest", "Elicitation"})
+    done = frozenset({"Stop", "StopFailure"})
+    named_by = working | waiting | done
     erase = ("C-u",)
     saves = 3.0  # seen: 0.03 to 0.4, more on a busy machine, and lost when it is ended before
 
@@ -53,25 +55,20 @@ class Claude(Harness):
         if start.prompt is not None:
             argv += ["--", start.prompt]
         report = shlex.join([f"{start.share}/magents-event", start.folder, self.name])
-        hooks = {
-            name: [{"hooks": [{"type": "command", "command": f"{report} {name}", "timeout": 10}]}] for name in HOOKS
-        }
+        names = ["SessionStart", *sorted(self.working), *sorted(self.waiting), *sorted(self.done), "SessionEnd"]
+        settings = {"hooks": hooks(names, lambda name: f"{report} {name}", timeout=10)}
         # A Claude Code that runs `magents` must not make its child believe to be nested in it.
         nested = ("CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT", "CLAUDE_CODE_EXECPATH")
-        return Program(tuple(argv), unset=nested, files={"claude.json": json.dumps({"hooks": hooks})})
+        return Program(tuple(argv), unset=nested, files={"claude.json": json.dumps(settings)})
 
     def read(self, event: Event) -> Signal | None:
-        """What a hook says."""
-        if event.name in WORKING:
-            return Signal("working")
-        if event.name in WAITING:
-            return Signal("waiting", question(event.data))
+        """What a hook says; of a turn's end, also its last words or why it failed."""
         if event.name == "Stop":
             return Signal("done", field(event.data, "last_assistant_message") or "")
         if event.name == "StopFailure":
             why = field(event.data, "error") or "unknown error"
             return Signal("waiting", f"its turn failed: {why}", failed=True)
-        return None
+        return super().read(event)
 
     def settles(self, asked: Event, later: Event) -> bool:
         """A finished tool settles the question about that tool only: others run beside it."""
@@ -79,17 +76,10 @@ class Claude(Harness):
             return True
         return call(asked.data) == call(later.data)
 
-    def session(self, event: Event) -> str | None:
-        """The conversation's UUID, from any event of a turn."""
-        if event.name in WORKING | WAITING | DONE:
-            found = field(event.data, "session_id")
-            return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
-        return None
-
     def saved(self, event: Event) -> bool:
         """It writes to the conversation's file when its hooks have run, of a first turn first the least part. In a
         container nobody sees that file."""
-        if event.name not in DONE:
+        if event.name not in self.done:
             return True
         if self.where == "there":
             return time.time() - event.at > UNSEEN
@@ -130,16 +120,6 @@ class Claude(Harness):
     def queued(self, screen: str) -> bool:
         """It shows that a prompt waits for the end of the turn."""
         return "edit queued messages" in SGR.sub("", end(screen))
-
-
-def question(data: str) -> str:
-    """What a permission request asks: the tool and what it is about to do."""
-    tool = field(data, "tool_name") or "permission"
-    for name in ("question", "command", "file_path", "url", "pattern", "query", "message", "description"):
-        found = field(data, name)
-        if found:
-            return line(f"{tool}: {found}")
-    return tool
 
 
 def call(data: str) -> str:

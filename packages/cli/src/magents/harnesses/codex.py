@@ -7,10 +7,10 @@ import json
 import re
 import shlex
 
-from magents.core.event import Event, Signal
+from magents.core.event import Signal
 from magents.core.program import Program, Start
-from magents.harnesses.base import Harness
-from magents.harnesses.fields import end, field, line, shown
+from magents.harnesses.fields import end, line, shown
+from magents.harnesses.hooks import HookedHarness
 
 EVENTS = {
     "SessionStart": "session_start",
@@ -42,11 +42,16 @@ _FIRST_QUESTIONS = {
 }
 
 
-class Codex(Harness):
+class Codex(HookedHarness):
     """`codex`, told what to report by its command line alone: `~/.codex` and the project stay as they are."""
 
     name = "codex"
     takes_prompt = frozenset({"UserPromptSubmit"})
+    working = frozenset({"UserPromptSubmit", "PreToolUse", "PostToolUse"})
+    waiting = frozenset({"PermissionRequest"})
+    done = frozenset({"Stop", "Interrupt"})
+    question_tool = ("PreToolUse", "request_user_input")
+    named_by = frozenset(EVENTS)
 
     def start(self, start: Start) -> Program:
         """`codex` or `codex resume`, with its hooks as options."""
@@ -64,25 +69,6 @@ class Codex(Harness):
         elif start.resume:
             argv += ["resume", "--last"]  # the last one of this folder
         return Program((*argv, "--", *words) if words else tuple(argv), unset=_NESTED)
-
-    def read(self, event: Event) -> Signal | None:
-        """What a hook says."""
-        tool = field(event.data, "tool_name", 40)
-        if event.name == "PermissionRequest":
-            asked = field(event.data, "command") or field(event.data, "description")
-            return Signal("waiting", line(": ".join(filter(None, (tool or "permission", asked)))))
-        if event.name == "PreToolUse" and tool == "request_user_input":
-            return Signal("waiting", field(event.data, "question") or "an answer")
-        if event.name in ("UserPromptSubmit", "PreToolUse", "PostToolUse"):
-            return Signal("working")
-        if event.name in ("Stop", "Interrupt"):
-            return Signal("done")
-        return None
-
-    def session(self, event: Event) -> str | None:
-        """The conversation's UUID, from any hook."""
-        found = field(event.data, "session_id")
-        return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
 
     def look(self, screen: str) -> Signal | None:
         """What it asks stands below all else; the line above its input box tells whether it works."""

@@ -6,10 +6,10 @@ import json
 import os
 import re
 
-from magents.core.event import Event, Signal
+from magents.core.event import Signal
 from magents.core.program import Program, Start
-from magents.harnesses.base import Harness
 from magents.harnesses.fields import field, line, shown
+from magents.harnesses.hooks import HookedHarness, hooks
 
 EVENTS = ("SessionStart", "BeforeAgent", "BeforeTool", "Notification", "AfterTool", "AfterAgent")
 """What it is asked to report.
@@ -26,9 +26,9 @@ def settings() -> str:
     Gemini reads them as its system-wide defaults, below the user's and the project's, whose hooks they
     leave in force. But it does so only if the file and every folder above it belong to root.
     """
-    told = 'if [ -n "$MAGENTS_EVENT" ]; then "$MAGENTS_EVENT" "$MAGENTS_FOLDER" gemini %s; fi'
-    hooks = {event: [{"hooks": [{"type": "command", "command": told % event}]}] for event in EVENTS}
-    return json.dumps({"hooks": hooks, "hooksConfig": {"notifications": False}}, indent=2)
+    report = 'if [ -n "$MAGENTS_EVENT" ]; then "$MAGENTS_EVENT" "$MAGENTS_FOLDER" gemini %s; fi'
+    wanted = {"hooks": hooks(EVENTS, lambda event: report % event), "hooksConfig": {"notifications": False}}
+    return json.dumps(wanted, indent=2)
 
 
 _SETTINGS = "gemini.json"
@@ -39,7 +39,7 @@ _INPUT = re.compile(r"^─+\n(?: \S.*\n)?\n? [>*!] (.*)$", re.MULTILINE)
 _ASKS = re.compile(r"^(Allow execution of .*\?|Apply this change\?|Do you trust .*\?)$", re.MULTILINE)
 
 
-class Gemini(Harness):
+class Gemini(HookedHarness):
     """`gemini`, told by a file of settings what to report: `~/.gemini` and the project stay as they are.
 
     For root that file is in the agent's folder. For anyone else `settings()` has to be in
@@ -47,6 +47,11 @@ class Gemini(Harness):
     """
 
     name = "gemini"
+    working = frozenset({"BeforeAgent", "BeforeTool", "AfterTool"})
+    waiting = frozenset({"Notification"})
+    done = frozenset({"AfterAgent"})
+    question_tool = ("BeforeTool", "ask_user")
+    named_by = done  # once a turn is over there is something to resume
 
     def __init__(self, home: str = "user", where: str = "here") -> None:
         super().__init__(home, where)
@@ -73,20 +78,13 @@ class Gemini(Harness):
         """The settings that make it report, where it takes them for anyone."""
         return {"/etc/gemini-cli/system-defaults.json": settings()}
 
-    def read(self, event: Event) -> Signal | None:
-        """What a hook says."""
-        if event.name == "Notification":
-            return _asked(event.data)
-        if event.name == "BeforeTool" and field(event.data, "tool_name") == "ask_user":
-            return Signal("waiting", field(event.data, "question") or "an answer")
-        if event.name in ("BeforeAgent", "BeforeTool", "AfterTool"):
-            return Signal("working")
-        return Signal("done") if event.name == "AfterAgent" else None
-
-    def session(self, event: Event) -> str | None:
-        """The conversation's UUID, once a turn of it is over, so that there is one to resume."""
-        found = field(event.data, "session_id") if event.name == "AfterAgent" else None
-        return found if found and re.fullmatch(r"[0-9a-fA-F-]{36}", found) else None
+    def question(self, data: str) -> Signal | None:
+        """What a Notification asks for; None for a question, whose words came with BeforeTool."""
+        if field(data, "type") == "ask_user":
+            return None
+        what = field(data, "command") or field(data, "filePath") or field(data, "message") or "permission"
+        title = field(data, "title")
+        return Signal("waiting", line(f"{title}: {what}" if title else what))
 
     def look(self, screen: str) -> Signal | None:
         """A box that asks, the spinner's footer, or the empty input."""
@@ -111,12 +109,3 @@ class Gemini(Harness):
     def queued(self, screen: str) -> bool:
         """It keeps a prompt until its turn is over, and shows it."""
         return "Queued (press" in screen
-
-
-def _asked(data: str) -> Signal | None:
-    """What a Notification asks for; None for a question, whose words came with BeforeTool."""
-    if field(data, "type") == "ask_user":
-        return None
-    what = field(data, "command") or field(data, "filePath") or field(data, "message") or "permission"
-    title = field(data, "title")
-    return Signal("waiting", line(f"{title}: {what}" if title else what))

@@ -66,8 +66,7 @@ class File:
             raise MagentsError(
                 f"The store {self.path} has version {version}: a newer Magents has written it. This one knows "
                 f"version {VERSION}.",
-                "Update this Magents: pip install --upgrade magents; or give it a store of its own: "
-                "MAGENTS_STATE=FOLDER magents …",
+                "Update this Magents; or give it a store of its own: MAGENTS_STATE=FOLDER magents …",
             )
         return file
 

@@ -18,7 +18,7 @@ from magents.taskmaster.model import CLOSED
 from magents.taskmaster.scheduler import Job, schedule, shortage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Generator, Iterator
+    from collections.abc import Callable, Container, Generator, Iterator, Mapping
 
     from magents.core.status import Status
     from magents.fleet.context import Context
@@ -44,6 +44,8 @@ class Event(NamedTuple):
     task: str = ""
     agent: str = ""
     text: str = ""
+    left: Mapping[str, str] = {}
+    """At the `end`: why each open task is left, by its id; empty when all are done."""
 
 
 class Count(NamedTuple):
@@ -258,8 +260,7 @@ def active(board: Board, task: Task) -> bool:
 
 
 def ending(board: Board, left: dict[str, str]) -> Event:
-    """The last event: `done` where all is worked off, else why the rest is not."""
-    open_ones = [task.id for task in board.tasks.tasks if task.status not in CLOSED]
-    if not open_ones:
-        return Event("end", text="done")
-    return Event("end", text="; ".join(f"{id}: {left.get(id, 'open')}" for id in open_ones[:20]))
+    """The last event."""
+    open_ones = {task.id: left.get(task.id, "open") for task in board.tasks.tasks if task.status not in CLOSED}
+    text = "; ".join(f"{id}: {why}" for id, why in list(open_ones.items())[:20])
+    return Event("end", text=text or "done", left=open_ones)

@@ -188,8 +188,8 @@ def try_update(context: Context, project: str) -> None:
 
 def tell(context: Context, why: str) -> None:
     """Warn that agents in containers have another list, once for each reason."""
-    if why not in context.told:
-        context.told.add(why)
+    if why not in context.warned:
+        context.warned.add(why)
         context.warn(f"the tasks of agents in containers are not brought together with yours: {why}")
 
 

@@ -119,7 +119,7 @@ class RuntimeContract:
         assert (says(launch, "home") == "mine") == ((traits.home, traits.program) == ("user", "here"))
         assert (project / "reached").exists() <= traits.trusted
         if traits.screens == "live":
-            assert bench.runtime.screens({"one": launch.folder})["one"].strip()
+            until(lambda: bench.runtime.screens({"one": launch.folder})["one"].strip())
         else:
             assert bench.runtime.screens({"one": launch.folder}) == {}
         bench.stop(launch)

@@ -36,16 +36,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the conflicts between branches."""
     fleet = common.fleet()
     agents = common.found(fleet, options.ids) if options.ids else fleet.agents()
-    found = fleet.conflicts(agents)
-    for problem in found.problems:
+    conflicts = fleet.conflicts(agents)
+    for problem in conflicts.problems:
         warn(problem)
     if options.json:
-        show_json(schema.conflicts(found))
-    elif found.clashes:
-        echo("\n".join(line for clash in found.clashes for line in lines(clash)))
-    elif not found.problems:
+        show_json(schema.conflicts(conflicts))
+    elif conflicts.clashes:
+        echo("\n".join(line for clash in conflicts.clashes for line in lines(clash)))
+    elif not conflicts.problems:
         echo(f"No conflicts: {count(len(agents), 'agent')}, with each other and their bases.")
-    return 1 if found.clashes or found.problems else 0
+    return 1 if conflicts.clashes or conflicts.problems else 0
 
 
 def lines(clash: Clash) -> list[str]:

@@ -38,7 +38,7 @@ TASKS = (
 CHECK = "python3 hello.py"
 SEEN = "seen"
 """A file in the demo's folder; `guest/demo-agent` looks for it, too."""
-PATIENCE = 60.0
+TIMEOUT_S = 60.0
 """Seconds after which an agent that does not get where it should is a failure."""
 
 
@@ -137,7 +137,7 @@ def read_and_answer(fleet: Fleet) -> None:
     say("One of them asks something. Go there with `magents attach rename`, or answer from here.")
     type_in("logs", "rename", "-n", "1")
     type_in("send", "rename", "yes")
-    type_in("wait", *AGENTS, "--timeout", str(int(PATIENCE)))
+    type_in("wait", *AGENTS, "--timeout", str(int(TIMEOUT_S)))
     say("What has each of them changed, committed or not?")
     for id in AGENTS:
         type_in("diff", id, "--stat")
@@ -188,7 +188,7 @@ def write_list(project: str) -> None:
 
 def until(fleet: Fleet, true: Callable[[dict[str, str]], bool]) -> None:
     """Wait for the agents to get somewhere. Raises MagentsError when they do not."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while True:
         states = {view.agent.id: str(view.status.state) for view in fleet.list().views}
         if true(states):

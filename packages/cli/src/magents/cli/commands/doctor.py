@@ -44,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
 def lines(finding: Finding) -> list[str]:
     """A finding for people: a mark, what it is about, and the remedy below it."""
     mark = paint("ok", "32") if finding.ok else paint("!!", "31;1") if finding.needed else paint("--", "33")
-    first = f"{mark}  {finding.about}: {one_line(finding.said, 200)}"
+    first = f"{mark}  {finding.about}: {one_line(finding.text, 200)}"
     return [first] if finding.ok or not finding.remedy else [first, f"      {plain(finding.remedy)}"]

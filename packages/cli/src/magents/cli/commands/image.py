@@ -96,11 +96,11 @@ def run_list(options: argparse.Namespace) -> int:
     """List the images."""
     from magents.runtimes.docker import image
 
-    found = image.images()
+    images = image.images()
     if options.json:
-        show_json([schema.image(one) for one in found])
+        show_json([schema.image(one) for one in images])
         return 0
-    if not found:
+    if not images:
         echo(f"No image yet. {image.BUILD_HINT}")
         return 0
     rows = [
@@ -109,7 +109,7 @@ def run_list(options: argparse.Namespace) -> int:
             age(time.time() - one.built), "" if one.current else "OLD",
             ", ".join(filter(None, (f"magents {one_line(one.version)}", one_line(one.holds)))),
         ]
-        for one in found
+        for one in images
     ]  # fmt: skip
     echo("\n".join(table(["TAG", "ID", "SIZE", "AGE", "", "HOLDS"], rows, terminal_width())))
     return 0

@@ -39,39 +39,39 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """Show what differs, and accept it."""
     fleet = common.fleet()
-    found = fleet.shared_differences(common.standing(), options.files)
-    if options.action == "accept" and found and not agreed(options, found):
+    differences = fleet.shared_differences(common.standing(), options.files)
+    if options.action == "accept" and differences and not agreed(options, differences):
         return 1
     if options.action == "accept":
-        fleet.shared_accept(found, common.standing())
+        fleet.shared_accept(differences, common.standing())
     if options.json:
-        show_json(schema.shared(found, options.action == "accept"))
-    elif not found:
+        show_json(schema.shared(differences, options.action == "accept"))
+    elif not differences:
         echo("What agents share is as you accepted it.")
     elif options.action == "diff":
-        show(found)
+        show(differences)
     else:
-        echo(f"Accepted: {', '.join(one.name for one in found)}. It counts from each agent's next start.")
+        echo(f"Accepted: {', '.join(one.name for one in differences)}. It counts from each agent's next start.")
     return 0
 
 
-def agreed(options: argparse.Namespace, found: Sequence[Difference]) -> bool:
+def agreed(options: argparse.Namespace, differences: Sequence[Difference]) -> bool:
     """Whether the user says yes."""
     if options.yes:
         return True
     if options.json or not sys.stdin.isatty():
         raise UsageError("`shared accept` asks before it acts, and here is nobody to ask.", "Give: --yes")
-    show(found)
+    show(differences)
     if ask("Let this count for all agents of the project?"):
         return True
     echo("Nothing was done.")
     return False
 
 
-def show(found: Sequence[Difference]) -> None:
+def show(differences: Sequence[Difference]) -> None:
     """Print what differs. Characters that cannot be seen are shown by their numbers, so that nothing hides."""
     colours = {"+": "32", "-": "31", "@": "36"}
-    for one in found:
+    for one in differences:
         if one.problem:
             echo(f"/shared/{one.name} cannot be taken: {one.problem}.")
         for line in one.diff().split("\n") if one.offered is not None or not one.problem else ():

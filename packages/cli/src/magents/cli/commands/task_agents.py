@@ -81,12 +81,12 @@ def run(options: argparse.Namespace) -> int:
 
         return progress.follow(tasks, request, auto_of(options), json=options.json)
 
-    def told(job: Job, view: View) -> None:
+    def report(job: Job, view: View) -> None:
         if not options.json:
             how = "goes on with" if job.again else "works on"
             echo(f"{view.agent.id} {how} task {job.task.id}: {cut(job.task.title, 60)}", flush=True)
 
-    return tell_outcome(tasks.start(request, told), options.json)
+    return tell_outcome(tasks.start(request, report), options.json)
 
 
 def auto_of(options: argparse.Namespace) -> Auto | None:

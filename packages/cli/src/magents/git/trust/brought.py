@@ -1,12 +1,12 @@
-"""What agents in containers brought of the files that run by themselves, and what of it the user accepted.
+"""Which files that run by themselves agents in containers brought, and which of them the user accepted.
 
-An agent in a container is someone we do not trust, and a hook, a set-up script or `.worktreeinclude` on its branch
-would act on the user's side as soon as git or we come upon it there. So what comes home is noted in the project's
-git folder, where no container reaches: for each file of the watched paths its content, by git's id of it. A content
-counts as the user's own unless it is noted here and was not accepted. That holds after a merge, a rename of the
-branch and a rebase too.
+We do not trust an agent in a container. A hook, a set-up script or a `.worktreeinclude` on its branch would act on
+the user's side as soon as git, or Magents, finds it there. So what comes home is recorded in the project's git
+folder, where no container reaches: for each file at the watched paths, the object id of its content. A content
+counts as the user's own, unless it is recorded and was not accepted. That also holds after a merge, a rebase and a
+rename of the branch.
 
-The record is read before each git command of ours (`hooks`), so nothing is imported for a project that has none.
+Each git command of ours reads the record (`hooks`). A project without a record imports nothing of this.
 """
 
 from __future__ import annotations
@@ -41,50 +41,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 LOG = ("-c", "log.showRoot=true", "-c", "log.showSignature=false", "-c", "log.follow=false", "log")
-"""`git log`, whatever the user has configured for his own."""
+"""`git log`, independent of the user's settings."""
 MAX_ALL_FILES = 20_000
 """How many versions are told apart in all."""
-EMPTY = {40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+EMPTY_TREE = {40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
          64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"}  # fmt: skip
-"""git's id of a tree without files, by the length of ids."""
+"""The object id of a tree without files, by the length of ids."""
 
 
 # --- what comes
 
 
 def arrive(project: str, arrival: Arrival) -> None:
-    """Note what came with commits: before any branch of the user's stands on them. Raises MagentsError."""
+    """Record what came with commits, before a branch of the user's stands on them. Raises MagentsError."""
     paths = always(project)
     while True:
         record = watch(Record(common_of(project)), project, paths)
         known = record.watched | paths
-        noted = tuple(old.tip for old in record.arrivals if same(old, arrival))
-        rows = versions(project, arrival._replace(since=arrival.since + noted), known)
+        seen = tuple(old.tip for old in record.arrivals if same(old, arrival))
+        rows = versions(project, arrival._replace(since=arrival.since + seen), known)
         with changing(common_of(project)) as record:
             if not record.watched <= known:
-                continue  # another command has just begun to watch more
+                continue  # another command began to watch more paths meanwhile
             record.watched |= known
             put(record, rows, known, arrival)
             before = next((old for old in record.arrivals if same(old, arrival)), None)
-            if before:  # all its commits are the agent's, from the first one on
+            if before:  # the agent's commits begin where they began before
                 record.arrivals.remove(before)
             record.arrivals.append(arrival._replace(since=before.since) if before else arrival)
             return
 
 
 def always(project: str) -> set[str]:
-    """The paths that are watched from the beginning."""
+    """The paths that are always watched."""
     return {INCLUDE, *FOLDERS, *MANAGERS, *hook_paths(project)[1]}
 
 
 def same(old: Arrival, new: Arrival) -> bool:
-    """Whether an arrival takes the place of another: more of the same branch."""
+    """Whether an arrival replaces another, because it brings more of the same branch."""
     return bool(new.branch) and (old.branch, old.agent, old.accepted) == (new.branch, new.agent, False)
 
 
 def versions(project: str, arrival: Arrival, paths: Iterable[str]) -> set[tuple[str, str]]:
-    """The contents that these commits gave to watched files, but not those that the user's own have; `ANY` of all
-    where there are too many."""
+    """The contents that these commits gave to files at `paths`, without those in the user's own commits. With too
+    many it is `ANY` for all paths."""
     paths = sorted(paths)
     words = (*LOG, "--format=%H", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", "--full-history",
              "--ignore-missing", f"--max-count={MAX_FILES}", arrival.tip)  # fmt: skip
@@ -97,19 +97,19 @@ def versions(project: str, arrival: Arrival, paths: Iterable[str]) -> set[tuple[
 
 
 def put(record: Record, rows: set[tuple[str, str]], paths: Iterable[str], arrival: Arrival) -> None:
-    """Add contents to the record; the first who brought one stays named."""
+    """Add contents to the record. The first agent that brought a content stays named."""
     if len(rows) + len(record.files) > MAX_ALL_FILES:
         rows = {(path, ANY) for path in paths}
     for path, blob in rows:
         record.files.setdefault((path, blob), Brought(path, blob, arrival.agent, arrival.branch, arrival.at))
-        if blob == ANY:  # other contents than those that were accepted
+        if blob == ANY:  # it stands for other contents than when it was accepted
             record.accepted.discard((path, blob))
 
 
 def arrive_pin(project: str, pin: str, agent: str, branch: str, own: Sequence[str] = ()) -> None:
-    """Note what came with a pin from a container: its files can be laid into a workspace on this side, and the
-    commits that it leads to can be checked out. `own`: commits of the user's own; by default what is checked out in
-    the project, and no branch is said to be the agent's then."""
+    """Record what came with a pin from a container: its files can be put into a workspace on this side, and its
+    commits can be checked out. `own` are commits of the user's. By default that is the commit checked out in the
+    project, and no branch counts as the agent's."""
     commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
     known = tuple(own) or tuple(ask(project, "rev-parse", "--verify", "--quiet", "HEAD", ok=None).text.split())
     arrive(project, Arrival(branch if own else "", commit, known, agent, time.time()))
@@ -122,14 +122,14 @@ def arrive_pin(project: str, pin: str, agent: str, branch: str, own: Sequence[st
 
 
 def files_of_pin(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
-    """The uncommitted files that a pin has at these paths, with their contents."""
-    found = contents(project, commit, [f"files/{path}" for path in paths])
-    return [(name.removeprefix("files/"), blob) for name, blob in found]
+    """The uncommitted files of a pin at these paths, with their contents."""
+    rows = contents(project, commit, [f"files/{path}" for path in paths])
+    return [(name.removeprefix("files/"), blob) for name, blob in rows]
 
 
 def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
-    """Path and new content of each file in `git log --raw -z`, those of merges (`-c`) too; files that are `gone`,
-    whose content is all zeros, only if asked for."""
+    """The path and the new content of each file in the output of `git log --raw -z`, also of merges (`-c`). Deleted
+    files, whose content is all zeros, are only included with `gone`."""
     words = iter(raw.split("\0"))
     for word in words:
         word = word.lstrip("\n")
@@ -144,13 +144,14 @@ def changed_files(raw: str, *, gone: bool = False) -> Iterator[tuple[str, str]]:
 def contents(project: str, commit: str, paths: Iterable[str]) -> list[tuple[str, str]]:
     """The files of a commit at these paths, with their contents."""
     paths = list(paths)
-    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY[len(commit)], commit, "--", *specs(paths))
+    words = ("diff-tree", "-r", "-z", "--raw", "--no-renames", EMPTY_TREE[len(commit)], commit, "--", *specs(paths))
     listed = ask(project, *words, ok=None)
     return [pair for pair in changed_files(listed.text) if is_of(pair[0], paths)] if listed.code == 0 else []
 
 
 def watch(record: Record, where: str, paths: Iterable[str]) -> Record:
-    """See to it that the record knows these paths: those that nobody watched before are looked for in what came."""
+    """Make the record know these paths; returns it. Paths that were not watched before are looked up in what
+    came."""
     while True:
         new = set(paths) - record.watched
         if not new or not record.arrivals:
@@ -168,8 +169,8 @@ def watch(record: Record, where: str, paths: Iterable[str]) -> Record:
 
 
 def hooks(where: str, *commits: str) -> list[Brought]:
-    """What an agent brought of the hooks that git would run in the working tree `where`, and nobody accepted; also
-    of those that the working tree gets with one of `commits`. With any of it git must run no hook there."""
+    """The hooks that git would run in the working tree `where`, or after it checked out one of `commits` there, and
+    that an agent brought and nobody accepted. If there are any, git must run no hook there."""
     record = kept(where)
     if record is None:
         return []
@@ -178,11 +179,11 @@ def hooks(where: str, *commits: str) -> list[Brought]:
         return []
     if record.broken:
         return [record.unknown]
-    return found(watch(record, where, paths), top, paths, commits)
+    return waiting(watch(record, where, paths), top, paths, commits)
 
 
-def found(record: Record, where: str, paths: Sequence[str], commits: Iterable[str]) -> list[Brought]:
-    """What was brought of these files, where they stand and in commits."""
+def waiting(record: Record, where: str, paths: Sequence[str], commits: Iterable[str]) -> list[Brought]:
+    """What was brought, and not accepted, of these files in a working tree and in commits."""
     if not record.concerns(paths):
         return []
     pairs = {pair for commit in commits for pair in contents(where, commit, paths)}
@@ -191,23 +192,23 @@ def found(record: Record, where: str, paths: Sequence[str], commits: Iterable[st
 
 
 def foreign(project: str, path: str) -> Brought | None:
-    """Who brought the content that a file of the project has now, if nobody accepted it."""
+    """Who brought the content that a file of the project has now, if it was not accepted; else None."""
     record = kept(project)
     if record is None:
         return None
     if record.broken:
         return record.unknown
     record = watch(record, project, [path])
-    # As git would keep it, and as git wrote it: attributes that an agent wrote can make another content of it on
-    # the way out, and again on the way back.
+    # Attributes, which an agent can write, change a content on its way out of git and on its way back. So the file
+    # counts as what git would store, and as what git wrote.
     kept_as = ask(project, "hash-object", "--path", path, "--", os.path.join(project, path), ok=None).line
     rows = [row for blob in {kept_as, written(project, path)} for row in record.waiting(path, blob or ANY)]
     return rows[-1] if rows else None
 
 
 def own_version(project: str, path: str) -> str:
-    """The newest content in the history of a file that no agent brought, or that was accepted; '' if it was not
-    there then."""
+    """The newest content of a file that no agent brought, or that was accepted; '' if the file was deleted then, or
+    never there."""
     record = kept(project)
     words = (*LOG, "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-c", f"--max-count={MAX_FILES}")
     listed = ask(project, *words, "HEAD", "--", *specs([path]), ok=None).text
@@ -222,8 +223,8 @@ def own_version(project: str, path: str) -> str:
 
 
 def programs_in_pin(project: str, pin: str, head: str) -> list[Brought]:
-    """What was brought, and not accepted, of the files that git would run by itself, or be configured by, once a
-    pin that came to `head` is laid out."""
+    """What was brought, and not accepted, of the files that git would run or read settings from once a pin on the
+    commit `head` is in a workspace."""
     commit = ask(project, "rev-parse", "--verify", f"{pin}^{{commit}}").line
     paths, record = programs(project), kept(project)
     pairs = files_of_pin(project, commit, paths) if paths and record else []
@@ -233,7 +234,7 @@ def programs_in_pin(project: str, pin: str, head: str) -> list[Brought]:
 
 
 def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
-    """What was brought, and not accepted, of these files as a commit has them; folders do not count."""
+    """What was brought, and not accepted, of these files in a commit. Folders do not count."""
     record = kept(project)
     pairs = contents(project, commit, paths) if record else []
     pairs = [pair for pair in pairs if any(below(path, pair[0]) for path in paths)]
@@ -249,32 +250,33 @@ def in_commit(project: str, commit: str, paths: Sequence[str]) -> list[Brought]:
 
 
 def came(project: str, commit: str, branch: str = "") -> Arrival | None:
-    """What came from a container, was not accepted, and is in the history of `commit`, but not of what is checked
-    out in the project; None if nothing is. `branch`: the one that is at `commit`, to be named before others."""
+    """An arrival from a container that was not accepted and is in the history of `commit`, but not in that of the
+    project's checkout; None if there is none. One of `branch`, which stands at `commit`, comes before others."""
     record = kept(project)
-    waiting = [arrival for arrival in record.arrivals if arrival.branch and not arrival.accepted] if record else []
-    if not waiting:
+    arrivals = [arrival for arrival in record.arrivals if arrival.branch and not arrival.accepted] if record else []
+    if not arrivals:
         return None
-    tips = [arrival.tip for arrival in waiting]
-    own = {old for arrival in waiting for old in arrival.since} - set(tips)
-    names = {f"refs/heads/{arrival.branch}" for arrival in waiting}  # it can have moved on without its branch here
+    tips = [arrival.tip for arrival in arrivals]
+    own = {old for arrival in arrivals for old in arrival.since} - set(tips)
+    names = {f"refs/heads/{arrival.branch}" for arrival in arrivals}  # the branch can have moved on
     listed = ask(project, "for-each-ref", "--format=%(objectname) %(refname)", *names).text.splitlines()
     tips += [oid for oid, _, name in (row.partition(" ") for row in listed) if name in names]
     head = ask(project, "symbolic-ref", "--quiet", "--short", "HEAD", ok=None).line
-    if head and head not in {arrival.branch for arrival in waiting}:  # detached, it can be at the agent's
+    # A detached HEAD can stand at the agent's commit.
+    if head and head not in {arrival.branch for arrival in arrivals}:
         own.add("HEAD")
     known = ("--ignore-missing", "--not", *sorted(own))
     new = set(ask(project, "rev-list", commit, *known, ok=None).text.split())
     if not new or not new & set(ask(project, "rev-list", *tips, *known, ok=None).text.split()):
         return None
-    return next((arrival for arrival in reversed(waiting) if arrival.branch == branch), waiting[-1])
+    return next((arrival for arrival in reversed(arrivals) if arrival.branch == branch), arrivals[-1])
 
 
 # --- what was accepted
 
 
 def accept(project: str, files: Iterable[Brought], branches: Iterable[Arrival]) -> None:
-    """Take these for the user's own from now on."""
+    """Make these count as the user's own from now on."""
     files, chosen = list(files), set(branches)
     if not files and not chosen:
         return
@@ -285,6 +287,6 @@ def accept(project: str, files: Iterable[Brought], branches: Iterable[Arrival]) 
 
 
 def of_branch(project: str, branch: str) -> list[Arrival]:
-    """What came on a branch and was not accepted."""
+    """The arrivals on a branch that were not accepted."""
     record = kept(project)
     return [row for row in record.arrivals if row.branch == branch and not row.accepted] if record else []

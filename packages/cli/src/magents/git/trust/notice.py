@@ -1,5 +1,5 @@
-"""Which files of a change run by themselves on the side of whoever takes it over: hooks, settings of editors and
-agents, what CI runs. Pure, but for the scripts of a `package.json`."""
+"""Which files of a change run by themselves on the side of whoever takes the change over: hooks, settings of
+editors and agents, what CI runs. Only the scripts of a `package.json` are read from git."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING
 
 from magents.core.text import one_line
+from magents.git.inert import ask
 from magents.git.trust.brought import INCLUDE
 from magents.git.trust.hooks import FOLDERS, MANAGERS
-from magents.system import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 ANYWHERE = (".gitattributes", ".gitmodules", ".envrc", ".mcp.json", "CLAUDE.md", "AGENTS.md", "GEMINI.md",
             ".npmrc", ".lfsconfig", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs", ".tool-versions", ".mise.toml",
             "mise.toml", ".cursorrules", ".windsurfrules")  # fmt: skip
-"""Names of files that count in every folder."""
+"""Files that count in every folder."""
 FOLDERS_ANYWHERE = (".vscode", ".idea", ".devcontainer", ".claude", ".cursor", ".codex", ".gemini", ".opencode",
                     ".mise", ".direnv")  # fmt: skip
-"""Names of folders that count wherever they are, with all that is in them."""
+"""Folders that count everywhere, with all that is in them."""
 AT_THE_TOP = (
     INCLUDE, *FOLDERS, *MANAGERS, ".github/workflows", ".github/actions", ".github/copilot-instructions.md",
     ".gitlab-ci.yml", ".gitlab", ".circleci", "Jenkinsfile", ".travis.yml", "azure-pipelines.yml", ".drone.yml",
@@ -31,18 +31,18 @@ AT_THE_TOP = (
 )  # fmt: skip
 """Files and folders that count at the top of a project."""
 SCRIPTS = ("scripts", "husky", "lint-staged", "simple-git-hooks", "pre-commit", "gitHooks")
-"""What in a `package.json` names commands."""
-SHOWN = 5
-"""How many files are named."""
+"""The keys of a `package.json` that name commands."""
+MAX_NAMED_FILES = 5
+"""How many files a warning names."""
 MAX_PACKAGE_BYTES = 1024 * 1024
 MAX_PACKAGES = 20
-"""How many files `package.json` are compared, with some processes each; any more count as changed."""
+"""How many files `package.json` are compared, which takes some processes each. More count as changed."""
 MAX_ROW_BYTES = 64 * 1024
-"""The longest row of a list of changes: two paths of 4,096 bytes, each byte quoted with four."""
+"""The longest row of a list of changes has two paths of 4,096 bytes, with four characters for each byte."""
 
 
 def runs(path: str) -> bool:
-    """Whether a file of a project runs by itself, or tells what runs; whatever its case."""
+    """Whether a file of a project runs by itself, or says what runs. The case of its path does not count."""
     lower = path.lower()
     parts = lower.split("/")
     if parts[-1] in _ANYWHERE or not _FOLDERS_ANYWHERE.isdisjoint(parts):
@@ -57,10 +57,13 @@ _BELOW_THE_TOP = tuple(f"{name}/" for name in _AT_THE_TOP)
 
 
 def of(project: str, rows: Iterable[tuple[str, str, str]], hooks: Sequence[str] = ()) -> list[str]:
-    """The files among these changes that run by themselves. `rows`: path, and git's ids of the old and the new
-    content, all zeros where it is not known. `hooks`: paths that the user's git has configured."""
+    """The files among these changes that run by themselves.
+
+    `rows` hold the path, and the object ids of the old and the new content, all zeros where one is not known.
+    `hooks` are the paths that the user's git has configured.
+    """
     own = [path.lower() for path in hooks]
-    found = []
+    names = []
     packages = 0
     for path, old, new in rows:
         lower = path.lower()
@@ -69,35 +72,35 @@ def of(project: str, rows: Iterable[tuple[str, str, str]], hooks: Sequence[str] 
             packages += 1
             alone = packages > MAX_PACKAGES or scripts(project, old) != scripts(project, new)
         if alone:
-            found.append(path)
-    return found
+            names.append(path)
+    return names
 
 
 def scripts(project: str, blob: str) -> object:
-    """The commands of a `package.json`; the name of the content where they cannot be read."""
+    """The commands in a `package.json`; the object id where they cannot be read."""
     if not blob.strip("0"):
         return None
-    size = process.run(["git", "-C", project, "cat-file", "-s", blob], ok=None).line
+    size = ask(project, "cat-file", "-s", blob, ok=None).line
     if not size.isdigit() or int(size) > MAX_PACKAGE_BYTES:
         return blob
-    text = process.run(["git", "-C", project, "cat-file", "blob", blob], ok=None).raw
+    text = ask(project, "cat-file", "blob", blob, ok=None).raw
     try:
-        said = json.loads(text)
-        return [(key, json.dumps(said[key], sort_keys=True)) for key in SCRIPTS if key in said] or None
+        values = json.loads(text)
+        return [(key, json.dumps(values[key], sort_keys=True)) for key in SCRIPTS if key in values] or None
     except (ValueError, TypeError, RecursionError):
         return blob
 
 
 def line(id: str, names: Sequence[str]) -> str:
-    """The one line that says so."""
-    shown = ", ".join(one_line(name) for name in names[:SHOWN])
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    """The warning, in one line."""
+    shown = ", ".join(one_line(name) for name in names[:MAX_NAMED_FILES])
+    more = f" and {len(names) - MAX_NAMED_FILES} more" if len(names) > MAX_NAMED_FILES else ""
     return f"{id} changes what runs by itself on your side: {shown}{more}"
 
 
 def split(file: BinaryIO) -> list[tuple[str, str, str]]:
-    """Read what `git diff --raw --no-abbrev` says before a patch or a statistic: its changes. After that, the file
-    stands at the rest."""
+    """Read the changes that `git diff --raw --no-abbrev` prints before a patch or a statistic. Leaves the file at
+    the rest."""
     rows = []
     at = file.tell()
     while (row := file.readline(MAX_ROW_BYTES)).startswith(b":"):
@@ -111,7 +114,7 @@ def split(file: BinaryIO) -> list[tuple[str, str, str]]:
 
 
 def unquote(name: str) -> str:
-    """A path as git quotes it where it holds control characters, quotes or letters beyond ASCII."""
+    """The path that git printed, quoted if it holds control characters, quotes or letters beyond ASCII."""
     if not name.startswith('"'):
         return name
     octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name.strip('"'))

@@ -1,4 +1,5 @@
-"""The record of what agents in containers brought: a file in the project's git folder, out of their reach."""
+"""The record of what agents in containers brought: a file in the project's git folder, where no container
+reaches."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 INCLUDE = ".worktreeinclude"
 MAX_ARRIVALS = 1000
-"""How many branches are remembered."""
 
 
 class Brought(NamedTuple):
@@ -27,15 +27,15 @@ class Brought(NamedTuple):
 
     path: str
     blob: str
-    """git's id of it; `ANY`: there were too many to tell them apart."""
+    """The object id of the content; `ANY` if there were too many to tell them apart."""
     agent: str
     branch: str
     at: float
-    """Unix time at which it came, seconds."""
+    """When it came: Unix time, seconds."""
 
     @property
     def name(self) -> str:
-        """How it is named when it is accepted."""
+        """The name by which the user accepts it."""
         return f"{self.path}@{self.blob[:10]}"
 
 
@@ -43,17 +43,17 @@ class Arrival(NamedTuple):
     """Commits that came from an agent."""
 
     branch: str
-    """'' for a merge that we made of them."""
+    """'' for a merge of ours."""
     tip: str
     since: tuple[str, ...]
-    """Commits of the user's own: what these have did not come from the agent."""
+    """Commits of the user's own. Their contents did not come from the agent."""
     agent: str
     at: float
     accepted: bool = False
 
 
 class Record:
-    """The record of one project. Reading never fails: one that cannot be read is `broken`."""
+    """The record of one project. A record that cannot be read is `broken`."""
 
     def __init__(self, common: str) -> None:
         self.common = os.path.realpath(common)
@@ -72,26 +72,26 @@ class Record:
         except (OSError, ValueError, TypeError, LookupError, RecursionError):
             self.broken = True
 
-    def _take(self, said: dict[str, Any]) -> None:
-        self.watched = set(said["watched"])
-        self.arrivals = [Arrival(*row)._replace(since=tuple(row[2])) for row in said["arrivals"]]
-        self.files = {(row[0], row[1]): Brought(*row) for row in said["files"]}
-        self.accepted = {(path, blob) for path, blob in said["accepted"]}
+    def _take(self, values: dict[str, Any]) -> None:
+        self.watched = set(values["watched"])
+        self.arrivals = [Arrival(*row)._replace(since=tuple(row[2])) for row in values["arrivals"]]
+        self.files = {(row[0], row[1]): Brought(*row) for row in values["files"]}
+        self.accepted = {(path, blob) for path, blob in values["accepted"]}
 
     def save(self) -> None:
-        """Write it, whole or not at all. Raises MagentsError."""
-        said = {
+        """Write the record, whole or not at all. Raises MagentsError."""
+        values = {
             "watched": sorted(self.watched), "arrivals": self.arrivals[-MAX_ARRIVALS:],
             "files": list(self.files.values()), "accepted": sorted(self.accepted),
         }  # fmt: skip
         try:
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            atomic.write(self.common, RECORD, json.dumps(said))
+            atomic.write(self.common, RECORD, json.dumps(values))
         except OSError as error:
             raise unwritable(self.path, error) from error
 
     def waiting(self, path: str = "", blob: str = "") -> list[Brought]:
-        """What was not accepted: of a file, of one content of it, of all. What cannot be read counts as brought."""
+        """What was not accepted: of one content of a file, of a file, or of all. In a broken record, everything."""
         if self.broken:
             return [self.unknown]
         by_path, whole = self._index()
@@ -103,17 +103,17 @@ class Record:
 
     @property
     def unknown(self) -> Brought:
-        """Stands for whatever a record that is `broken` would tell."""
+        """Stands for what a broken record contains."""
         return Brought(self.path, ANY, "", "", 0.0)
 
     def concerns(self, paths: Iterable[str]) -> bool:
-        """Whether anything that was not accepted can be at, above or below one of these paths; it is asked before
-        every git command of ours, so the first part of each path has to do."""
+        """Whether anything that was not accepted can be at, above or below one of these paths. Every git command of
+        ours asks, so only the first part of each path is compared."""
         first = {path.partition("/")[0] for path in self._index()[0]}
         return any(path.lower().partition("/")[0] in first for path in paths)
 
     def _index(self) -> tuple[dict[str, list[Brought]], list[Brought]]:
-        """What was not accepted, by path in lower case; and those of it that stand for any content."""
+        """What was not accepted, by path in lower case; and what of it stands for any content."""
         state = len(self.files), len(self.accepted)
         if self._indexed is None or self._indexed[0] != state:
             by_path: dict[str, list[Brought]] = {}
@@ -126,13 +126,13 @@ class Record:
 
 
 def unwritable(path: str, error: OSError) -> MagentsError:
-    """The error for what cannot be written."""
+    """The error for a file that cannot be written."""
     return MagentsError(f"{path} cannot be written: {error.strerror}.", remedy(error, "Mend its permissions."))
 
 
 @contextlib.contextmanager
 def changing(common: str) -> Iterator[Record]:
-    """The record, to be changed; one process at a time."""
+    """The record, for changes; one process at a time. It is saved at the end of the block."""
     place = os.path.join(common, f"{RECORD}.lock")
     with contextlib.ExitStack() as stack:
         try:
@@ -148,7 +148,7 @@ def changing(common: str) -> Iterator[Record]:
 
 
 def broken(record: Record) -> MagentsError:
-    """The error for a record that cannot be read."""
+    """The error for a broken record."""
     return MagentsError(
         f"{record.path} cannot be read.",
         f"It tells what agents in containers brought. Look at the project's hooks and {INCLUDE}, then remove it.",
@@ -159,8 +159,10 @@ _kept: dict[str, tuple[tuple[int, int, int], Record]] = {}
 
 
 def kept(where: str) -> Record | None:
-    """The record of the repository at `where`, not to be changed; None where nothing ever came. It is read anew
-    only when its file has changed: each git command of ours asks for it."""
+    """The record of the repository at `where`, for reading; None if nothing ever came.
+
+    Its file is read again only when it changed, because every git command of ours asks.
+    """
     if not has_record(where):
         return None
     common = common_of(where)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept
     from magents.git.pins.read import Restored
+    from magents.git.plumbing import Retried
 
     Hold = Callable[[], AbstractContextManager[object]]
 else:
@@ -21,17 +22,6 @@ else:
 
 COLLECT_TIMEOUT_S = 60.0
 """An agent that runs can hold a collection up for as long as it likes."""
-
-
-class Filling(Protocol):
-    """A checkout under way. Leaving its `with` block ends it."""
-
-    def __enter__(self) -> Filling: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def result(self) -> object:
-        """Wait until the branch is checked out. Raises CommandFailed."""
 
 
 class Workspace(Protocol):
@@ -45,7 +35,7 @@ class Workspace(Protocol):
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Filling:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Retried:
         """Begin to check the agent's branch out in the workspace's folder, which is empty; see `worktree.add`."""
 
     def hand_over(self, owner: tuple[int, int] | None) -> None:

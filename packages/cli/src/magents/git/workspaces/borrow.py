@@ -13,7 +13,7 @@ from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.layout import GIVEN, common_folder
 from magents.git.pins.format import prefix
-from magents.git.plumbing import FILL_TIMEOUT_S, command, git, refs
+from magents.git.plumbing import FILL_TIMEOUT_S, Retried, command, git, refs
 from magents.system import paths
 from magents.system.process import Running
 
@@ -67,7 +67,7 @@ class Beginning(NamedTuple):
     """The remote branch that a new branch follows; '' for none."""
 
 
-def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") -> Running:
+def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") -> Retried:
     """Begin to make a clone in the empty folder `path`.
 
     It has its branch, the base branch and the tags, and no remote: the agent cannot reach the project. This is
@@ -86,7 +86,7 @@ def fill(project: str, path: str, id: str, start: Beginning, workers: str = "") 
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     here = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": objects[0]} if are_elsewhere(objects) else {}
     argv = command(path, *UNHOOKED, *parallel, "reset", "--hard", "--quiet")
-    return Running(argv, env=here, timeout=FILL_TIMEOUT_S)
+    return Retried(argv, env=here, timeout=FILL_TIMEOUT_S)
 
 
 def announce(project: str, id: str, start: Beginning, onto: str) -> None:

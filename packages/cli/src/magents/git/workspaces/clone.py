@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from magents.git.diff import Change, Summary
     from magents.git.pins.format import Kept
     from magents.git.pins.read import Restored
+    from magents.git.plumbing import Retried
     from magents.git.workspaces.base import Hold
-    from magents.system.process import Running
     from magents.system.there import Command
 
 SUMMARY_TIMEOUT_S = 10
@@ -61,7 +61,7 @@ class Clone(Workspace):
         """The maker of its pins."""
         return format.Origin("clone", self.agent.runtime)
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Running:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Retried:
         """Make the clone. The project gets the branch, too: the commits will come home to it."""
         agent = self.agent
         start = borrow.Beginning(agent.branch, agent.base_commit, agent.base, new, track)

@@ -22,7 +22,7 @@ from magents.core.text import one_line, plain
 from magents.core.tuples import NamedTuple
 from magents.git.inert import UNHOOKED
 from magents.git.pins.format import prefix
-from magents.git.plumbing import branches, command, git, is_ancestor, refs, run, working_tree
+from magents.git.plumbing import Retried, branches, command, git, is_ancestor, refs, working_tree
 from magents.git.trust import brought
 from magents.git.workspaces.base import COLLECT_TIMEOUT_S
 from magents.git.workspaces.quarantine import quarantine
@@ -72,23 +72,22 @@ def fetched(project: str, id: str, inside: Command, ref: str, seconds: float) ->
     with quarantine(project, id, limit()) as room:
         upload_pack = join(inside([SERVE, "git-upload-pack"]))
         # Without the limit, git 2.39 tries to lock a pack of 100 objects or more, and crashes.
-        rows = run(
+        rows = Retried(
             command(
                 project, "-c", "protocol.file.allow=always", "-c", "fetch.fsckObjects=true",
                 "-c", f"fetch.unpackLimit={UNPACK_LIMIT}",
                 "fetch-pack", "--quiet", "--no-progress", f"--upload-pack={upload_pack}", paths.WORKSPACE, ref,
             ),
-            env=room.env, timeout=seconds, max_output_bytes=MAX_OUTPUT_BYTES, watch=room.check,
-        ).text.splitlines()  # fmt: skip
+            env=room.env, timeout=seconds, max_output_bytes=MAX_OUTPUT_BYTES,
+        ).result(watch=room.check).text.splitlines()  # fmt: skip
         room.check()
         commit = next((row.split(" ")[0] for row in rows if row.endswith(f" {ref}")), "")
         if git(project, "cat-file", "-t", commit, env=room.env, ok=None).line != "commit":
             raise MagentsError(f"{one_line(ref)} of {id} is no commit.", "Nothing of it was taken.")
         whole = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects", commit, "--not", "--all")
-        run(
-            command(project, *whole), env=room.env, timeout=max(1, until - time.monotonic()),
-            max_output_bytes=MAX_OUTPUT_BYTES, watch=room.check,
-        )  # fmt: skip
+        left = max(1, until - time.monotonic())
+        checking = Retried(command(project, *whole), env=room.env, timeout=left, max_output_bytes=MAX_OUTPUT_BYTES)
+        checking.result(watch=room.check)
         yield commit, room
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 
-from magents.core.errors import CommandFailed, Conflict, MagentsError
+from magents.core.errors import Conflict, MagentsError
 from magents.core.text import one_line
 from magents.git.layout import MAX_PATH_BYTES, admin_folder
-from magents.git.plumbing import FILL_TIMEOUT_S, RETRIES, RETRY_S, command, git, is_passing, quiet
+from magents.git.plumbing import FILL_TIMEOUT_S, Retried, command, git, quiet
 from magents.git.workspaces import disk
 from magents.git.workspaces.base import Workspace
 from magents.system import fifos
-from magents.system.process import Running
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from magents.git.diff import Change, Summary
@@ -35,7 +33,7 @@ class Worktree(Workspace):
 
         return Origin("worktree", self.agent.runtime)
 
-    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Adding:
+    def fill(self, *, new: bool, track: str, workers: str, keep: Sequence[int]) -> Retried:
         """`git worktree add`."""
         agent = self.agent
         return add(
@@ -124,42 +122,10 @@ class Worktree(Workspace):
         return back
 
 
-class Adding:
-    """`git worktree add` under way. Leaving its `with` block ends it."""
-
-    def __init__(self, argv: Sequence[str], keep: Sequence[int], undo: Callable[[], None]) -> None:
-        """`undo` takes back what a failed attempt left."""
-        self._argv, self._keep, self._undo = argv, keep, undo
-        self._running = self._begin()
-
-    def _begin(self) -> Running:
-        return Running(self._argv, keep=self._keep, timeout=FILL_TIMEOUT_S)
-
-    def __enter__(self) -> Adding:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.__exit__()
-
-    def result(self) -> None:
-        """Wait for its end; repeat it where git failed at another half-made worktree. Raises CommandFailed."""
-        for _ in range(RETRIES):
-            try:
-                self._running.result()
-                return
-            except CommandFailed as error:
-                if not is_passing(error):
-                    raise
-            self._undo()
-            time.sleep(RETRY_S)
-            self._running = self._begin()
-        self._running.result()
-
-
 def add(
     project: str, path: str, branch: str, commit: str, *, new: bool, track: str = "", workers: str = "",
     keep: Sequence[int] = (),
-) -> Adding:  # fmt: skip
+) -> Retried:  # fmt: skip
     """Begin to check out `branch` in the empty folder `path`.
 
     With `new`, git makes the branch at `commit`; it follows the remote branch `track`, if given. `workers` is the
@@ -174,8 +140,9 @@ def add(
         args = ["--no-track", "-b", branch, path, commit]
     parallel = ["-c", f"checkout.workers={workers}"] if workers else []
     parallel += quiet(project, commit)
-    words = command(project, *parallel, "worktree", "add", "--quiet", *args)
-    return Adding(words, keep, lambda: drop_branch(project, branch, commit) if new else None)
+    argv = command(project, *parallel, "worktree", "add", "--quiet", *args)
+    undo = (lambda: drop_branch(project, branch, commit)) if new else None
+    return Retried(argv, undo, keep=keep, timeout=FILL_TIMEOUT_S)
 
 
 def check_unlocked(project: str, path: str) -> None:
