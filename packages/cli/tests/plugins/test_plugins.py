@@ -106,6 +106,7 @@ def test_settings(magents, place):
     [
         (("--agent", "broken"), "`broken` of magents-sample cannot be loaded: RuntimeError: no luck today"),
         (("--agent", "wrong"), "`wrong` of magents-sample is no magents.harnesses.Record"),
+        (("--agent", "misnamed"), "`misnamed` cannot be made: ValueError: its class is called `echo`"),
         (("--agent", "none"), "There is no harness `none`."),
         (("--mode", "none"), "There is no mode `none`."),
         (("--mode", "defective", "--agent", "echo"), "the mode `defective`: KeyError: 'a defect'"),

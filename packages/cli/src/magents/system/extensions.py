@@ -126,6 +126,9 @@ def code(kind: str, record: Record) -> Any:
 
 def make(kind: str, record: Record, *words: object) -> Any:
     """An object of the record's class, made with these words, that raises nothing but MagentsError; see `guard`."""
-    made = code(kind, record)
+    type_ = code(kind, record)
     with isolated(f"The {kind} `{record.name}` cannot be made", BROKEN):
-        return guard(made(*words), f"the {kind} `{record.name}`")
+        made = type_(*words)
+        if made.name != record.name:
+            raise ValueError(f"its class is called `{made.name}`")
+        return guard(made, f"the {kind} `{record.name}`")

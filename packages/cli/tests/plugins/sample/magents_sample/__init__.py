@@ -15,3 +15,4 @@ ASIDE = runtimes.Record(
     ),
 )  # fmt: skip
 DEFECTIVE = runtimes.Record("defective", "magents_sample.aside:Defective", "fail")
+MISNAMED = harnesses.Record("misnamed", "Misnamed", "magents_sample.echo:Echo", "sample-agent")
