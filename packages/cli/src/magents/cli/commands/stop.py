@@ -33,7 +33,9 @@ examples:
     common.add_id(parser, many=True)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--remove-worktree", action="store_true", help="also remove the workspace; the branch stays")
-    how.add_argument("--forget", action="store_true", help="let go of agents whose project is gone for good")
+    how.add_argument(
+        "--forget", action="store_true", help="let go of agents whose project or mode is gone for good"
+    )
     parser.add_argument(
         "--discard", action="store_true",
         help="with --remove-worktree: remove a workspace that cannot be kept whole, too; keeps what can be kept,\n"
