@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from magents.cli import common
@@ -12,7 +13,6 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
     from magents.core.agent import Agent
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.discard and not options.remove_worktree:
         raise UsageError("`--discard` is for a workspace that is removed.", "Give also: --remove-worktree")
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids)
+    agents = common.agents_of(fleet, options.ids)
     asks = options.discard and not options.yes and not options.json and sys.stdin.isatty()
     if options.remove_worktree or options.forget:
         common.make_sure(options.ids, agents, given=options.prefix, quiet=options.json)
