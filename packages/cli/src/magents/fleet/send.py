@@ -148,7 +148,7 @@ def submit(
         ):
             terminal.keys(agent.id, "Enter")
             pressed = time.monotonic()
-        if any(e.by == harness.name and e.name in harness.takes_prompt for e in events.read(place, after=before)):
+        if any(e.by == harness.name and harness.takes(e) for e in events.read(place, after=before)):
             return Delivery("acknowledged")
         if harness.queued(terminal.screen(agent.id, styled=True)):
             return Delivery("queued")

@@ -119,7 +119,7 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
         elif event.by == harness.name:
             report = report._replace(
                 session=None if forgotten(event, report, harness) else harness.session(event) or report.session,
-                prompts_taken=report.prompts_taken + (event.name in harness.takes_prompt),
+                prompts_taken=report.prompts_taken + harness.takes(event),
                 harness_spoke=True,
             )
             signal = harness.read(event)
