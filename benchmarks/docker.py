@@ -38,12 +38,12 @@ class Containers(Lab):
 
     def raw(self, name: str, project: Path) -> None:
         """A shared clone, and a container with the mounts that Magents makes."""
-        clone, shared, desk = self.folder / name, self.folder / "shared", self.folder / f"{name}-desk"
+        clone, shared, files = self.folder / name, self.folder / "shared", self.folder / f"{name}-files"
         objects = project / ".git/objects"
-        for place in (shared, desk):
+        for place in (shared, files):
             place.mkdir(exist_ok=True)
         self.run("git", "clone", "--quiet", "--shared", str(project), str(clone))
-        volumes = (f"{clone}:/workspace", f"{shared}:/shared", f"{desk}:/agent", f"{objects}:{objects}:ro")
+        volumes = (f"{clone}:/workspace", f"{shared}:/shared", f"{files}:/agent", f"{objects}:{objects}:ro")
         words = [word for volume in volumes for word in ("--volume", volume)]
         self.run("docker", "run", "--detach", "--name", name, "--label", "magents.helper=1", *words, self.tag)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from magents import harnesses
 from magents.cli import parser
-from magents.runtimes.docker import image
+from magents.runtimes.docker import sources
 
 TARGET = Path(__file__).with_name("commands.md")
 HARNESSES = Path(__file__).with_name("harnesses.md")
@@ -48,7 +48,7 @@ def main() -> int:
 
 def table() -> str:
     """The table of harnesses."""
-    versions = image.versions()
+    versions = sources.versions()
     rows = [
         (
             f"`{record.name}`" if record.program else record.title,

@@ -15,6 +15,7 @@ import pytest
 from magents import Fleet
 from magents.core.errors import MagentsError
 from magents.runtimes.docker import image as images
+from magents.runtimes.docker import sources
 from magents.testing.lab import Done as Done
 from magents.testing.lab import Place, run
 from magents.testing.lab import commit as commit
@@ -131,7 +132,7 @@ def image(engine: None) -> str:
         for found in images.images():
             if found.current and "claude" in found.holds and found.tags and "agent-user" not in found.tags[0]:
                 return found.tags[0]
-        tag = f"magents/agent:test-{images.digest()[:12]}"
+        tag = f"magents/agent:test-{sources.digest()[:12]}"
         # The certificates that this network needs beside the usual ones, if it says so.
         ca = os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
         images.build(tag, ca_cert=ca, progress=print)

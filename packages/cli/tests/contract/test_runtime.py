@@ -48,7 +48,7 @@ def here(request, place, monkeypatch):
 
 
 def made(request, name, place, monkeypatch):
-    monkeypatch.setattr("magents.runtimes.local.runtime.GRACE", 0.3)  # so that the deaf need not be waited for
+    monkeypatch.setattr("magents.runtimes.local.runtime.GRACE_S", 0.3)  # so that the deaf need not be waited for
     if name == "far":
         return Bench(request.getfixturevalue("far"), place.top)
     if name == "docker":

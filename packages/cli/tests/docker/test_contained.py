@@ -344,7 +344,12 @@ def test_a_lock_that_an_agent_holds_keeps_nobody(new, project, magents, unique):
     assert "Task" in said.out and f"in the container {first.name}" in said.err and time.monotonic() - began < 8
     doctor = magents("doctor", code=None).out
     assert f"in the container {first.name}" in doctor
-    wrapper = second.sh("sed 's/-w 300/-w 1/' /usr/local/bin/task-master >/tmp/tm; sh /tmp/tm list 2>&1", code=1)
+    guest = "/usr/local/lib/magents/python/magents/guest"
+    second.sh(
+        f"mkdir /tmp/tm; cp {guest}/real /tmp; sed 's/timeout 300/timeout 1/' {guest}/bin/task-master >/tmp/tm/task-master"
+    )
+    real = "PATH=/opt/task-master/node_modules/.bin:$PATH"
+    wrapper = second.sh(f"MAGENTS_PROJECT=/shared {real} sh /tmp/tm/task-master list 2>&1", code=1)
     assert "nothing was done" in wrapper and "magents doctor" in wrapper
     began = time.monotonic()
     magents("stop", second.name[8:])

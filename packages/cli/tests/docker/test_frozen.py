@@ -11,7 +11,7 @@ import pytest
 from conftest import Done, Magents, git, run, until
 from magents import Fleet
 from magents.core.agent import Agent
-from magents.runtimes.docker import runtime
+from magents.runtimes.docker import ending
 
 from .conftest import Box, docker
 
@@ -95,8 +95,8 @@ def test_its_removal_keeps_everything(bad, magents):
 
 
 def test_what_the_engine_does_not_end_is_ended_here(good, fleet, monkeypatch):
-    monkeypatch.setattr(runtime, "END_S", 2)
+    monkeypatch.setattr(ending, "END_TIMEOUT_S", 2)
     (id,) = docker("ps", "--quiet", "--no-trunc", "--filter", f"name=magents-{good.id}").split()
-    runtime.end("wait", container=id)  # an order that is over only when the container is
+    ending.end("wait", container=id)  # an order that is over only when the container is
     assert docker("inspect", "--format", "{{.State.Running}}", id) == "false\n"
     assert fleet.status(good).state in ("lost", "stopped", "failed")

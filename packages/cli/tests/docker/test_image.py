@@ -19,6 +19,7 @@ from magents.core.errors import MagentsError, Missing, UsageError
 from magents.guest import events
 from magents.guest.files import Folder
 from magents.runtimes.docker import image as images
+from magents.runtimes.docker import sources
 from magents.testing import standin
 from magents.testing.standin import homes
 
@@ -76,7 +77,7 @@ def of_agent(box, name):
 def test_labels_and_user(image):
     told = json.loads(docker("image", "inspect", image))[0]
     assert told["Config"]["Labels"]["magents.image"] == "1"
-    assert told["Config"]["Labels"]["magents.digest"] == images.digest()
+    assert told["Config"]["Labels"]["magents.digest"] == sources.digest()
     assert told["Config"]["User"] == "magents"
     assert told["Config"]["WorkingDir"] == "/workspace"
     assert told["Size"] < 1.0e9
@@ -88,7 +89,7 @@ def test_what_it_holds(box):
     assert running.sh(f"for p in {programs}; do command -v $p >/dev/null || echo $p; done") == ""
     assert running.sh("id -u; id -g; pwd; echo $HOME").split() == ["1000", "1000", "/workspace", "/home/magents"]
     assert running.sh("touch /workspace/a /shared/a /agent/a /home/magents/a; git config --global user.name")
-    assert images.versions()["CLAUDE_CODE"] in running.sh("claude --version")
+    assert sources.versions()["CLAUDE_CODE"] in running.sh("claude --version")
 
 
 def test_sudo_gives_the_workspace_back_and_no_more(box):

@@ -27,7 +27,7 @@ from magents.git.workspaces import verbs
 from magents.guest import events, status, terminal
 from magents.runtimes import base
 from magents.runtimes.docker import engine, usage
-from magents.runtimes.docker.runtime import Docker
+from magents.runtimes.docker.observation import observation
 from magents.system.process import Result
 from magents.taskmaster import admit, file, parse, plan, sync
 
@@ -123,7 +123,7 @@ def containers(data: bytes) -> None:
     for row in data.decode("utf-8", "surrogateescape").splitlines():
         if (found := engine.read(row)) is not None:
             assert math.isfinite(engine.unix_time(found.made))
-            seen = Docker()._observation(found)
+            seen = observation(found)
             assert isinstance(seen.id, str) and math.isfinite(seen.active)
             usage.line(found, "1MiB/2MiB", "1%", "3")
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import run
 from magents import harnesses
 from magents.core.errors import CommandFailed, Missing, UsageError
-from magents.runtimes.docker import image
+from magents.runtimes.docker import image, sources
 from magents.system import paths, process
 from magents.system.process import following
 
@@ -22,8 +22,8 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
 
 def test_it_holds_what_the_containers_need():
-    found = {file.name: file for file in image.files()}
-    guest = f"{image.PYTHON}/magents/guest"
+    found = {file.name: file for file in sources.files()}
+    guest = f"{sources.PYTHON}/magents/guest"
     for name in (
         "agent-run",
         "magents-event",
@@ -33,15 +33,15 @@ def test_it_holds_what_the_containers_need():
         assert found[f"{guest}/{name}"].mode == 0o755
     for name in ("health.py", "service.py", "container/home.jq", "relay/__main__.py"):
         assert f"{guest}/{name}" in found
-    assert f"{image.PYTHON}/magents/core/status.py" in found
+    assert f"{sources.PYTHON}/magents/core/status.py" in found
     assert not [name for name in found if "__pycache__" in name or "/magents/cli/" in name]
     assert found[f"{guest}/agent-run"].data == (Path(paths.share()) / "agent-run").read_bytes()
 
 
 def test_what_it_holds_of_the_package_imports_nothing_else(tmp_path):
     modules = {}
-    for file in image.files():
-        name = file.name.removeprefix(f"{image.PYTHON}/")
+    for file in sources.files():
+        name = file.name.removeprefix(f"{sources.PYTHON}/")
         if name != file.name:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,18 +77,18 @@ def wanted_by(tree: ast.Module) -> Iterator[str]:
 
 
 def test_only_what_it_holds_makes_it_old(monkeypatch, tmp_path):
-    before = image.digest()
+    before = sources.digest()
     copy = tmp_path / "magents"
-    shutil.copytree(image.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    source = image.source()
-    monkeypatch.setattr(image, "source", lambda: source)
-    monkeypatch.setattr(image, "PACKAGE", str(copy))
-    assert image.digest() == before
+    shutil.copytree(sources.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    source = sources.source()
+    monkeypatch.setattr(sources, "source", lambda: source)
+    monkeypatch.setattr(sources, "PACKAGE", str(copy))
+    assert sources.digest() == before
     for name in ("fleet/look.py", "store.py", "runtimes/docker/image.py", "git/workspaces/clone.py", "new/room.py"):
         (copy / name).parent.mkdir(exist_ok=True)
         with (copy / name).open("a") as file:
             file.write("# a comment\n")
-    assert image.digest() == before
+    assert sources.digest() == before
     for name in (
         "guest/agent-run",
         "guest/container/init",
@@ -98,7 +98,7 @@ def test_only_what_it_holds_makes_it_old(monkeypatch, tmp_path):
     ):
         with (copy / name).open("a") as file:
             file.write("# a comment\n")
-        changed = image.digest()
+        changed = sources.digest()
         assert changed != before, name
         before = changed
 
@@ -110,14 +110,14 @@ def test_scripts_and_python_name_the_same_paths():
         "lib": paths.LIBRARY, "workspace": paths.WORKSPACE, "shared": paths.SHARED, "folder": paths.AGENT,
         "accepted": paths.ACCEPTED, "run": paths.RUN,
     }  # fmt: skip
-    made = image.read(os.path.join(image.source(), "Dockerfile")).decode()
+    made = sources.read(os.path.join(sources.source(), "Dockerfile")).decode()
     assert f"mkdir -p {paths.WORKSPACE} {paths.SHARED} {paths.AGENT} {paths.RUN} " in made
 
 
 def test_every_harness_can_be_built_in():
     records = image.chosen(harnesses.NAMES)
     assert {record.name for record in records} == set(harnesses.TABLE) - {"command"}
-    assert {record.pinned for record in records} <= set(image.versions())
+    assert {record.pinned for record in records} <= set(sources.versions())
     given = image.harness_arguments(records)
     assert all(given[record.pinned] for record in records if not record.npm)
     assert len(given["NPM_HARNESSES"].split()) == len(given["NPM_PROGRAMS"].split())
@@ -125,26 +125,26 @@ def test_every_harness_can_be_built_in():
 
 
 def test_the_digest_tells_a_change(monkeypatch, tmp_path):
-    before = image.digest()
-    assert before == image.digest()
+    before = sources.digest()
+    assert before == sources.digest()
     copy = tmp_path / "docker"
-    shutil.copytree(image.source(), copy)
-    monkeypatch.setattr(image, "source", lambda: str(copy))
-    assert image.digest() == before
+    shutil.copytree(sources.source(), copy)
+    monkeypatch.setattr(sources, "source", lambda: str(copy))
+    assert sources.digest() == before
     with (copy / "Dockerfile").open("a") as file:
         file.write("# changed\n")
-    assert image.digest() != before
+    assert sources.digest() != before
 
 
 def test_a_bundle_is_parted_into_certificates(tmp_path):
     bundle = tmp_path / "bundle.pem"
     bundle.write_text("# one\n" + CERTIFICATE.format("AAAA") + CERTIFICATE.format("BBBB") * 2)
-    found = image.certificates(str(bundle))
+    found = sources.certificates(str(bundle))
     assert len(found) == 2
     assert all(file.name.startswith("ca/") and file.name.endswith(".crt") for file in found)
     bundle.write_text("nothing")
     with pytest.raises(UsageError):
-        image.certificates(str(bundle))
+        sources.certificates(str(bundle))
 
 
 def test_no_docker_and_no_engine_are_told_with_the_remedy(monkeypatch, tmp_path, magents):
@@ -183,7 +183,7 @@ def test_a_check_of_an_image_names_all_that_is_missing(tmp_path):
     # The check runs in an image that lacks things; here, with a PATH that does.
     os.symlink("/bin/sh", tmp_path / "sh")
     done = process.run(
-        ["sh", os.path.join(image.source(), "user/check")], env={"PATH": str(tmp_path)}, ok=(1,)
+        ["sh", os.path.join(sources.source(), "user/check")], env={"PATH": str(tmp_path)}, ok=(1,)
     )  # fmt: skip
     assert "magents-missing: the program git" in done.text
     assert "magents-missing: /usr/local/lib/magents/init" in done.text

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents import config, harnesses, runtimes
 from magents.core.errors import MagentsError, Problem
 from magents.core.status import ABSENT
-from magents.fleet import observe, recover, stop
-from magents.fleet.listeners import LISTENERS
+from magents.fleet import listeners, observe, recover, stop
 from magents.harnesses.base import Unknown as UnknownHarness
 from magents.runtimes import Unknown as UnknownRuntime
 from magents.system import log, paths, process
@@ -106,7 +105,7 @@ def errors() -> list[Finding]:
 def of_listeners(context: Context) -> list[Finding]:
     """What the rooms that join the agents' lives have found."""
     findings: list[Finding] = []
-    for listener in LISTENERS:
+    for listener in listeners.LISTENERS:
         try:
             with isolated(listener.module):
                 findings += listener.load().findings(context)

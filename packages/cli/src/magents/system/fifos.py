@@ -27,7 +27,7 @@ PATH_BYTES = 4096
 
 def release(pid: int) -> list[str]:
     """Let git go on, be it this process or one that it has started; what it stood at, for people. Never raises."""
-    said = []
+    lines = []
     processes = [pid]
     for process in processes:
         try:
@@ -35,14 +35,14 @@ def release(pid: int) -> list[str]:
             processes += [int(child) for task in tasks for child in text(f"{task}/children").split()]
             # What a hook or a filter of git's waits for may come yet.
             if text(f"/proc/{process}/comm").startswith("git"):
-                said += [settle(process, task) for task in tasks]
+                lines += [release_thread(process, task) for task in tasks]
         except (OSError, ValueError):  # it may end at any moment, and another take the other end
             continue
-    return [line for line in said if line]
+    return [line for line in lines if line]
 
 
-def settle(pid: int, task: str) -> str:
-    """What one thread stood at; '' where that is no fifo. Raises OSError, ValueError."""
+def release_thread(pid: int, task: str) -> str:
+    """Let one thread go on; what it stood at, or '' where that is no fifo. Raises OSError, ValueError."""
     # Its number and arguments; `running` is all there is of one that stands nowhere.
     call = text(f"{task}/syscall").split()
     if len(call) < 4 or not call[0].isdigit():
@@ -52,15 +52,15 @@ def settle(pid: int, task: str) -> str:
         path = os.path.join(folder(pid, first), pointed(pid, second))
         if not stat.S_ISFIFO(os.stat(path).st_mode):
             return ""
-        told = os.path.join(os.readlink(folder(pid, first)), pointed(pid, second))
+        shown = os.path.join(os.readlink(folder(pid, first)), pointed(pid, second))
         if third & os.O_ACCMODE != os.O_RDONLY:
-            return end(pid, told, "git would write to it")
+            return end(pid, shown, "git would write to it")
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY))
-        return f"{told} is a fifo: git was given an empty file"
+        return f"{shown} is a fifo: git was given an empty file"
     if number in READ and first > 2:
-        told = os.readlink(f"/proc/{pid}/fd/{first}")
-        if told.startswith("/") and stat.S_ISFIFO(os.stat(f"/proc/{pid}/fd/{first}").st_mode):
-            return end(pid, told, "somebody keeps it open, and git would wait for them")
+        path = os.readlink(f"/proc/{pid}/fd/{first}")
+        if path.startswith("/") and stat.S_ISFIFO(os.stat(f"/proc/{pid}/fd/{first}").st_mode):
+            return end(pid, path, "somebody keeps it open, and git would wait for them")
     return ""
 
 
@@ -91,28 +91,28 @@ def text(path: str) -> str:
         return file.read()
 
 
-def read(path: str, most: int = 1 << 26) -> str:
-    """The text of a file of git's, its first `most` characters; of a fifo nothing, as git has it then. Raises
+def read(path: str, max_chars: int = 1 << 26) -> str:
+    """The text of a file of git's, its first `max_chars` characters; of a fifo nothing, as git has it then. Raises
     OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(handle, encoding="utf-8", errors="surrogateescape") as file:
-        return "" if stat.S_ISFIFO(os.fstat(handle).st_mode) else file.read(most)
+        return "" if stat.S_ISFIFO(os.fstat(handle).st_mode) else file.read(max_chars)
 
 
 def main(argv: list[str]) -> int:
     """Run a git and see to it that it does not stand at fifos; its exit code."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     child = os.posix_spawnp(argv[0], argv, os.environ, setsigmask=())
-    said: list[str] = []
+    lines: list[str] = []
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             break
-        if not signal.sigtimedwait({signal.SIGCHLD}, AGAIN_S if said else LOOK_S):
-            said += release(child)
+        if not signal.sigtimedwait({signal.SIGCHLD}, AGAIN_S if lines else LOOK_S):
+            lines += release(child)
     code = os.waitstatus_to_exitcode(status)
     if code:
-        sys.stderr.write("".join(f"{line}\n" for line in dict.fromkeys(said)))
+        sys.stderr.write("".join(f"{line}\n" for line in dict.fromkeys(lines)))
     return code if code >= 0 else 128 - code
 
 

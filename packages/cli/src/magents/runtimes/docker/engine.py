@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ANY = "magents.image"
 """The label of every container whose image is, or is made from, ours."""
-SLOW = 20
+ANSWER_TIMEOUT_S = 20
 """Seconds that the engine gets to answer a question."""
 DEAD = (
     "Cannot connect to the Docker daemon", "error during connect", "Is the docker daemon running",
@@ -32,7 +32,7 @@ REMEDIES = {
     "denied while trying to connect": "Join the group of its users: sudo usermod -aG docker $USER; log in again.",
 }
 """What to do about what the engine says, by words that are in it."""
-MANY = 12
+MAX_SHOWN_WORDS = 12
 """Words of a command that an error shows."""
 LOOK = "See how the engine is: magents doctor"
 DOCKERS = (
@@ -81,7 +81,7 @@ def docker(
     *words: str,
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
-    timeout: float = SLOW,
+    timeout: float = ANSWER_TIMEOUT_S,
     keep: Sequence[int] = (),
 ) -> process.Result:
     """Run docker. Raises Missing without a client, or an engine that answers in time, and CommandFailed, with what
@@ -108,7 +108,7 @@ def term() -> str:
     return asked if asked in known else "xterm-256color"
 
 
-def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:
+def explained(error: CommandFailed, timeout: float = ANSWER_TIMEOUT_S) -> MagentsError:
     """What a failure of docker means, and what to do: Missing without an engine that answers; else the failure."""
     if any(said in error.stderr for said in DEAD):
         return Missing("The Docker engine does not answer.", START)
@@ -118,7 +118,7 @@ def explained(error: CommandFailed, timeout: float = SLOW) -> MagentsError:
             "See what keeps it: docker info. It may have to be restarted (Linux: systemctl restart docker).",
         )
     # All the options that a container is made with would hide what was said.
-    argv = error.argv if len(error.argv) <= MANY + 1 else (*error.argv[:2], "…")
+    argv = error.argv if len(error.argv) <= MAX_SHOWN_WORDS + 1 else (*error.argv[:2], "…")
     return CommandFailed(argv, error.code, error.output, error.stderr, remedy(error.stderr))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LABEL = "magents.helper"
 """The label that tells it from an agent's."""
-PATIENCE = 120
+START_TIMEOUT_S = 120
 """Seconds that it gets to come up."""
 ENVIRONMENT = {STILL: "", DIRTY: "dirty", "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 """Git runs nothing (`git/still.py`), and asks no other repository for objects, by whatever program."""
@@ -44,7 +44,7 @@ def helper(image: str, mounts: Sequence[str], walls: Sequence[str]) -> Iterator[
     )  # fmt: skip
     with feeding.Attended(words) as running:
         try:
-            name = running.first_line(PATIENCE)
+            name = running.first_line(START_TIMEOUT_S)
         except CommandFailed as error:
-            raise engine.explained(error, PATIENCE) from error
+            raise engine.explained(error, START_TIMEOUT_S) from error
         yield partial(engine.execute, name)

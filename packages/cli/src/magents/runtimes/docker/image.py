@@ -1,13 +1,8 @@
-"""The image that containers are made from: what goes into it, building it, and its layer for each user.
-
-Its files are in `packages/cli/docker` of a checkout and in `magents/docker` of an installed package. The
-engine is whatever the command `docker` talks to.
-"""
+"""The image that containers are made from: building it, finding it, and its layer for each user."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -16,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from magents.core.errors import CommandFailed, MagentsError, Missing, NotFound, UsageError
 from magents.core.text import one_line
 from magents.harnesses import TABLE
+from magents.runtimes.docker import sources
 from magents.system import process
-from magents.system.paths import LIBRARY
 from magents.system.process import following
 
 if TYPE_CHECKING:
@@ -27,17 +22,6 @@ if TYPE_CHECKING:
 
 BASE = "debian:trixie-slim"
 
-HELD = (
-    "__init__.py", "core", "system", "harnesses", "guest", "git/__init__.py", "git/plumbing.py", "git/diff.py",
-    "git/inert.py", "git/layout.py", "git/pins", "git/trust", "git/workspaces/__init__.py",
-    "git/workspaces/include.py",
-)  # fmt: skip
-"""The parts of the package that the image holds: what runs beside an agent, and what that imports. A change of
-anything else makes no image old."""
-PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-"""The folder of `magents`."""
-PYTHON = f"rootfs{LIBRARY}/python"
-"""Where the package is in the context."""
 BUILD_HINT = "Build it: magents image build"
 UID = 1000
 """Who an agent is in the image, and where the host's user is root."""
@@ -48,19 +32,6 @@ ANSWER_TIMEOUT_S = 20
 """Seconds that the engine gets to answer a question."""
 BUILD_TIMEOUT_S = 3600.0
 """Seconds that a build may take."""
-
-
-class File(NamedTuple):
-    """A file of a build's context."""
-
-    name: str
-    """Its path there."""
-    data: bytes
-
-    @property
-    def mode(self) -> int:
-        """Programs can be run. What the file system says of them does not survive every way of copying."""
-        return 0o755 if self.data.startswith(b"#!") else 0o644
 
 
 class Image(NamedTuple):
@@ -87,72 +58,8 @@ class Image(NamedTuple):
         return datetime.fromisoformat(self.created[:19] + "+00:00").timestamp()
 
 
-def source() -> str:
-    """The folder of the Dockerfile."""
-    packed = os.path.join(PACKAGE, "docker")
-    return packed if os.path.isdir(packed) else os.path.normpath(os.path.join(PACKAGE, "../../docker"))
-
-
-def versions() -> dict[str, str]:
-    """What is pinned: name → version. Raises MagentsError where the installation lacks the file."""
-    lines = read(os.path.join(source(), "versions")).decode().splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
-def files() -> list[File]:
-    """The context of the image but for certificates, in a fixed order."""
-    top = source()
-    found = [File(name, read(os.path.join(top, name))) for name in ("Dockerfile", "slim", "versions")]
-    found += below(os.path.join(top, "rootfs"), "rootfs")
-    for name in HELD:
-        path, inside = os.path.join(PACKAGE, name), f"{PYTHON}/magents/{name}"
-        found += below(path, inside) if os.path.isdir(path) else [File(inside, read(path))]
-    return found
-
-
-def below(folder: str, name: str) -> list[File]:
-    """All files below a folder, as if it were called `name`."""
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(set(folders) - {"__pycache__"})
-        inside = os.path.normpath(os.path.join(name, os.path.relpath(where, folder)))
-        found += [File(f"{inside}/{file}", read(os.path.join(where, file))) for file in sorted(names)]
-    return found
-
-
-def read(path: str) -> bytes:
-    """A file of this installation."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise MagentsError(f"{path} cannot be read: {error.strerror}.", "Install Magents anew.") from error
-
-
-def digest() -> str:
-    """What tells an image that was built from these very files, SHA-256."""
-    total = hashlib.sha256()
-    for name, data in files():
-        total.update(f"{name} {len(data)}\n".encode() + data)
-    return total.hexdigest()
-
-
-def certificates(path: str) -> list[File]:
-    """The certificates in a PEM file, one or a whole bundle, a file each. Raises UsageError for none."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
-    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", data, re.DOTALL)
-    if not blocks:
-        raise UsageError(f"{path} holds no certificate.", "It must be a PEM file: -----BEGIN CERTIFICATE-----")
-    named = {f"ca/magents-{hashlib.sha256(block).hexdigest()[:16]}.crt": block + b"\n" for block in blocks}
-    return [File(name, named[name]) for name in sorted(named)]
-
-
 @contextlib.contextmanager
-def context(content: Sequence[File]) -> Iterator[str]:
+def context(content: Sequence[sources.File]) -> Iterator[str]:
     """A folder with these files while the block runs: not every `docker build` takes an archive."""
     import tempfile
 
@@ -171,7 +78,7 @@ def context(content: Sequence[File]) -> Iterator[str]:
 
 def npm_package(record: Record) -> str:
     """The npm package of a harness at its pinned version; '' for one that npm does not have."""
-    return f"{record.npm}@{versions()[record.pinned]}" if record.npm else ""
+    return f"{record.npm}@{sources.versions()[record.pinned]}" if record.npm else ""
 
 
 def chosen(names: Sequence[str]) -> list[Record]:
@@ -187,7 +94,7 @@ def chosen(names: Sequence[str]) -> list[Record]:
 
 def harness_arguments(records: Sequence[Record]) -> dict[str, str]:
     """The build arguments that bring these harnesses in, at their pinned versions."""
-    pinned, from_npm = versions(), [record for record in records if record.npm]
+    pinned, from_npm = sources.versions(), [record for record in records if record.npm]
     return {
         "NPM_HARNESSES": " ".join(map(npm_package, from_npm)),
         "NPM_PROGRAMS": " ".join(record.program for record in from_npm),
@@ -213,17 +120,17 @@ def build(
     from importlib.metadata import version
 
     records = chosen(agents)
-    pinned = versions()
-    content = files()
+    pinned = sources.versions()
+    content = sources.files()
     given = {
         "BASE": base,
         "NPM": pinned["NPM"],
         "TASK_MASTER": pinned["TASK_MASTER"],
         "VERSION": version("magents"),
     }
-    given |= {"DIGEST": digest(), **harness_arguments(records)}
+    given |= {"DIGEST": sources.digest(), **harness_arguments(records)}
     if ca_cert is not None:
-        content += certificates(ca_cert)
+        content += sources.certificates(ca_cert)
     check_engine()
     run_build(tag, content, given, progress, ["--no-cache"] if no_cache else [])
     return find(tag)
@@ -231,7 +138,7 @@ def build(
 
 def run_build(
     tag: str,
-    content: Sequence[File],
+    content: Sequence[sources.File],
     given: dict[str, str],
     progress: Callable[[str], object] = lambda line: None,
     options: Sequence[str] = (),
@@ -281,7 +188,7 @@ def find(tag: str) -> Image:
     found = inspect(tag)
     if not found:
         raise NotFound(f"There is no image {tag}.", BUILD_HINT)
-    return describe(found[0], digest())
+    return describe(found[0], sources.digest())
 
 
 def images() -> list[Image]:
@@ -294,7 +201,7 @@ def images() -> list[Image]:
         check_engine()
         raise
     ids = list(dict.fromkeys(listed.text.split()))
-    now = digest()
+    now = sources.digest()
     found = [describe(told, now) for told in (inspect(*ids) if ids else [])]
     return sorted(found, key=lambda image: image.created, reverse=True)
 
@@ -347,7 +254,7 @@ def id_of(image: str) -> str:
 
 def build_for_user(image: str, name: str, uid: int, gid: int) -> None:
     """Build the layer. Raises MagentsError with all that the image lacks."""
-    content = below(os.path.join(source(), "user"), ".")
+    content = sources.below(os.path.join(sources.source(), "user"), ".")
     try:
         run_build(name, content, {"IMAGE": image, "UID": str(uid), "GID": str(gid)})
     except CommandFailed as error:

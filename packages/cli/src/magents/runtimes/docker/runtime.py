@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import time
 
 from magents import config
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
-from magents.core.names import of_session, session
+from magents.core.names import session
 from magents.guest import events, wrapper
 from magents.guest.files import Folder
 from magents.guest.terminal import Terminal
 from magents.runtimes.base import Launch, Observation, Traits
 from magents.runtimes.docker import container, still
-from magents.runtimes.docker.engine import ANY, Silent, containers, docker, explained, unix_time
+from magents.runtimes.docker.ending import end
+from magents.runtimes.docker.engine import ANY, containers, docker, explained
+from magents.runtimes.docker.observation import observation
 from magents.runtimes.docker.place import Mounted
-from magents.system import paths, processes, programs
+from magents.system import paths, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,13 +32,11 @@ if TYPE_CHECKING:
     from magents.runtimes.docker.engine import Container
     from magents.system.there import Command
 
-GRACE = 5
+GRACE_S = 5
 """Seconds that a container gets to end; its harness gets two of them, the rest is for a busy machine."""
-END_S = 20
-"""Seconds that the engine gets to end a container, and to delete one."""
 SCREEN = "terminal.txt"
 """Where a container that is stopped leaves what its terminal showed."""
-LARGEST_SCREEN = 16 * 1024 * 1024
+MAX_LAST_SCREEN_BYTES = 16 * 1024 * 1024
 
 
 class Docker:
@@ -97,7 +95,7 @@ class Docker:
 
     def owner_inside(self) -> tuple[int, int]:
         """The user and group that an agent runs as."""
-        return (ORDINARY, ORDINARY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        return (ORDINARY_ID, ORDINARY_ID) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
     def place(self, agent: Agent, folder: str) -> Mounted:
         """Its container."""
@@ -207,8 +205,8 @@ class Docker:
             return ""
         if found.state == "paused":
             docker("unpause", found.container)
-        end("stop", "--time", str(GRACE), container=found.container)
-        return os.fsdecode(self.place(agent, folder).read(SCREEN, LARGEST_SCREEN))
+        end("stop", "--time", str(GRACE_S), container=found.container)
+        return os.fsdecode(self.place(agent, folder).read(SCREEN, MAX_LAST_SCREEN_BYTES))
 
     def remove(self, agent: Agent, folder: str) -> str:
         """Stop the container and delete it."""
@@ -229,28 +227,13 @@ class Docker:
 
     def observe(self) -> list[Observation]:
         """All containers with our label, in one call."""
-        return [self._observation(row) for row in self._ours()]
+        return [observation(row) for row in self._ours()]
 
     def _ours(self) -> list[Container]:
         """The containers of this user's agents, and those that no user's name is on."""
         me = str(os.geteuid())  # others may use the same engine
         rows = containers(f"label={ANY}")
         return [row for row in rows if not row.helper and row.label.get("uid", me) == me]
-
-    def _observation(self, seen: Container) -> Observation:
-        """What is seen of an agent. A container without our label is a service of somebody's compose file."""
-        id = seen.label.get("id") or of_session(seen.name) or seen.name
-        if seen.state in ("running", "paused"):
-            note = "its container is paused" if seen.state == "paused" else ""
-            note = "its container is unhealthy" if "(unhealthy)" in seen.status else note
-            folder = seen.label.get("folder", "")
-            active = active_at(Mounted(id, folder, None)) if folder else unix_time(seen.made)
-            return Observation(id, True, active, seen.label, note=note)
-        told = seen.state == "exited" and seen.status.startswith("Exited (")
-        how = seen.status.split(" ")[1] if told else seen.state
-        return Observation(
-            id, False, unix_time(seen.made), seen.label, there=False, note=f"its container has ended {how}"
-        )
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
         """Those that are still, from their files."""
@@ -289,48 +272,9 @@ class Docker:
         return {row.label["id"]: told[row.name] for row in running if row.name in told}
 
 
-ORDINARY = 1000
+ORDINARY_ID = 1000
 """The user and group in the image, and of the agents of a host's root."""
 INSTALL = "apt-get install docker.io   (macOS: Docker Desktop, or brew install colima docker)"
-
-
-def active_at(place: Mounted) -> float:
-    """When an agent's terminal last stirred: now, unless it says that it is still."""
-    try:
-        return os.lstat(os.path.join(place.root, still.STILL)).st_mtime - still.QUIET
-    except OSError:
-        return time.time()
-
-
-def end(*words: str, container: str) -> None:
-    """`docker WORDS CONTAINER`, where that ends it.
-
-    An agent can keep the engine from it: the engine waits for each program that it starts in the container, which
-    runs as the agent's user from its very beginning. So what the engine does not end in time is ended here.
-    """
-    try:
-        docker(*words, container, timeout=END_S)
-    except Silent:
-        if not kill(container):
-            raise
-        docker(*words, container, timeout=END_S)
-
-
-def kill(container: str) -> bool:
-    """Kill all that runs in a container; False where none of it is found on this machine."""
-    found = [pid for pid in processes.ids() if is_in(container, pid)] if os.path.isdir("/proc/self") else []
-    for pid in found:
-        processes.end(pid, signal.SIGKILL)
-    return bool(found)
-
-
-def is_in(container: str, pid: int) -> bool:
-    """Whether a process is in this container: the kernel's groups have the engine's number of it as their name."""
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            return container in file.read()
-    except OSError:
-        return False
 
 
 def checked(name: str) -> list[Problem]:

@@ -10,7 +10,7 @@ STILL = "screen"
 """The file that shows what the terminal does while nothing happens on it."""
 MAX_SCREEN_BYTES = 512 * 1024
 """How much of that file's end is read: many times what a terminal shows."""
-QUIET = 3
+QUIET_S = 3
 """Seconds without output after which it is still."""
 
 
@@ -32,7 +32,7 @@ def hooks(id: str) -> list[str]:
         f'{{ set-option -w -F -t {target} @magents_still "#{{window_activity}}" ; run-shell -b {quoted(show)} }} ; '
         f"kill-session -C -t ={name}"  # ends no session: -C only clears the alert, so that it can come again
     )
-    options = {"monitor-silence": str(QUIET), "monitor-activity": "on"}
+    options = {"monitor-silence": str(QUIET_S), "monitor-activity": "on"}
     actions = {"silence-action": "any", "activity-action": "any", "visual-activity": "off", "visual-silence": "off"}
     words = [";", "set-hook", "-p", "-t", target, "pane-died", f"run-shell -b {quoted(gone)}"]
     words += [";", "run-shell", "-b", gate]

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 TOP = "/sys/fs/cgroup"
 """Where the kernel's counters are (cgroups(7))."""
-BETWEEN = 0.1
+BETWEEN_S = 0.1
 """Seconds between the two looks that the use of processors is told from."""
-PATIENCE = 10
+STATS_TIMEOUT_S = 10
 """Seconds that `docker stats` gets."""
-INSPECT_S = 5
+INSPECT_TIMEOUT_S = 5
 """Seconds that the engine gets to tell of their processes: one container can keep it from that."""
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -54,7 +54,7 @@ def usage(seen: Sequence[Container]) -> dict[str, str]:
     before = {name: use for name, group in groups.items() if (use := measured(group))}
     if not before:
         return asked(seen)
-    time.sleep(BETWEEN)
+    time.sleep(BETWEEN_S)
     told = {}
     for row in seen:
         if row.name in before and (now := measured(groups[row.name])):
@@ -74,7 +74,9 @@ def found(seen: Sequence[Container]) -> dict[str, dict[str, str]]:
     """The groups that the kernel counts for, by the container's name; see `groups`. In one call."""
     words = ("docker", "inspect", "--type", "container", "--format", "{{.Id}} {{.State.Pid}}")
     # With an exit code other than 0 it has told of the others.
-    rows = process.run([*words, *(row.container for row in seen)], timeout=INSPECT_S, ok=None).text.splitlines()
+    rows = process.run(
+        [*words, *(row.container for row in seen)], timeout=INSPECT_TIMEOUT_S, ok=None
+    ).text.splitlines()
     pids = {id: pid for id, _, pid in (row.partition(" ") for row in rows)}
     return {row.name: groups(pids.get(row.container, ""), row.container) for row in seen}
 
@@ -151,7 +153,7 @@ def asked(seen: Sequence[Container]) -> dict[str, str]:
     """The same by `docker stats`."""
     form = "{{.Name}}\t{{.MemUsage}}\t{{.CPUPerc}}\t{{.PIDs}}"
     # Of all there are: asked for one that ends just now, docker would tell nothing of the others.
-    answer = docker("stats", "--no-stream", "--format", form, timeout=PATIENCE).text.splitlines()
+    answer = docker("stats", "--no-stream", "--format", form, timeout=STATS_TIMEOUT_S).text.splitlines()
     cells = {row.split("\t")[0]: row.split("\t")[1:] for row in answer if row.count("\t") == 3}
     return {
         row.name: line(row, memory.replace(" ", ""), share, processes)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from magents.guest.terminal import Pane
     from magents.system.there import Command
 
-HANG_UP = 0.3
+HANG_UP_S = 0.3
 """Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
 Code at times lives on for seconds, above all after a turn that was interrupted."""
-GRACE = 2.0
+GRACE_S = 2.0
 """Seconds that it gets then, after a SIGTERM."""
 
 OLDEST = (3, 2)
@@ -164,7 +164,7 @@ def end_marked(line: str, seen: Sequence[int], spared: int) -> None:
             found[:] = [pid for pid in processes.marked(line) if pid != spared]
         return not found
 
-    for number, patience in ((None, HANG_UP), (signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for number, patience in ((None, HANG_UP_S), (signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
         if number:
             for pid in found:
                 processes.end(pid, number)
