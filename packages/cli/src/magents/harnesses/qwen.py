@@ -18,14 +18,17 @@ NESTED = (
 )  # fmt: skip
 """What a qwen gives the commands it runs; one of them may be `magents`."""
 INPUT = re.compile(r"^─+\n[>*!] (.*)\n─+$", re.MULTILINE)
-QUESTION = re.compile(r"^\s*(Allow execution of.*\?|Apply this change\?|Do you trust .*\?)$", re.MULTILINE)
+CHOICE = re.compile(r"^ *(\S[^\n]*)\n\s*(?:[❯›] )?1\. ", re.MULTILINE)
+"""The line above numbered answers."""
+CALL = re.compile(r"^\s*\? (Shell .+?)(?: ←)?$", re.MULTILINE)
+"""The command that it asks about, which the line above the answers cuts short."""
 
 
 class Qwen(HookedHarness):
     """`qwen`, told by a file of settings what to report: `~/.qwen` and the project stay as they are.
 
-    The file is its system-wide defaults, below the user's and the project's settings, whose hooks it leaves in force.
-    It takes them from whichever file its environment names, of any owner.
+    The file holds its system-wide defaults, below the user's and the project's settings; it leaves their hooks in
+    force. It takes whichever file its environment names, of any owner.
     """
 
     name = "qwen"
@@ -33,7 +36,6 @@ class Qwen(HookedHarness):
     working = frozenset({"UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure"})
     waiting = frozenset({"PermissionRequest"})
     done = frozenset({"Stop"})
-    question_tool = ("PreToolUse", "ask_user_question")
     named_by = working | waiting | done
 
     def start(self, start: Start) -> Program:
@@ -64,6 +66,11 @@ class Qwen(HookedHarness):
             return Signal("done") if field(event.data, "notification_type") == "idle_prompt" else None
         return super().read(event)
 
+    def question(self, data: str) -> Signal | None:
+        """Its own questions come as requests to use a tool, too."""
+        words = field(data, "question") if field(data, "tool_name") == "ask_user_question" else None
+        return Signal("waiting", words) if words else super().question(data)
+
     def takes(self, event: Event) -> bool:
         """With an empty prompt it goes on after a tool."""
         return super().takes(event) and bool(field(event.data, "prompt"))
@@ -71,8 +78,9 @@ class Qwen(HookedHarness):
     def look(self, screen: str) -> Signal | None:
         """A question above numbered answers, the spinner's line, or the empty input."""
         text = shown(screen)
-        if question := QUESTION.search(text):
-            return Signal("waiting", line(question[1]))
+        if (choice := CHOICE.search(text)) and re.search("Waiting for user confirmation|Esc: Cancel", text):
+            call = CALL.search(text)
+            return Signal("waiting", line(call[1] if call else choice[1]))
         if "Select Authentication Method" in text or "How would you like to authenticate" in text:
             return Signal("waiting", "to be signed in")
         if re.search(r"^\s*\S+ .*\(\d+[^)]* esc to cancel\)$", text, re.MULTILINE):
