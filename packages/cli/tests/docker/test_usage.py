@@ -28,7 +28,7 @@ def agent(docker_mode, project, magents, unique, fleet):
 
 def told(fleet, agent):
     """Memory in its unit, per cent of a processor, processes."""
-    said = fleet.usage([agent])[agent.id]
+    said = fleet.details([agent]).details[0].usage
     found = FORM.fullmatch(said)
     assert found, said
     return found[2], float(found[3]), int(found[4])

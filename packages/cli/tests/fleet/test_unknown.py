@@ -4,6 +4,7 @@ agent's trouble alone."""
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -95,6 +96,14 @@ def test_what_needs_the_mode_is_refused_with_its_name(clustered, magents):
         assert "hint:" in said, words
     assert rows(magents, code=1)["bad"]["mode"] == "cluster"
     assert "what it showed" in magents("logs", "bad").out
+
+
+def test_an_agent_of_a_mode_that_is_no_more_can_be_let_go(clustered, magents):
+    assert "magents stop ID --forget" in magents("stop", "bad", code=1).err
+    magents("stop", "bad", "--forget")
+    assert list(rows(magents)) == ["good"]
+    assert os.path.isdir(clustered.workspace)
+    assert "is there" in magents("stop", "good", "--forget", code=1).err
 
 
 @pytest.mark.parametrize("also", [(), ("remove",)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -10,18 +11,15 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
-    from typing import Any, TypeVar
+    from typing import Any
 
     from magents.core.agent import Agent
     from magents.fleet import Fleet
 
-    T = TypeVar("T")
-
 
 def fleet() -> Fleet:
-    """The user's fleet, telling of its progress on the terminal; what was mended is told as well."""
+    """The user's fleet, which tells of its progress on the terminal, and of what a killed command had left."""
     from magents.cli.render import Progress, warn
     from magents.fleet import Fleet
 
@@ -103,7 +101,7 @@ def add_check(parser: argparse.ArgumentParser, help: str) -> None:
     parser.add_argument("--check", metavar="COMMAND", type=shell_command, help=help)
 
 
-def found(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
+def agents_of(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
     """The agents of these ids, each once; `running`: and what runs without a record.
 
     All are looked up before anything is done to one.

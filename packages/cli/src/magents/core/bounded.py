@@ -3,7 +3,7 @@
 An agent writes its log, its lists and its answers. Reading them costs little, and raises nothing but `BadJson`.
 What is read holds only what the rest of Magents can print, compare and write again: nothing is nested deeper than
 `MAX_DEPTH`, no number is longer than `MAX_DIGITS` or infinite. Of a key that is there twice the last one holds, as
-for Task Master and the harnesses.
+for the programs that write it.
 """
 
 from __future__ import annotations

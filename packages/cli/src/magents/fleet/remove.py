@@ -12,6 +12,7 @@ from magents.fleet import listeners
 from magents.fleet.context import Context
 from magents.fleet.stop import end
 from magents.git.workspaces import disk
+from magents.runtimes import Unknown
 from magents.system.overlap import begin
 
 TYPE_CHECKING = False
@@ -91,15 +92,19 @@ def check_project(agent: Agent) -> None:
 
 def forget(context: Context, agent: Agent) -> None:
     """End what still runs of it and delete its record; nothing else is touched. Raises Conflict while its
-    project is there: then it is removed and can be restored."""
-    if os.path.isdir(agent.project):
+    project is there: then it is removed and can be restored. Of a mode that this machine does not have, nothing can
+    be ended or removed, so only the record goes."""
+    runtime = context.runtime(agent)
+    known = not isinstance(runtime, Unknown)
+    if known and os.path.isdir(agent.project):
         raise Conflict(
             f"The project of {agent.id} is there: {agent.project}.",
             f"Remove it instead, which keeps its work: magents stop {agent.id} --remove-worktree",
         )
     with context.store.lock(agent.id):
-        agent = end(context, context.store.get(agent.key), collect=False)
-        context.runtime(agent).remove(agent, context.folder(agent))
+        if known:
+            agent = end(context, context.store.get(agent.key), collect=False)
+            runtime.remove(agent, context.folder(agent))
         context.store.forget(agent)
         try:
             disk.discard(context.folder(agent))

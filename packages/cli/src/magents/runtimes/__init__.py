@@ -75,6 +75,7 @@ SETTINGS = (
             form=r"([a-z0-9][a-z0-9-]*)?", called="the name of a mode, or empty"),
     *(setting for record in TABLE.values() for setting in record.settings),
 )  # fmt: skip
+GIVE_UP = "Meanwhile, read it: magents logs ID; or give up its record: magents stop ID --forget"
 _made: dict[str, Runtime] = {}
 
 
@@ -130,7 +131,7 @@ def recorded(name: str) -> Runtime:
         try:
             _made[name] = extensions.make("mode", record(name))
         except NotFound as error:
-            _made[name] = Unknown(name, NotFound(error.message, extensions.ABSENT))
+            _made[name] = Unknown(name, NotFound(error.message, f"{extensions.ABSENT} {GIVE_UP}"))
         except MagentsError as error:
             _made[name] = Unknown(name, error)
     return _made[name]

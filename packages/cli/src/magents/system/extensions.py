@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 GROUPS = {"harness": "magents.harnesses", "mode": "magents.runtimes"}
 """The groups of entry points, by what an extension of each is called."""
 BROKEN = "Mend or uninstall the package that brings it. All else works without it."
-ABSENT = (
-    "Install the package that brings it, or the Magents that made the agent. Read it meanwhile: magents logs ID"
-)
+ABSENT = "Install the package that brings it, or the Magents that made the agent."
 _loaded: dict[tuple[str, str], Any] = {}
 """The records of installed packages, by kind and name, that this process has used."""
 

@@ -44,8 +44,8 @@ def load(context: Context, project: str) -> Baseline:
     """What was kept the last time; an empty one where nothing was."""
     try:
         with open(path_of(context, project), encoding="utf-8") as stored:
-            found = json.load(stored)
-        return Baseline(found["signs"], found["document"], found.get("texts", {}))
+            last = json.load(stored)
+        return Baseline(last["signs"], last["document"], last.get("texts", {}))
     except (OSError, ValueError, KeyError, TypeError):
         return Baseline([], {}, {})
 
@@ -68,9 +68,9 @@ def write(path: str, data: bytes) -> None:
 def by_agents(before: Mapping[str, str], ours: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, str]:
     """`Baseline.texts` once `merged` has taken the place of `ours`. A marked text stays marked, whatever is made of
     it, until a person accepts it or the task is gone."""
-    mine, now = digests(ours), digests(merged)
-    return {key: text for key, text in before.items() if key in now} | {
-        key: text for key, text in now.items() if mine.get(key) != text
+    own, now = digests(ours), digests(merged)
+    return {key: digest for key, digest in before.items() if key in now} | {
+        key: digest for key, digest in now.items() if own.get(key) != digest
     }
 
 
@@ -78,13 +78,13 @@ def digests(document: Mapping[str, Any]) -> dict[str, str]:
     """A digest of what each task tells an agent, its subtasks included, by `tag:id`."""
     from hashlib import sha256
 
-    found = {}
+    by_task = {}
     for tag, section in parse.sections(document).items():
-        for task in filter(lambda one: isinstance(one, dict), section["tasks"]):
-            told = [[one.get(key) for key in TEXTS] for one in parts(task)]
+        for task in filter(lambda raw: isinstance(raw, dict), section["tasks"]):
+            texts = [[part.get(key) for key in TEXTS] for part in parts(task)]
             key = prompt.ref(tag, parse.id_of(task.get("id")))
-            found[key] = sha256(json.dumps(told).encode()).hexdigest()
-    return found
+            by_task[key] = sha256(json.dumps(texts).encode()).hexdigest()
+    return by_task
 
 
 def parts(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -79,15 +79,15 @@ class Board(NamedTuple):
         """The ids of such tasks whose text an agent for this one would be told: itself or what it is a part of, and
         what it builds on."""
         parts = (id.split(".") for id in (task.id, *task.dependencies))
-        told = (".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
-        return [id for id in dict.fromkeys(told) if id in self.by_agents]
+        ids = (".".join(part[:length]) for part in parts for length in range(1, len(part) + 1))
+        return [id for id in dict.fromkeys(ids) if id in self.by_agents]
 
 
 def load_board(context: Context, folder: str, tag: str = "") -> Board:
     """The tasks of the project that a folder lies in, each status where it belongs. Raises NotFound, BadTasks."""
-    found = context.project(folder)
-    mirror.try_update(context, found.path)
-    return refresh(context, found.path, tag)
+    project = context.project(folder).path
+    mirror.try_update(context, project)
+    return refresh(context, project, tag)
 
 
 def refresh(context: Context, project: str, tag: str = "") -> Board:
@@ -125,12 +125,12 @@ def read_board(context: Context, project: str, tag: str = "") -> Board:
 
 def newest_of(agents: Iterable[Agent], tag: str) -> dict[str, Agent]:
     """The newest agent of each task of a tag, by the task's id; a living one before a removed one."""
-    found: dict[str, Agent] = {}
+    newest: dict[str, Agent] = {}
     for agent in agents:
-        mine, id = prompt.unref(agent.task)
-        if mine == tag and not (agent.phase == "removed" and id in found and found[id].phase != "removed"):
-            found[id] = agent
-    return found
+        its_tag, id = prompt.unref(agent.task)
+        if its_tag == tag and not (agent.phase == "removed" and id in newest and newest[id].phase != "removed"):
+            newest[id] = agent
+    return newest
 
 
 @cache

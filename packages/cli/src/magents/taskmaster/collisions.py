@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from magents.taskmaster.board import Board
     from magents.taskmaster.model import Task
 
-USUAL = PRIORITIES.index("medium")
+USUAL_URGENCY = PRIORITIES.index("medium")
 """How urgent an agent is that works on no task of this list."""
 
 
@@ -48,16 +48,16 @@ def choice(
     if not sides and len(ready) == 1:
         return Choice(tuple(ready), {}, {})
     tracked = git(board.project, "ls-tree", "-r", "-z", "--name-only", "HEAD", ok=None).text.split("\0")
-    files = paths.known({*filter(None, tracked), *(name for one in sides for name in one.changed)})
+    files = paths.known({*filter(None, tracked), *(name for other in sides for name in other.changed)})
 
     def work(task: Task) -> Work:
         assignment = board.assignments.get(task.id)
         id = assignment.agent.id if assignment else prompt.agent_id(board.tasks.tag, task)
         return Work(id, rank(task)[0], paths.of_task(task, files))
 
-    def work_of(one: Side) -> Work:
-        named = paths.of_task(one.task, files) if one.task else frozenset()
-        return Work(one.agent.id, rank(one.task)[0] if one.task else USUAL, named | one.changed)
+    def work_of(side: Side) -> Work:
+        named = paths.of_task(side.task, files) if side.task else frozenset()
+        return Work(side.agent.id, rank(side.task)[0] if side.task else USUAL_URGENCY, named | side.changed)
 
     return choose(ready, map(work_of, sides), work, slots, idle=idle)
 
@@ -66,7 +66,7 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
     """The agents of the project whose work is going to be merged: they have not ended, or their task is to be
     reviewed. Those of other lists, and of none, too."""
     every = board.tasks.every()
-    found = [
+    sides = [
         side(board, every[id], tips)
         for id, assignment in board.assignments.items()
         if id in every and assignment.present and not assignment.merged
@@ -76,7 +76,7 @@ def unmerged(context: Context, board: Board, tips: Mapping[str, str]) -> list[Si
     others = [a for a in context.store.live() if a.project == board.project and a.key not in known]
     views = observe.observe(context, others).views if others else []
     living = [view.agent for view in views if view.status.state not in ENDED]
-    return found + [Side(agent, None, changed(agent, tips)) for agent in living]
+    return sides + [Side(agent, None, changed(agent, tips)) for agent in living]
 
 
 def side(board: Board, task: Task, tips: Mapping[str, str]) -> Side:

@@ -27,24 +27,24 @@ class Holder(NamedTuple):
     """The name of the container that it runs in; '' for none, or where that cannot be told."""
 
 
-SHOWN = 5
+MAX_HOLDERS = 5
 """How many are looked for."""
-LOOK_S = 1.0
+SEARCH_TIMEOUT_S = 1.0
 """Time to look for them in: an agent can have any number of processes, and these any number of files."""
 
 
-def words(found: Sequence[Holder]) -> str:
+def words(holders: Sequence[Holder]) -> str:
     """Who they are, for people."""
     named = [
         f"process {one.pid} ({one.program})" + (f" in the container {one.container}" if one.container else "")
-        for one in found
+        for one in holders
     ]
     return ", ".join(named) or "another process"
 
 
-def end(found: Sequence[Holder]) -> str:
+def end(holders: Sequence[Holder]) -> str:
     """What to do about them."""
-    kill = " ".join(str(one.pid) for one in found)
+    kill = " ".join(str(one.pid) for one in holders)
     return f"Wait for it, or end it: kill -KILL {kill}" if kill else "Wait for it to end."
 
 
@@ -59,10 +59,10 @@ def holders(folder: str) -> list[Holder]:
         pids = processes.ids()
     except OSError:
         return []
-    until = time.monotonic() + LOOK_S
+    until = time.monotonic() + SEARCH_TIMEOUT_S
     names: dict[str, str] = {}
     holding = (pid for pid in pids if holds(pid, about, until))
-    return [holder_of(pid, names) for pid in islice(holding, SHOWN)]
+    return [holder_of(pid, names) for pid in islice(holding, MAX_HOLDERS)]
 
 
 def holds(pid: int, about: os.stat_result, until: float) -> bool:
@@ -86,8 +86,8 @@ def opened(pid: int, about: os.stat_result, until: float) -> Iterator[str]:
 
 def holder_of(pid: int, names: dict[str, str]) -> Holder:
     """What is known of a process. `names`: of containers that were asked for already, by their ids."""
-    found = re.search(r"[0-9a-f]{64}", read(f"/proc/{pid}/cgroup"))
-    id = found[0] if found else ""
+    match = re.search(r"[0-9a-f]{64}", read(f"/proc/{pid}/cgroup"))
+    id = match[0] if match else ""
     if id and id not in names:
         names[id] = container_name(id)
     return Holder(pid, one_line(read(f"/proc/{pid}/comm"), 30), names.get(id, ""))

@@ -171,14 +171,14 @@ class Loop:
     def restart_stuck(self, board: Board) -> Generator[Event, None, bool]:
         """Start agents that are stuck again, or leave them to a person; a problem that stays is told of once.
         Returns whether there were any."""
-        some = False
+        acted = False
         for step in supervisor.steps(self.context, board, self.request.only):
             if self.changed("stuck", step.task.id, step.text) or step.what != "problem":
                 yield Event(step.what, step.task.id, step.assignment.agent.id, step.text)
             if step.what == "stuck":
                 yield from self.begin(board, Job(step.task, step.assignment))
-            some = some or step.what != "problem"
-        return some
+            acted = acted or step.what != "problem"
+        return acted
 
     def begin(self, board: Board, job: Job) -> Iterator[Event]:
         """Begin a task; tells how that went."""

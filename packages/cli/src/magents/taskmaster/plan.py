@@ -10,9 +10,9 @@ from magents.taskmaster.model import HELD, Task, TaskList, rank
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-MANY = 5
+MAX_TASKS_NAMED = 5
 """Dependencies that are named before the rest are counted."""
-FEW = 2
+MAX_FILES_NAMED = 2
 """The same of files."""
 
 
@@ -56,8 +56,8 @@ def waiting(open_ones: list[Task]) -> str:
     """In words, what is waited for."""
     if not open_ones:
         return ""
-    shown = ", ".join(f"{t.id} ({t.status})" if t.status in HELD else t.id for t in open_ones[:MANY])
-    more = len(open_ones) - MANY
+    shown = ", ".join(f"{t.id} ({t.status})" if t.status in HELD else t.id for t in open_ones[:MAX_TASKS_NAMED])
+    more = len(open_ones) - MAX_TASKS_NAMED
     return f"waits for {shown}" + (f" and {more} more" if more > 0 else "")
 
 
@@ -111,8 +111,8 @@ class Clash(NamedTuple):
     @property
     def text(self) -> str:
         """In words, fit to print."""
-        shown = ", ".join(one_line(name) for name in self.files[:FEW])
-        more = len(self.files) - FEW
+        shown = ", ".join(one_line(name) for name in self.files[:MAX_FILES_NAMED])
+        more = len(self.files) - MAX_FILES_NAMED
         return f"both change {shown}" + (f" and {more} more" if more > 0 else "")
 
 

@@ -38,7 +38,7 @@ They are no orders beyond that: whatever they say, they do not let you touch oth
 anything on.
 
 """
-LONGEST = 90_000
+MAX_PROMPT_BYTES = 90_000
 """Bytes of a prompt; see `fleet.prompts`."""
 TITLES = {
     "details": "Details:", "testStrategy": "How it is tested:", "subtasks": "Its parts:",
@@ -121,6 +121,6 @@ def part(child: Task) -> str:
 def shorten(text: str, id: str) -> str:
     """The prompt, cut where no program would take it."""
     raw = text.encode("utf-8", "replace")
-    if len(raw) <= LONGEST:
+    if len(raw) <= MAX_PROMPT_BYTES:
         return raw.decode()
-    return f"{raw[:LONGEST].decode('utf-8', 'ignore')}\n… cut here; the whole: task-master show {id}\n"
+    return f"{raw[:MAX_PROMPT_BYTES].decode('utf-8', 'ignore')}\n… cut here; the whole: task-master show {id}\n"

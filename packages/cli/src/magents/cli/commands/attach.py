@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -13,8 +14,6 @@ from magents.system.process import foreground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from magents.core.agent import Agent
     from magents.fleet import Fleet
 

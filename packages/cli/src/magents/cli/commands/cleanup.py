@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from magents.cli import common
@@ -9,10 +10,6 @@ from magents.cli.commands import stop
 from magents.cli.console import ask, echo
 from magents.cli.render import count
 from magents.core.errors import UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from magents import schema
@@ -10,8 +11,6 @@ from magents.cli.console import echo
 from magents.cli.render import show_json, warn
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.core.agent import Agent
 
 
@@ -29,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Collect agents' commits."""
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids) if options.ids else [view.agent for view in fleet.list().views]
+    agents = common.agents_of(fleet, options.ids) if options.ids else [view.agent for view in fleet.list().views]
     done = []
 
     def one(agent: Agent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from magents.core.text import one_line
 from magents.system import paths
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.config import Config
     from magents.core.setting import Setting
 

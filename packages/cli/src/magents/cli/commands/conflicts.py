@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from magents import schema
@@ -11,8 +12,6 @@ from magents.cli.render import count, show_json, warn
 from magents.core.text import one_line
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.fleet import Clash, Side
 
 
@@ -35,7 +34,7 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """Print the conflicts between branches."""
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids) if options.ids else fleet.agents()
+    agents = common.agents_of(fleet, options.ids) if options.ids else fleet.agents()
     conflicts = fleet.conflicts(agents)
     for problem in conflicts.problems:
         warn(problem)

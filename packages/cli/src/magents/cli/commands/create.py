@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -14,8 +15,6 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from magents.core.agent import Agent
     from magents.fleet import Fleet, Plan
 

@@ -6,6 +6,7 @@ commands with their real output; only the agents are stand-ins, `guest/demo-agen
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -23,7 +24,6 @@ from magents.system.process import foreground
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterator
 
 AGENTS = {"greeting": "edit", "rename": "ask", "tests": "long"}

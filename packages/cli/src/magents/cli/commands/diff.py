@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import io
 import os
@@ -18,7 +19,6 @@ from magents.core.text import plain
 from magents.system.process import foreground
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 

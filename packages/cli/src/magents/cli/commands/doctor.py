@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from magents import schema
@@ -11,8 +12,6 @@ from magents.cli.render import paint, show_json
 from magents.core.text import one_line, plain
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.fleet import Finding
 
 

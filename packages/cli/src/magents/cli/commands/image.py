@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from magents.core.text import one_line, plain
 from magents.harnesses import NAMES
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
 

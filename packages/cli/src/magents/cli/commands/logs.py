@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from magents.core.errors import MagentsError, UsageError
 from magents.system.isolated import together
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
 
     from magents.core.agent import Agent
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     """Print terminals' histories."""
     fleet = common.fleet()
     agents = (
-        common.found(fleet, options.ids, running=True)
+        common.agents_of(fleet, options.ids, running=True)
         if options.ids
         else [v.agent for v in fleet.list().views if not v.orphan]
     )

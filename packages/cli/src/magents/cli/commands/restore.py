@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import count, show_json, warn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(parser: argparse.ArgumentParser) -> None:

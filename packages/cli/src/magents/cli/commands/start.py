@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
@@ -10,8 +12,6 @@ from magents.core.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
     from magents.core.agent import Agent
 
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             echo(f"Started {agent.id}." if started else f"{agent.id} runs already.")
 
-    code = common.each(common.found(fleet, options.ids), one)
+    code = common.each(common.agents_of(fleet, options.ids), one)
     if options.json:
         show_json(done)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from magents.cli import common
@@ -12,7 +13,6 @@ from magents.core.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
     from magents.core.agent import Agent
@@ -33,7 +33,9 @@ examples:
     common.add_id(parser, many=True)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--remove-worktree", action="store_true", help="also remove the workspace; the branch stays")
-    how.add_argument("--forget", action="store_true", help="let go of agents whose project is gone for good")
+    how.add_argument(
+        "--forget", action="store_true", help="let go of agents whose project or mode is gone for good"
+    )
     parser.add_argument(
         "--discard", action="store_true",
         help="with --remove-worktree: remove a workspace that cannot be kept whole, too; keeps what can be kept,\n"
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if options.discard and not options.remove_worktree:
         raise UsageError("`--discard` is for a workspace that is removed.", "Give also: --remove-worktree")
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids)
+    agents = common.agents_of(fleet, options.ids)
     asks = options.discard and not options.yes and not options.json and sys.stdin.isatty()
     if options.remove_worktree or options.forget:
         common.make_sure(options.ids, agents, given=options.prefix, quiet=options.json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 from magents import schema
@@ -12,8 +13,6 @@ from magents.cli.render import show_json
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.taskmaster import Request
 
 

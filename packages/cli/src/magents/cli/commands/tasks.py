@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from magents.core.text import one_line
 from magents.taskmaster import Tasks
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.taskmaster import Assignment, Board, Task
 
 COLOURS = {

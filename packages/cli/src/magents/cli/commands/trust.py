@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from magents.cli.render import age, show_json, table, terminal_width, visible
 from magents.core.text import one_line
 
 if TYPE_CHECKING:
-    import argparse
-
     from magents.fleet import Waiting
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from magents import schema
 from magents.cli import common
 from magents.cli.console import echo
 from magents.cli.render import show_json
-
-if TYPE_CHECKING:
-    import argparse
-
 
 TIMED_OUT = 124
 """The exit code of timeout(1)."""
@@ -40,7 +36,7 @@ examples:
 def run(options: argparse.Namespace) -> int:
     """Wait for agents."""
     fleet = common.fleet()
-    agents = common.found(fleet, options.ids)
+    agents = common.agents_of(fleet, options.ids)
     waited = fleet.wait(agents, options.goal, options.timeout)
     if options.json:
         show_json([schema.waited(id, status) for id, status in waited.states.items()])
