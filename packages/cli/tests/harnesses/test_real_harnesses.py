@@ -77,6 +77,9 @@ def test_life(name, url, top):
         prompted(it)
         permitted(it, yes, no)
         interrupted(it, stop)
+        if name == "qwen":  # it puts the prompt back, and joins one without an answer to the next
+            it.press("Escape")
+            prompted(it)
         session = it.session()
         it.end()
 

@@ -11,6 +11,12 @@ from magents.harnesses.fields import field, line, shown
 from magents.harnesses.hooks import HookedHarness, hooks
 
 SETTINGS = "qwen.json"
+FRESH = {
+    "security": {"auth": {"selectedType": "openai"}, "folderTrust": {"enabled": False}},
+    "general": {"enableAutoUpdate": False},
+    "tools": {"approvalMode": "default"},
+}
+"""What holds in a fresh home, so that its first start asks nothing, and a tool that may do harm does."""
 NESTED = (
     "QWEN_CODE", "QWEN_CODE_AGENT_ID", "QWEN_CODE_CLI", "QWEN_CODE_LAUNCHER_PID", "QWEN_CODE_MESSAGING_SOCKET",
     "QWEN_CODE_MESSAGING_TOKEN", "QWEN_CODE_MODEL", "QWEN_CODE_MODEL_IDENTITY", "QWEN_CODE_NO_RELAUNCH",
@@ -53,8 +59,8 @@ class Qwen(HookedHarness):
             "MAGENTS_EVENT": f"{start.share}/magents-event", "MAGENTS_FOLDER": start.folder,
             "QWEN_CODE_SYSTEM_DEFAULTS_PATH": f"{start.folder}/{SETTINGS}",
         }  # fmt: skip
-        settings = json.dumps({"hooks": hooks(events, lambda event: told % event)})
-        return Program(tuple(argv), env=env, unset=NESTED, files={SETTINGS: settings})
+        settings = {"hooks": hooks(events, lambda event: told % event)} | (FRESH if self.home == "image" else {})
+        return Program(tuple(argv), env=env, unset=NESTED, files={SETTINGS: json.dumps(settings)})
 
     def read(self, event: Event) -> Signal | None:
         """What a hook says. It tells by a notification that it is idle, also after Esc and after a no."""
