@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from magents.core.errors import CommandFailed, MagentsError
 from magents.core.text import one_line
 from magents.fleet.context import digest
-from magents.git.merge import Attempt, attempt, borrow, tips
+from magents.git.layout import borrow_objects
+from magents.git.merge import Attempt, attempt, tips
 from magents.git.workspaces.disk import discard
 from magents.system.files import atomic
 
@@ -191,7 +192,7 @@ def scratch(context: Context, project: str) -> Iterator[str]:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     sweep(folder)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder, ignore_cleanup_errors=True) as top:
-        borrow(project, top)
+        borrow_objects(project, top)
         yield top
 
 

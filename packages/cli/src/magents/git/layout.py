@@ -47,6 +47,13 @@ def common_folder(project: str) -> str:
     return common
 
 
+def borrow_objects(project: str, folder: str) -> None:
+    """Prepare a folder to take new objects. Git reads the project's objects beside them. Raises OSError."""
+    os.makedirs(os.path.join(folder, "info"), exist_ok=True)
+    with open(os.path.join(folder, "info", "alternates"), "wb") as file:
+        file.write(os.fsencode(os.path.join(common_folder(project), "objects")) + b"\n")
+
+
 def admin_folder(project: str, workspace: str) -> str:
     """Git's own folder for a worktree, `.git/worktrees/…` of the project; '' if git knows no such worktree.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from magents.core.errors import CommandFailed, Conflict, NotFound
 from magents.core.text import one_line
 from magents.git import checkout as checkouts
 from magents.git import preflight
-from magents.git.layout import common_folder
 from magents.git.plumbing import branches, git, is_ancestor, is_set, working_tree
 
 if TYPE_CHECKING:
@@ -207,7 +205,7 @@ def tips(project: str) -> dict[str, Tip]:
 
 
 def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: float = 600) -> Attempt:
-    """Merge two commits in memory. New objects go to the folder `scratch`, if given; see `borrow`.
+    """Merge two commits in memory. New objects go to the folder `scratch`, if given; see `layout.borrow_objects`.
 
     Raises CommandFailed when the two have no commit in common, or after `seconds`.
     """
@@ -217,11 +215,3 @@ def attempt(project: str, ours: str, theirs: str, scratch: str = "", seconds: fl
     )  # fmt: skip
     tree, *names = merging.text.split("\0")
     return Attempt(tree, merging.code == 0, tuple(sorted({name for name in names if name})))
-
-
-def borrow(project: str, scratch: str) -> None:
-    """Prepare an empty folder to take new objects. Git reads the project's objects beside them."""
-    objects = os.path.join(common_folder(project), "objects")
-    os.mkdir(os.path.join(scratch, "info"))
-    with open(os.path.join(scratch, "info", "alternates"), "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write(f"{objects}\n")

@@ -117,5 +117,5 @@ def unquote(name: str) -> str:
     """The path that git printed, quoted if it holds control characters, quotes or letters beyond ASCII."""
     if not name.startswith('"'):
         return name
-    octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name.strip('"'))
+    octal = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name.strip('"'))
     return re.sub(r"\\(.)", r"\1", octal).encode("latin-1", "replace").decode("utf-8", "replace")

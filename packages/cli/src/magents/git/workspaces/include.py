@@ -62,7 +62,7 @@ def chosen(project: str) -> Chosen:
 @contextlib.contextmanager
 def listed(patterns: str) -> Iterator[str]:
     """Writes the patterns to a file for git, and yields its path."""
-    import tempfile
+    import tempfile  # imported late: few projects have patterns that do not count
 
     with tempfile.NamedTemporaryFile("w", prefix="magents-", encoding="utf-8", errors="surrogateescape") as file:
         file.write(patterns)

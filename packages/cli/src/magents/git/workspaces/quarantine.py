@@ -13,7 +13,7 @@ import signal
 import time
 
 from magents.core.errors import MagentsError
-from magents.git.layout import common_folder
+from magents.git.layout import borrow_objects, common_folder
 from magents.git.workspaces.disk import discard
 from magents.system import fifos, processes
 from magents.system.files import locks
@@ -81,7 +81,7 @@ def unwritable(folder: str, error: OSError) -> MagentsError:
 def quarantine(project: str, id: str, max_bytes: int) -> Iterator[Quarantine]:
     """A folder for one fetch from an agent. Afterwards it is deleted, and processes that still write to it are
     ended. Raises MagentsError."""
-    import tempfile
+    import tempfile  # imported late: `create` loads this module, and fetches nothing
 
     objects = os.path.join(common_folder(project), "objects")
     with contextlib.ExitStack() as stack:
@@ -92,9 +92,7 @@ def quarantine(project: str, id: str, max_bytes: int) -> Iterator[Quarantine]:
             handle = locks.opened(os.path.join(folder, LOCK))
             stack.callback(os.close, handle)
             locks.take(handle)
-            os.makedirs(os.path.join(folder, "objects", "info"))
-            with open(os.path.join(folder, "objects", "info", "alternates"), "wb") as file:
-                file.write(os.fsencode(objects) + b"\n")
+            borrow_objects(project, os.path.join(folder, "objects"))
         except OSError as error:
             raise unwritable(objects, error) from error
         try:
