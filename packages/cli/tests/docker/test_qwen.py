@@ -84,7 +84,9 @@ def test_its_life(create, fleet, model):
     with pytest.raises(Conflict, match="asks"):
         fleet.send(agent, "something else")
     assert not Path(agent.workspace, "made").exists()
-    fleet.context.terminal(agent).keys(agent.id, "Enter")
+    terminal = fleet.context.terminal(agent)
+    until(lambda: "Waiting for user confirmation" in terminal.screen(agent.id), 60)  # it reports before it draws
+    terminal.keys(agent.id, "Enter")
     assert fleet.wait([agent], "done", 120).reached
     assert Path(agent.workspace, "made").exists()
     assert fleet.send(agent, f"say remember 4711 {agent.id}", 60).how == "acknowledged"

@@ -51,8 +51,12 @@ def test_it_is_told_where_to_report_by_its_environment():
     [
         ("SessionStart", HEAD + '"source":"startup"}', None),
         ("UserPromptSubmit", HEAD + '"prompt":"say hello"}', Signal("working")),
-        ("PermissionRequest", HEAD + TOOL, Signal("waiting", "run_shell_command: touch f.txt")),
-        ("PermissionRequest", HEAD + QUESTION, Signal("waiting", "which colour?")),
+        (
+            "PermissionRequest",
+            HEAD + TOOL,
+            Signal("waiting", "run_shell_command: touch f.txt", end_is_reported=True),
+        ),
+        ("PermissionRequest", HEAD + QUESTION, Signal("waiting", "which colour?", end_is_reported=True)),
         ("Notification", HEAD + NOTE % "permission_prompt", None),
         ("PreToolUse", HEAD + TOOL, Signal("working")),
         ("PostToolUse", HEAD + TOOL, Signal("working")),

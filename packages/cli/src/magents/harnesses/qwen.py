@@ -73,9 +73,11 @@ class Qwen(HookedHarness):
         return super().read(event)
 
     def question(self, data: str) -> Signal | None:
-        """Its own questions come as requests to use a tool, too."""
+        """What it asks; its own questions come as requests to use a tool, too. The event comes before the dialog is
+        drawn, on a busy machine seconds before."""
         words = field(data, "question") if field(data, "tool_name") == "ask_user_question" else None
-        return Signal("waiting", words) if words else super().question(data)
+        signal = Signal("waiting", words) if words else super().question(data)
+        return signal._replace(end_is_reported=True) if signal else None
 
     def takes(self, event: Event) -> bool:
         """With an empty prompt it goes on after a tool."""
