@@ -15,6 +15,7 @@ from magents.harnesses.base import Harness
 from magents.harnesses.codex import Codex
 from magents.harnesses.gemini import Gemini
 from magents.harnesses.opencode import OpenCode
+from magents.harnesses.qwen import Qwen
 from magents.testing import standin
 from magents.testing.harness import Lab, lab
 from magents.testing.standin import homes
@@ -54,6 +55,7 @@ CASES = {
     # harness: how to say yes and no to a permission, and how to interrupt
     "codex": (Codex(), homes.codex, ["y"], ["Escape"], ["Escape"]),
     "gemini": (Gemini(), homes.gemini, ["Enter"], ["Escape"], ["Escape"]),
+    "qwen": (Qwen(), homes.qwen, ["Enter"], ["Escape"], ["Escape"]),
     "opencode": (OpenCode(), homes.opencode, ["Enter"], ["Escape"], ["Escape", "Escape"]),
 }
 
@@ -75,6 +77,9 @@ def test_life(name, url, top):
         prompted(it)
         permitted(it, yes, no)
         interrupted(it, stop)
+        if name == "qwen":  # it puts the prompt back, and joins one without an answer to the next
+            it.press("Escape")
+            prompted(it)
         session = it.session()
         it.end()
 
@@ -124,7 +129,7 @@ def interrupted(it: Lab, stop: list[str]) -> None:
     it.shows("done")
 
 
-@pytest.mark.parametrize("name", ["codex", "gemini"])
+@pytest.mark.parametrize("name", ["codex", "gemini", "qwen"])
 def test_unattended_with_a_first_prompt(name, url, top):
     harness, home, *_ = CASES[name]
     needs(harness)

@@ -30,3 +30,5 @@ class Signal(NamedTuple):
     detail: str = ""
     failed: bool = False
     """Its turn is over, and has failed."""
+    end_is_reported: bool = False
+    """The harness reports its end, whatever that is, so that the screen need not be asked."""

@@ -51,6 +51,8 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
         harness, terminal = context.harness(agent), context.terminal(agent)
         if isinstance(harness, Unknown):
             raise harness.error()
+        if harness.reports and state.state == "waiting" and state.reason != "turn-failed":
+            raise asks(agent, state.detail)  # its dialog may not be drawn yet
         if harness.reports:
             check_input(context, agent, harness, terminal)
         if not harness.takes_prompt:
@@ -77,7 +79,7 @@ def check_input(context: Context, agent: Agent, harness: Harness, terminal: Term
         )
     seen = harness.look(shown)
     if seen and seen.state == "waiting":
-        raise Conflict(f"{agent.id} asks: {text.one_line(seen.detail)}", f"Answer it: magents attach {agent.id}")
+        raise asks(agent, seen.detail)
     draft = harness.draft(shown)
     if draft and harness.erase and harness.holds(draft, typed(context, agent)):
         draft = erase(agent, harness, terminal)
@@ -86,6 +88,11 @@ def check_input(context: Context, agent: Agent, harness: Harness, terminal: Term
             f"The input of {agent.id} holds unsent text: {text.one_line(draft, 60)}",
             f"Send or delete it there: magents attach {agent.id}",
         )
+
+
+def asks(agent: Agent, question: str) -> Conflict:
+    """The error for an agent whose question a prompt could answer."""
+    return Conflict(f"{agent.id} asks: {text.one_line(question)}", f"Answer it: magents attach {agent.id}")
 
 
 def typed(context: Context, agent: Agent) -> str:
@@ -148,7 +155,7 @@ def submit(
         ):
             terminal.keys(agent.id, "Enter")
             pressed = time.monotonic()
-        if any(e.by == harness.name and e.name in harness.takes_prompt for e in events.read(place, after=before)):
+        if any(e.by == harness.name and harness.takes(e) for e in events.read(place, after=before)):
             return Delivery("acknowledged")
         if harness.queued(terminal.screen(agent.id, styled=True)):
             return Delivery("queued")

@@ -119,7 +119,7 @@ def read(events: Iterable[Event], harness: Harness) -> Report:
         elif event.by == harness.name:
             report = report._replace(
                 session=None if forgotten(event, report, harness) else harness.session(event) or report.session,
-                prompts_taken=report.prompts_taken + (event.name in harness.takes_prompt),
+                prompts_taken=report.prompts_taken + harness.takes(event),
                 harness_spoke=True,
             )
             signal = harness.read(event)
@@ -174,7 +174,7 @@ def doubtful(facts: Facts, now: float) -> bool:
         return False
     if report.signal is None:
         return now - (report.launched_at or 0) > FIRST_EVENT_S
-    if report.signal.failed:  # its empty input looks like that of one that is done
+    if report.signal.failed or report.signal.end_is_reported:  # after a failure, the empty input looks like done
         return False
     if report.signal.state == "waiting" or (report.signal.state == "done" and not facts.reports_prompts):
         drawn_at = (report.signal_at or 0) + DIALOG_S

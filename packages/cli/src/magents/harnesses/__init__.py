@@ -77,6 +77,10 @@ TABLE = {
             npm="opencode-ai", pinned="OPENCODE", dialect="a plugin", acknowledges="yes",
         ),
         Record(
+            "qwen", "Qwen Code", "magents.harnesses.qwen:Qwen", "qwen", npm="@qwen-code/qwen-code", pinned="QWEN",
+            keys=("OPENAI_API_KEY", "DASHSCOPE_API_KEY"), dialect="hooks", acknowledges="yes",
+        ),
+        Record(
             "aider", "aider", "magents.harnesses.aider:Aider", "aider", pip="aider-chat", pinned="AIDER",
             dialect="its notifications", resumes="yes, from its history file",
         ),

@@ -43,6 +43,10 @@ class Harness:
         """What an event says about the agent; None when it says nothing. Never raises."""
         return None
 
+    def takes(self, event: Event) -> bool:
+        """Whether this event acknowledges a prompt. Never raises."""
+        return event.name in self.takes_prompt
+
     def session(self, event: Event) -> str | None:
         """The harness's own name for the conversation, if this event tells it. Never raises."""
         return None

@@ -97,7 +97,7 @@ class Lab:
 
         def taken() -> bool:
             fresh = self.events()[self.seen :]
-            return any(event.name in self.harness.takes_prompt and prompt in event.data for event in fresh)
+            return any(self.harness.takes(event) and prompt in event.data for event in fresh)
 
         self.wait_for(taken, f"that it took {prompt!r}")
 

@@ -61,6 +61,22 @@ def gemini(home: Path, url: str, *folders: Path) -> dict[str, str]:
     return {"HOME": str(home), "GEMINI_API_KEY": KEY, "GOOGLE_GEMINI_BASE_URL": url}
 
 
+def qwen(home: Path, url: str, *folders: Path) -> dict[str, str]:
+    """Qwen Code: the stand-in as an OpenAI-like model, asked before each tool, folders not asked about."""
+    settings = {
+        "security": {"auth": {"selectedType": "openai"}, "folderTrust": {"enabled": False}},
+        "general": {"enableAutoUpdate": False},
+        "privacy": {"usageStatisticsEnabled": False},
+        "model": {"name": "standin"},
+        "tools": {"approvalMode": "default"},
+    }
+    (home / ".qwen").mkdir(parents=True, exist_ok=True)
+    (home / ".qwen" / "settings.json").write_text(json.dumps(settings))
+    return {
+        "HOME": str(home), "OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_MODEL": "standin",
+    }  # fmt: skip
+
+
 def opencode(home: Path, url: str, *folders: Path) -> dict[str, str]:
     """opencode: the stand-in as a provider of its own; no list of models fetched, no update looked for."""
     provider = {

@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 SHELLS = ("Bash", "exec_command", "shell_command", "shell", "run_shell_command", "bash")
 TEXT = "text"
 """Stands for the one tool of a harness whose model acts by what it writes (aider)."""
-QUESTIONS = ("AskUserQuestion", "request_user_input", "ask_user", "question")
+QUESTIONS = ("AskUserQuestion", "ask_user_question", "request_user_input", "ask_user", "question")
 
 _failures: dict[str, int] = {}
 _lock = threading.Lock()
@@ -132,7 +132,7 @@ def question(tools: tuple[str, ...], words: str) -> Call | None:
     name = next((tool for tool in QUESTIONS if tool in tools), None)
     options = [{"label": one, "description": f"The {one} one"} for one in ("red", "blue")]
     ask: dict[str, object] = {"question": words, "header": "Choice", "options": options}
-    if name == "AskUserQuestion":
+    if name in ("AskUserQuestion", "ask_user_question"):
         ask["multiSelect"] = False
     if name == "ask_user":
         ask["type"] = "choice"
