@@ -11,7 +11,7 @@ from magents.harnesses.fields import MAX_SCREEN
 
 UNITS = (
     "│", " ", "─", "\n", "x│", "> ", "• ( esc ", "a-", " (Y)es/(N)o", "Waiting for ", "\x1b[0;", "\x1b[2m", "\x1b]", "❯ 1. ",
-    "─\n \n", "△ Permission required\n", "esc dismiss x\n", "Allow execution of ?", "  Would you like to ", "\xa0", "❯\xa0",
+    "─\n \n", "△ Permission required\n", "esc dismiss x\n", "Allow execution of ?", "? Shell ", "x\n1. ", "  Would you like to ", "\xa0", "❯\xa0",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def test_what_is_at_its_end_is_still_seen(name):
     ends = {
         "claude": "─" * 60 + "\n❯\xa0hello\n" + "─" * 60, "codex": "› hello", "gemini": "─────\n > hello",
         "aider": "> hello", "opencode": "┃ hello\n┃ model\n╹▀▀", "command": "",
+        "qwen": "─────\n> hello\n─────",
     }  # fmt: skip
     for unit in UNITS:
         screen = unit * (2_000_000 // len(unit)) + "\x1b[m\n\n" + ends[name] + "\n"

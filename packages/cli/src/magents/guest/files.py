@@ -11,7 +11,7 @@ import os
 import stat
 
 from magents.core.errors import MagentsError, remedy
-from magents.system.files import atomic, guarded
+from magents.system.files import guarded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Folder:
 
     def write(self, files: Mapping[str, str]) -> None:
         """Each by a rename."""
+        from magents.system.files import atomic
+
         try:
             for name, text in files.items():
                 atomic.write(self.root, name, text, self.owner)

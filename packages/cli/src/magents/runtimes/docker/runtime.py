@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 
-from magents import config
 from magents.core.errors import CommandFailed, Conflict, MagentsError, Missing, Problem
 from magents.core.names import session
-from magents.guest import events, wrapper
+from magents.guest import events
 from magents.guest.files import Folder
 from magents.guest.terminal import Terminal
 from magents.runtimes.base import Launch, Observation, Traits
-from magents.runtimes.docker import container, still
-from magents.runtimes.docker.ending import end
+from magents.runtimes.docker import still
 from magents.runtimes.docker.engine import ANY, containers, docker, explained
 from magents.runtimes.docker.observation import observation
 from magents.runtimes.docker.place import Mounted
@@ -61,6 +59,8 @@ class Docker:
 
     def check(self) -> list[Problem]:
         """The client, the engine, and the image are there."""
+        from magents import config
+
         if not programs.find("docker"):
             return [Problem("docker is not installed", INSTALL, needed=False)]
         try:
@@ -71,6 +71,7 @@ class Docker:
 
     def require(self, harness: str, program: str) -> None:
         """Client, engine and image are there, and the program is in the image: it may tell so by its label."""
+        from magents import config
         from magents.runtimes.docker import image
 
         name = config.load()["DOCKER_IMAGE"]
@@ -121,6 +122,9 @@ class Docker:
 
     def _run(self, launch: Launch) -> None:
         """Make and start the container. On failure nothing is left of it."""
+        from magents import config
+        from magents.runtimes.docker import container
+
         place = self.place(launch.agent, launch.folder)
         for files in (place, Folder(launch.shared, self.owner())):
             files.make()
@@ -171,6 +175,8 @@ class Docker:
 
     def start(self, launch: Launch) -> None:
         """Write what the wrapper needs, then open the terminal, or use the ended one that is there."""
+        from magents.guest import wrapper
+
         agent = launch.agent
         begun = self._bring_up(launch)
         self._made.discard(launch.folder)  # by the next start it can have ended
@@ -200,6 +206,8 @@ class Docker:
 
     def stop(self, agent: Agent, folder: str) -> str:
         """Stop the container: its init ends the agent, and leaves its screen among its files."""
+        from magents.runtimes.docker.ending import end
+
         found = self.find(agent, folder)
         if found is None or found.state not in ("running", "paused", "restarting"):
             return ""
@@ -210,6 +218,8 @@ class Docker:
 
     def remove(self, agent: Agent, folder: str) -> str:
         """Stop the container and delete it."""
+        from magents.runtimes.docker.ending import end
+
         self._made.discard(folder)
         shown = self.stop(agent, folder)
         if found := self.find(agent, folder):
@@ -251,7 +261,8 @@ class Docker:
     @contextlib.contextmanager
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> Iterator[Command]:
         """`docker exec` while its container runs; else in one that is made for it, and ends with this process."""
-        from magents.runtimes.docker import image
+        from magents import config
+        from magents.runtimes.docker import container, image
         from magents.runtimes.docker.helper import helper
 
         found = self.find(agent, folder)

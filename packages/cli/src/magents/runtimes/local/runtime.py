@@ -9,7 +9,6 @@ import signal
 
 from magents.core.errors import CommandFailed, Missing, Problem
 from magents.guest.terminal import MARK, Terminal, wait
-from magents.guest.wrapper import files
 from magents.runtimes.base import Launch, Observation, Traits, label, parse
 from magents.runtimes.local.place import Here
 from magents.system import paths, process, processes, programs
@@ -135,6 +134,8 @@ class Tmux:
 
 def write_files(launch: Launch) -> None:
     """Put what the wrapper and the harness read into the agent's folder, for this user's eyes only."""
+    from magents.guest import wrapper
+
     env = {name: value for name, value in {**launch.env, **launch.own}.items() if name not in OWN}
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
@@ -142,7 +143,7 @@ def write_files(launch: Launch) -> None:
         # There are programs that stand before others of their name, see `share/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
-    Here(launch.folder).write(files(launch.program, env))
+    Here(launch.folder).write(wrapper.files(launch.program, env))
 
 
 def owned(pane: Pane, agent: Agent, folder: str) -> bool:
