@@ -1,6 +1,6 @@
 """The use cases: what a user can do with agents. `from magents import Fleet` is the library.
 
-Each group of them is a module of its own; `Fleet` is the one door to all.
+Each subject is a module of its own; `Fleet` is the one door to all of them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fleet:
     """All agents of this user.
 
     Every method raises `magents.core.errors.MagentsError`, with a message and a remedy, and then has changed
-    nothing or can be called again; methods that change something first mend what a killed command has left
+    nothing or can be called again; methods that change something first recover what a killed command has left
     half-made. Agents are given as `Agent`, from `list`, `find` or `create`. Safe to use from several
     processes at once.
 
@@ -79,7 +79,7 @@ class Fleet:
         return observe.observe(self.context)
 
     def agents(self) -> Sequence[Agent]:
-        """Every agent that is not removed, without looking what it does."""
+        """Every agent that is not removed; nobody looks what it does."""
         return self.context.store.live()
 
     def removed(self) -> Sequence[Agent]:
@@ -127,8 +127,8 @@ class Fleet:
         return self.context.runtime(agent).traits
 
     def details(self, agents: Sequence[Agent]) -> Known:
-        """More of these: their work in numbers, what their containers use of what they may have, what their
-        branches conflict with."""
+        """More of each of these agents: its work in numbers, what its container uses of what it may have, what its
+        branch conflicts with."""
         from magents.fleet import details
 
         return details.details(self.context, agents)
@@ -152,7 +152,7 @@ class Fleet:
         prompt: str | None = None, env: Mapping[str, str] | None = None, command: Sequence[str] = (),
         runtime: str = "",
     ) -> Plan:  # fmt: skip
-        """What `create` with the same words would do; makes nothing."""
+        """What `create` with the same arguments would do; makes nothing."""
         from magents.git.project import Asked
 
         self.recover()
@@ -198,7 +198,7 @@ class Fleet:
     def remove(self, agent: Agent, *, discard: bool = False) -> Removed:
         """Stop it, pin all its work under `refs/magents/<id>/`, delete its workspace. Its branch stays.
 
-        Raises Unkept when something cannot be pinned; with `discard` that is given up, and told in the answer.
+        Raises Unkept when something cannot be pinned. With `discard` that is given up, and the result names it.
         """
         from magents.fleet import remove
 
@@ -213,7 +213,7 @@ class Fleet:
         remove.forget(self.context, agent)
 
     def restore(self, agent: Agent) -> tuple[Agent, Restored]:
-        """Bring the workspace of a removed agent back, exactly; it is stopped then."""
+        """Bring the workspace of a removed agent back, exactly as it was; the agent is stopped then."""
         from magents.fleet import restore
 
         self.recover(agent)
@@ -222,7 +222,7 @@ class Fleet:
     def recover(self, agent: Agent | None = None, *, again: bool = False) -> Sequence[str]:
         """Complete or undo what killed commands have left half-made; returns a line for each.
 
-        What was tried in vain before is left alone, unless it is of this `agent`, or all is to be tried `again`.
+        A recovery that has failed is tried again only if it is of this `agent`, or if `again` asks for all of them.
         """
         lines = []
         if os.path.isdir(self.context.checks):
@@ -255,7 +255,8 @@ class Fleet:
         return send.send(self.context, agent, prompt, timeout)
 
     def wait(self, agents: Sequence[Agent], goal: Goal = "done", timeout: float | None = None) -> Waited:
-        """Wait until all are done, waiting or stopped, or one cannot get there; `timeout` in seconds."""
+        """Wait until all these agents are done, waiting or stopped, or one of them cannot get there; `timeout` in
+        seconds."""
         from magents.fleet import wait
 
         return wait.wait(self.context, agents, goal, timeout)
@@ -284,8 +285,8 @@ class Fleet:
         return diff.read(self.context, agent, *options)
 
     def write_diff(self, agent: Agent, target: BinaryIO, *, stat: bool = False) -> None:
-        """Write the same to an empty file, as a patch or in numbers of lines, and stand where it begins. It need
-        not fit in memory. Warns of files that run by themselves on the user's side."""
+        """Write what `diff` returns to an empty file, as a patch or in numbers of lines, and go back to the file's
+        beginning. The diff need not fit in memory. Warns of files that run by themselves on the user's side."""
         from magents.fleet import diff
         from magents.git.trust import notice
 
@@ -293,7 +294,7 @@ class Fleet:
             self.context.warn(notice.line(agent.id, names))
 
     def changes(self, agent: Agent) -> Sequence[Change]:
-        """The same as a list of files with their numbers of lines."""
+        """What `diff` returns as a list of files with their numbers of lines."""
         from magents.fleet import diff
 
         return diff.files(self.context, agent)
@@ -330,16 +331,17 @@ class Fleet:
         return merge.merge(self.context, agent, into, squash, message, commit, committed_only, check)
 
     def brought(self, folder: str = ".") -> Waiting:
-        """What agents in containers brought of the hooks, set-up files and `.worktreeinclude` of the project that
-        `folder` lies in, and the user has not accepted: it is left out on this side until then."""
+        """The hooks, set-up files and `.worktreeinclude` that agents in containers brought to the project that
+        `folder` lies in, and that the user has not accepted. They are left out on this side until then."""
         from magents.fleet import trust
 
         return trust.waiting(self.context.project(folder).path)
 
     def trust(self, names: Sequence[str] = (), folder: str = ".") -> Waiting:
-        """Accept it: by paths, `PATH@CONTENT` for one content of a file, or branches; without names all of it.
+        """Accept what `brought` returns: by paths, by `PATH@CONTENT` for one content of a file, or by branches;
+        without names all of it.
 
-        What an agent brings after that waits again. Returns what was accepted; raises NotFound for other names.
+        What an agent brings after that waits again. Returns what was accepted. Raises NotFound for other names.
         """
         from magents.fleet import trust
 
@@ -366,7 +368,7 @@ class Fleet:
         return accepted.differences(self.context, self.context.project(folder).path, names)
 
     def shared_accept(self, differences: Sequence[Difference], folder: str = ".") -> None:
-        """Let them count, as they are in `differences`, from the next start of each agent of the project."""
+        """Let these files count, as they are in `differences`, from the next start of each agent of the project."""
         from magents.fleet import accepted
 
         accepted.accept(self.context, self.context.project(folder).path, differences)

@@ -1,8 +1,8 @@
-"""What of `/shared` is code and instructions to agents, and counts only as the user has accepted it.
+"""The files of `/shared` that are code or instructions to agents, and count only as the user has accepted them.
 
-All agents of a project may write into `/shared`. But `CLAUDE.md` there is told to each agent's model, and the
-servers that `.mcp.json` names run in each agent's container. So what one agent writes there does not count for the
-others: each container has, read-only, copies that the user has accepted, and starts with these. They are kept
+All agents of a project may write into `/shared`. But each agent's model is told what stands in `CLAUDE.md` there,
+and each agent's container runs the servers that `.mcp.json` names. So what one agent writes into these files does
+not count for the others: each container starts with read-only copies that the user has accepted. The copies lie
 outside of all that an agent can write to. The first ones are Magents' own.
 """
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
 
 MAX_BYTES = 256 * 1024
-"""Of one of these files."""
+"""Bytes of one of these files."""
 NAMES = ("CLAUDE.md", ".mcp.json")
-"""The files that this is about."""
+"""The names of these files."""
 GUIDE = """\
 # What the agents of this project share
 
@@ -54,7 +54,8 @@ class Difference(NamedTuple):
     """Why it cannot be taken; '' when it can."""
 
     def diff(self) -> str:
-        """What its acceptance would change, as git tells it. Made of what an agent wrote: clean it to print it."""
+        """What accepting it would change, as git shows it. An agent wrote this text: clean it before you print
+        it."""
         with tempfile.TemporaryDirectory() as folder:
             names = []
             for side, text in (("accepted", self.accepted), ("shared", self.offered)):
@@ -72,7 +73,7 @@ def place(context: Context, project: str) -> str:
 
 
 def provide(context: Context, project: str) -> str:
-    """The folder of the accepted files, with what counts from now on; what does not count is told once."""
+    """The folder of the accepted files, with all that counts from now on. Tells once of files that do not count."""
     changed = differences(context, project)
     if config.load()["SHARED_TRUST"] == "agents":
         accept(context, project, [one for one in changed if not one.problem])
@@ -91,11 +92,11 @@ def first() -> dict[str, str]:
 
 
 def make(path: str) -> None:
-    """Make the folder, with the files as they are at first. It appears in one step, whole."""
-    with atomic.folder(path) as made:
-        os.chmod(made, 0o755)  # who the agents run as may be another user
+    """Make the folder, with the first content of each file. It appears in one step, whole."""
+    with atomic.folder(path) as folder:
+        os.chmod(folder, 0o755)  # the agents may run as another user
         for name, text in first().items():
-            put(made, name, text.encode())
+            put(folder, name, text.encode())
 
 
 def tell(context: Context, changed: Sequence[Difference]) -> None:
@@ -169,7 +170,7 @@ def accept(context: Context, project: str, shown: Sequence[Difference]) -> None:
 
 
 def put(folder: str, name: str, text: bytes | None) -> None:
-    """Have a file in the folder that holds this, in one step; or none. Raises MagentsError."""
+    """Put a file with this content into the folder, in one step; None removes the file. Raises MagentsError."""
     path = os.path.join(folder, name)
     try:
         if text is None:

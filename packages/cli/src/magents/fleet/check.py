@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
 
 MARK = "MAGENTS_CHECK"
-"""In the environment of what a check runs: its working tree. So all of it can be found and ended."""
+"""A variable in the environment of all that a check runs; its value is the working tree. So all of it can be found
+and ended."""
 MAX_SHOWN_LINES = 40
-"""How much of a failing command's output is shown."""
+"""Lines of a failing command's output that are shown."""
 MAX_OUTPUT_BYTES = 1024 * 1024
 """Bytes at the end of a command's output that are kept."""
 GRACE_S = 3.0
@@ -65,8 +66,8 @@ def failed(agent: Agent, into: str, command: str, code: int | None, output: str,
 
 @contextlib.contextmanager
 def hold(context: Context, agent: Agent) -> Iterator[int]:
-    """The lock of an agent's check. No id has a dot. Its command does not inherit it: when we are killed, that may
-    hang for ever, and the next one has to end it."""
+    """The lock of an agent's check. No id has a dot. The command does not inherit the lock: if this process is
+    killed, the command may hang for ever, and the next check has to end it."""
     with contextlib.ExitStack() as stack:
         try:
             lock = stack.enter_context(context.store.lock(f"{agent.id}.check", wait=0))
@@ -91,7 +92,8 @@ def tree(context: Context, agent: Agent, commit: str, lock: int) -> Iterator[str
 
 
 def clear(project: str, place: str) -> None:
-    """End what runs in a check's working tree and delete that; the folder of all, too, when it was the last."""
+    """End what runs in a check's working tree and delete the tree; after the last check, delete the folder of all
+    of them, too."""
     end_all(f"{MARK}={place}")
     disk.remove(project, place)
 
@@ -125,7 +127,7 @@ def sweep(context: Context) -> list[str]:
 
 
 def sweep_one(context: Context, key: int, place: str) -> list[str]:
-    """`sweep` for one agent. What fails is told, and tried again next time: it must not block all commands."""
+    """`sweep` for one agent. A failure is told, and tried again next time: it must not block all commands."""
     try:
         agent = context.store.get(key)
         with isolated(agent.id), context.store.lock(f"{agent.id}.check", wait=0):

@@ -51,7 +51,7 @@ def collect(context: Context, agent: Agent) -> str:
 def settling(context: Context, agent: Agent) -> Iterator[Agent]:
     """Hold an agent's lock while what was fetched from it is taken over. Raises Conflict when it is being removed.
 
-    The lock is not held while it is fetched: the agent can make that last, and others wait for the lock.
+    The lock is not held during the fetch: the agent can make the fetch last, and other commands wait for the lock.
     """
     with context.store.lock(agent.id):
         agent = context.store.get(agent.key)

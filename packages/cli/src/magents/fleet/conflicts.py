@@ -1,7 +1,7 @@
-"""Which agents' branches do not go together, found by merging them in memory: before they collide.
+"""Which agents' branches conflict, found by merging them in memory.
 
-Every branch with its base, and every two branches of a project. What came of two commits stays true, so it is kept
-in the store's folder for as long as branches stand at both.
+Each branch is merged with its base, and with each other branch of the project. The result of a merge of two commits
+never changes, so it is kept in the store's folder for as long as branches stand at both.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 MAX_AT_ONCE = 2
 """How many merges run at the same time."""
 MERGE_TIMEOUT_S = 20
-"""Seconds that one of them may take: agents make what is merged."""
+"""Seconds that one merge may take: agents make what is merged."""
 MAX_TIMEOUTS = 2
-"""After so many that took too long, a branch is tried no more."""
+"""After so many merges that took too long, a branch is tried no more."""
 SCRATCH = "scratch-"
 DAY_S = 86400
 Pair = tuple[str, str]
-"""Two commits, sorted: a merge of two conflicts in the same files whichever comes first."""
+"""Two commits, sorted: their merge conflicts in the same files whichever comes first."""
 
 
 class Side(NamedTuple):
@@ -88,7 +88,7 @@ def conflicts(context: Context, agents: Sequence[Agent] | None = None, most: int
 def in_project(
     context: Context, project: str, live: Sequence[Agent], asked: set[str], most: int | None, report: Conflicts
 ) -> None:
-    """Add to `found` what is found among the agents of one project."""
+    """Add to the report what the agents of one project conflict with."""
     heads = tips(project)
     agents = [agent for agent in live if agent.branch in heads]
     tries = Tries(context, project, heads, most)
@@ -113,7 +113,7 @@ def in_project(
 
 
 class Tries:
-    """Merges in memory in one project, with what earlier ones have come to."""
+    """Merges in memory in one project, with the results of earlier ones."""
 
     def __init__(self, context: Context, project: str, heads: dict[str, Tip], most: int | None) -> None:
         self.context, self.project, self.heads = context, project, heads
@@ -131,7 +131,7 @@ class Tries:
         return first, second
 
     def all(self, pairs: Sequence[tuple[Side, Side]]) -> dict[tuple[Side, Side], Attempt]:
-        """What comes of merging these; without those that cannot be merged, or would be too many."""
+        """The result of each of these merges; those that fail, or are too many, are left out."""
         wanted = {both: self.pair(*both) for both in pairs}
         for (one, _), pair in wanted.items():
             if pair[0] == pair[1]:
@@ -145,7 +145,7 @@ class Tries:
         return {both: self.known[pair] for both, pair in wanted.items() if pair in self.known}
 
     def merge(self, new: Mapping[Pair, tuple[Side, Side]]) -> None:
-        """Merge them, some at once."""
+        """Make these merges, some at once."""
         from concurrent.futures import ThreadPoolExecutor
 
         with scratch(self.context, self.project) as folder, ThreadPoolExecutor(MAX_AT_ONCE) as pool:
@@ -153,13 +153,13 @@ class Tries:
             try:
                 for pair, (one, other) in new.items():
                     try:
-                        made = running[pair].result()
+                        result = running[pair].result()
                     except CommandFailed as error:
-                        said = "it takes too long" if error.code is None else one_line(error.stderr)
-                        self.problems.append(f"{one.branch} and {other.branch} cannot be merged: {said}")
+                        reason = "it takes too long" if error.code is None else one_line(error.stderr)
+                        self.problems.append(f"{one.branch} and {other.branch} cannot be merged: {reason}")
                     else:
-                        self.changed |= made is not None
-                        self.known |= {pair: made} if made else {}
+                        self.changed |= result is not None
+                        self.known |= {pair: result} if result else {}
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -180,7 +180,7 @@ class Tries:
         """Write down what is known of commits that branches stand at."""
         if self.changed:
             current = {tip.commit for tip in self.heads.values()}
-            write(self.path, {pair: got for pair, got in self.known.items() if current.issuperset(pair)})
+            write(self.path, {pair: result for pair, result in self.known.items() if current.issuperset(pair)})
 
 
 @contextlib.contextmanager
@@ -206,7 +206,7 @@ def sweep(folder: str) -> None:
 
 
 def read(path: str) -> dict[Pair, Attempt]:
-    """What was kept; nothing where that cannot be read."""
+    """The results that were kept; none where they cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
             return {
@@ -218,8 +218,8 @@ def read(path: str) -> dict[Pair, Attempt]:
 
 
 def write(path: str, known: Mapping[Pair, Attempt]) -> None:
-    """Keep it, in one step; where it cannot be written it is found out again next time."""
-    rows: Iterable[object] = [(*pair, *got) for pair, got in known.items()]
+    """Keep the results, in one step. What cannot be written is found out again next time."""
+    rows: Iterable[object] = [(*pair, *result) for pair, result in known.items()]
     folder, name = os.path.split(path)
     with contextlib.suppress(OSError):
         os.makedirs(folder, mode=0o700, exist_ok=True)

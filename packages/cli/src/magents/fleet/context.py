@@ -39,15 +39,15 @@ class Context:
     def __init__(self, store: Store, progress: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self.store = store
         self.progress = progress
-        """Told, in a few words, of each step that can take longer than a moment."""
+        """Called with a few words at each step that can take longer than a moment."""
         self.warn = warn
-        """Told of what the user should know although it stops nothing."""
+        """Called with what the user should know although it stops nothing."""
         self.warned: set[str] = set()
-        """What `warn` was told of and need not be told again."""
+        """What `warn` was called with and need not be called with again."""
 
     @property
     def checks(self) -> str:
-        """The folder of working trees in which merges are checked; there only while one is."""
+        """The folder of the working trees in which merges are checked; it exists only while one is checked."""
         return os.path.join(self.store.folder, "checks")
 
     def project(self, folder: str) -> Project:
@@ -57,8 +57,8 @@ class Context:
         return project.locate(self.here(folder))
 
     def here(self, folder: str) -> str:
-        """A folder of the same project for git to be asked in: the project itself where `folder` is in the clone of
-        an agent in a container, whom git would obey there."""
+        """A folder of the same project in which git may run: the project itself if `folder` is in the clone of an
+        agent in a container, because there git would obey the agent."""
         real = os.path.realpath(folder) + os.sep
         with contextlib.suppress(MagentsError):  # whoever needs the store tells what is wrong with it
             for agent in self.store.live():
@@ -70,7 +70,7 @@ class Context:
         return folder
 
     def settings(self, folder: str) -> Config:
-        """The settings that hold in a folder: the project's own before the user's, outside of one the user's."""
+        """The settings that hold in a folder: the project's before the user's; outside of a project the user's."""
         from magents import config
 
         try:
@@ -117,9 +117,9 @@ class Context:
         return Terminal(self.place(agent).command)
 
     def report(self, agent: Agent, folder: str = "") -> status.Report:
-        """What its log says; of one that cannot be read, why. Raises nothing that the agent has caused.
+        """What an agent's log says, or why it cannot be read. Raises nothing that the agent has caused.
 
-        `folder`: its own folder, if the caller knows it.
+        `folder`: the agent's own folder, if the caller knows it.
         """
         from magents.guest import events, status
 
@@ -132,8 +132,8 @@ class Context:
             return status.Report(unreadable=error.message)
 
     def keep_screen(self, agent: Agent, text: str) -> None:
-        """Keep what its terminal showed, for `logs` after a stop. An empty one does not replace another, nor does
-        one for which there is no room: that is told of, and keeps nobody from stopping an agent."""
+        """Keep what an agent's terminal showed, for `logs` after a stop. An empty text replaces nothing. Where
+        there is no room for the text, `warn` says so: nobody is kept from stopping an agent."""
         folder = self.folder(agent)
         if text.strip() and os.path.isdir(folder):
             from magents.system.files import atomic
@@ -156,7 +156,7 @@ def in_time(log: Sequence[Event]) -> Iterator[Event]:
 
 
 def digest(project: str) -> str:
-    """A name for a project that is a file's name, and no other project's."""
+    """A name for a project that is a file's name, and that no other project has."""
     from hashlib import sha256
 
     return f"{os.path.basename(project)}-{sha256(os.fsencode(project)).hexdigest()[:12]}"

@@ -62,15 +62,15 @@ class Plan(NamedTuple):
     prompt: str | None
     env: Mapping[str, str]
     warnings: list[str]
-    """What stops nothing, but should be known: a key that the harness is going to ask for."""
+    """What the user should know although it stops nothing: a key that the harness is going to ask for."""
     moves: Agent | None = None
     """The stopped agent of another mode whose workspace is removed first, its work kept and taken over."""
 
 
 def plan(context: Context, request: Request, asked: Asked | None = None) -> Plan:
-    """Everything that can be found out, and refused, before anything is made.
+    """What is going to be made. Raises MagentsError for all that can be refused; makes nothing.
 
-    `asked`: what git was asked about the folder and the branch a moment ago.
+    `asked`: the questions to git about the folder and the branch, if they are under way already.
     """
     if asked is None:
         with Asked(request.folder, request.branch) as asked:
@@ -148,7 +148,8 @@ def check_harness(request: Request, settings: Config, *, here: bool) -> str:
 
 
 def keyless(keys: Sequence[str], request: Request, settings: Config) -> list[str]:
-    """A warning when none of a harness's keys comes along: it is going to ask for one, where nobody looks."""
+    """A warning if the environment has none of a harness's keys: the harness is going to ask for one, where nobody
+    looks."""
     passed = [*keys, *settings["API_KEYS"].replace(",", " ").split()]
     if not keys or any(request.env.get(name) or os.environ.get(name) for name in passed):
         return []
@@ -193,11 +194,11 @@ def workspaces(project: Project, settings: Config) -> str:
 
 
 def create(context: Context, request: Request, asked: Asked | None = None) -> Agent:
-    """Make the agent and start it. Raises MagentsError, and then nothing of it is left; or the error says that what
-    was made could not be taken back yet. `asked`: see `plan`."""
+    """Make the agent and start it. Raises MagentsError; then nothing of the agent is left, or the error says that
+    what was made could not be taken back yet. `asked`: see `plan`."""
     while True:
         planned = plan(context, request, asked)
-        asked = None  # what is found out once more is asked anew
+        asked = None  # a second plan asks git again
         if planned.moves:
             context.progress(f"moving {planned.moves.id} from {planned.moves.runtime}")
             remove.remove(context, planned.moves)
@@ -230,7 +231,7 @@ def taken_meanwhile(context: Context, agent: Agent) -> bool:
 
 
 def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
-    """Make everything that the record promises."""
+    """Make everything that the agent's row promises."""
     disk.claim(agent.workspace)
     folder = claim_folder(context, agent)
     context.progress(f"checking out {agent.branch}")
@@ -255,7 +256,7 @@ def build(context: Context, agent: Agent, planned: Plan, lock: int) -> Agent:
         include.copy(agent.project, agent.workspace, links=traits.workspace == "worktree", warn=context.warn)
     old = launch.predecessor(context, agent)
     foreign = old is not None and launch.is_foreign(context, old)
-    # What a container left is laid out behind the set-up here, which would run it with the user's rights.
+    # What a container left is laid out after the set-up: the set-up would run it with the user's rights.
     late = foreign and traits.trusted
     brought = launch.take_over(context, agent, old, foreign=foreign) if old and not late else ""
     workspace.hand_over(runtime.owner())
@@ -283,11 +284,11 @@ LARGE_INDEX_BYTES = 1 << 20
 
 
 def checkout_workers(context: Context, planned: Plan) -> str:
-    """How many processes git may check files out with: the cores, shared among the agents that are being
-    made right now. '' where the user has decided that.
+    """How many processes git may check files out with: the cores, shared among the agents that are being made right
+    now. '' if the user has set that.
 
-    In a large project two for each core: git deals the files out beforehand, so one worker ends long before
-    another. In a small one the start of more takes longer than that.
+    In a large project there are two processes for each core: git deals the files out beforehand, so one process
+    ends long before another. In a small project, to start more processes takes longer than they save.
     """
     if planned.project.workers:
         return ""
@@ -297,7 +298,7 @@ def checkout_workers(context: Context, planned: Plan) -> str:
 
 
 def is_large(project: Project) -> bool:
-    """Whether so many files are checked out in the project itself; where none are, it is taken for small."""
+    """Whether the project has many files checked out itself. One without a checkout counts as small."""
     try:
         return os.path.getsize(os.path.join(project.common, "index")) > LARGE_INDEX_BYTES
     except OSError:
@@ -329,8 +330,8 @@ def claim_folder(context: Context, agent: Agent) -> str:
 
 
 def take_back(context: Context, agent: Agent) -> str:
-    """`undo` after a failure; what to say of it. Where it fails, too, as without an engine, that is told, and the
-    next command does it."""
+    """Call `undo` after a failure; returns what to say of it. If `undo` fails, too, as without an engine, the user
+    is told so, and the next command tries again."""
     try:
         undo(context, context.store.get(agent.key))
     except (MagentsError, OSError) as error:
@@ -341,7 +342,7 @@ def take_back(context: Context, agent: Agent) -> str:
 
 
 def undo(context: Context, agent: Agent) -> None:
-    """Take back a creation, finished to any degree; what a failure and a killed command have in common.
+    """Take back a creation that got to any point; a failure and a killed command have this in common.
 
     The branch goes only if this creation made it and it has not moved since.
     """

@@ -1,4 +1,5 @@
-"""What `list --long` tells besides: agents' work in numbers, what their containers use, what they conflict with."""
+"""What `list --long` adds: agents' work in numbers, what their containers use, what their branches conflict
+with."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from magents.git.diff import Summary
 
 MAX_MERGES = 40
-"""How many merges in memory are made for it at most; what they do not tell is not known."""
+"""How many merges in memory are made for one list; of conflicts beyond them nothing is known yet."""
 
 
 class Details(NamedTuple):
@@ -61,7 +62,7 @@ def details(context: Context, agents: Sequence[Agent]) -> Known:
 
 
 def against(context: Context, agents: Sequence[Agent]) -> dict[str, list[Side]]:
-    """What each agent's branch conflicts with; without those of which that is not known (yet)."""
+    """What each agent's branch conflicts with; agents of which that is not known yet are left out."""
     try:
         result = conflicts(context, agents, MAX_MERGES)
     except MagentsError:

@@ -37,7 +37,7 @@ def read(context: Context, agent: Agent, *options: str) -> bytes:
 
 
 LISTED = ("--raw", "--no-abbrev")
-"""Options with which git lists what a diff changes, before the diff: no line of a file can pass for that."""
+"""Options with which git lists what a diff changes, before the diff: no line of a file can pass for that list."""
 
 
 def write(context: Context, agent: Agent, target: BinaryIO, *options: str) -> list[str]:
@@ -48,7 +48,7 @@ def write(context: Context, agent: Agent, target: BinaryIO, *options: str) -> li
 
 
 def runs_by_itself(context: Context, agent: Agent, changes: Sequence[Change]) -> list[str]:
-    """See `Fleet.runs_by_itself`. Of a `package.json` it depends on what is in it."""
+    """See `Fleet.runs_by_itself`. Whether a `package.json` does depends on its content."""
     if any(change.path.endswith("package.json") for change in changes):
         with tempfile.TemporaryFile() as target:
             return write(context, agent, target)

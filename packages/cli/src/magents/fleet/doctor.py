@@ -1,4 +1,4 @@
-"""What is missing or wrong on this machine, and what mends it: every part is asked for its own check."""
+"""What is missing or wrong on this machine, and what mends it. Each part checks itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MIN_GIT = (2, 38)
 MIN_FREE_BYTES = 1024 * 1024 * 1024
 """Free bytes below which a disk is called almost full."""
 RECENT_S = 7 * 24 * 3600
-"""How long an unexpected error is told of."""
+"""Seconds for which an unexpected error is shown."""
 MAX_SHOWN_ERRORS = 3
 
 
@@ -70,7 +70,7 @@ def examine(context: Context, folder: str) -> list[Finding]:
         *configuration(settings),
         *errors(),
         kept,
-        # Who they are stands in the store.
+        # The store tells which agents there are.
         *([*agents(context), *unknown(context), *of_listeners(context)] if kept.ok else []),
         *disks(context, folder, context.store.live() if kept.ok else []),
     ]
@@ -266,7 +266,7 @@ def agents(context: Context) -> list[Finding]:
                 Finding("agent", False, f"{agent.id} runs without a record", "magents doctor --fix", needed=False)
             )
         elif status.reason == "unreachable":
-            continue  # told of with its runtime, below
+            continue  # its runtime's problem stands below
         elif status.state == "lost":
             remedy = f"magents start {agent.id}"
             if not os.path.isdir(agent.project):
@@ -301,15 +301,15 @@ def disks(context: Context, folder: str, live: Sequence[Agent]) -> list[Finding]
         for disk in asked(name, lambda runtime: runtime.disks(), lambda error: none)
     }
     wanted = {context.store.folder, folder, *(agent.workspace for agent in live), *engines}
-    seen = set()
+    checked = set()
     for path in sorted(wanted):
         place = path
         while not os.path.exists(place):
             place = os.path.dirname(place) or "/"
         device = os.stat(place).st_dev
-        if device in seen:
+        if device in checked:
             continue
-        seen.add(device)
+        checked.add(device)
         free = shutil.disk_usage(place).free
         if free < MIN_FREE_BYTES:
             text = f"only {free // (1024 * 1024)} MiB are free at {place}"

@@ -52,7 +52,7 @@ def prepare(
 
 
 def secluded(context: Context, launch: Launch) -> Launch:
-    """What an agent needs besides that sees nothing of this machine but what it is shown."""
+    """What an agent needs, too, if it sees only what it is shown of this machine."""
     from magents.fleet import accepted, shared
     from magents.git import project
     from magents.git.workspaces import borrow
@@ -101,7 +101,7 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
 
     Raises MagentsError with its output if it fails.
 
-    It inherits the lock: were this command killed, its set-up would still be seen as at work.
+    The command inherits the lock: if this process is killed, the set-up is still seen as at work.
     """
     context.progress(f"set-up: {command}")
     env = {
@@ -124,13 +124,13 @@ def set_up(context: Context, agent: Agent, command: str, folder: str, lock: int)
 
 
 def predecessor(context: Context, agent: Agent) -> Agent | None:
-    """The last removed agent on the same branch, whose uncommitted work there may be to `take_over`."""
+    """The last removed agent on the same branch; `take_over` may bring back its uncommitted work."""
     removed = context.store.removed(agent.project)
     return next((old for old in removed if old.branch == agent.branch and old.pin), None)
 
 
 def is_foreign(context: Context, old: Agent) -> bool:
-    """Whether a container made its pin."""
+    """Whether a container made the pin of this removed agent."""
     from magents.fleet import origin
 
     return origin.is_foreign(context, old.project, old.pin)
@@ -139,8 +139,8 @@ def is_foreign(context: Context, old: Agent) -> bool:
 def take_over(context: Context, agent: Agent, old: Agent, *, foreign: bool) -> str:
     """Bring back what a removed agent on the same branch left uncommitted; returns words for the history.
 
-    Only while the branch still stands where that agent left it; otherwise its pin is left alone. So is one that
-    cannot be used, which is told of.
+    Only while the branch still stands where that agent left it; otherwise its pin is left alone. A pin that cannot
+    be used is left alone, too, and `warn` says so.
     """
     from magents.git.pins import format, read
 

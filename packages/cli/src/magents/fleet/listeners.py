@@ -1,8 +1,8 @@
-"""Rooms that join an agent's life, and that this one does not know: it tells them of each moment.
+"""Rooms that join an agent's life. This room does not know them: it tells them of each moment.
 
-A listener is a module with a function of (context, agent) for each `Moment`, with `findings` (context) for
-`magents doctor`, and with `GUIDE` and `SERVERS`: what agents that share a folder are told of it, and the MCP
-servers that they are offered. It is imported where it has something to do. See docs/adr/0025-listeners.md.
+A listener is a module with a function of (context, agent) for each `Moment`, with `findings` (context) for `magents
+doctor`, and with `GUIDE` and `SERVERS`: what `CLAUDE.md` tells agents that share a folder, and the MCP servers that
+they are offered. The module is imported when it has something to do. See docs/adr/0025-listeners.md.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
 
     Moment = Literal["starting", "turn_ended", "merged", "removed"]
-    """`starting`: its program is about to run. `turn_ended`: and its commits were brought home from its container.
-    `merged`, `removed`: that has just been done."""
+    """`starting`: its program is about to run. `turn_ended`: its turn is over, and its commits were brought home
+    from its container. `merged`, `removed`: its branch has just been merged, its workspace removed."""
 
 
 class Listener(NamedTuple):
@@ -31,8 +31,8 @@ class Listener(NamedTuple):
 
     module: str
     folder: str
-    """A folder at the top of each project that it has to do with. What agents share has a copy of it. It changes
-    while they work, so its uncommitted changes keep no merge back."""
+    """A folder at the top of each project that it has to do with. The folder that agents share has a copy. It
+    changes while they work, so its uncommitted changes keep no merge back."""
 
     def load(self) -> ModuleType:
         """The module."""
@@ -50,7 +50,8 @@ def folders() -> list[str]:
 
 
 def tell(context: Context, moment: Moment, agent: Agent) -> None:
-    """Tell the listeners that have to do with this agent. What one of them raises is told, and stops nothing."""
+    """Tell the listeners that have to do with this agent. An error of one of them becomes a warning, and stops
+    nothing."""
     for listener in LISTENERS:
         if agent.task or os.path.lexists(os.path.join(agent.project, listener.folder)):
             try:

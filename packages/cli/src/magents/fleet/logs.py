@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
-    """What its terminal shows and has shown, a line each; of a stopped agent, what it showed last.
+    """The lines that an agent's terminal shows and has shown; of a stopped agent, those that it showed last.
 
-    Free of control sequences; `styled`: but for colours.
+    They hold no control sequences; with `styled`, colours alone.
     """
     shown = current(context, agent, styled)
     lines = [line.rstrip() for line in shown.split("\n")]
@@ -28,8 +28,8 @@ def logs(context: Context, agent: Agent, styled: bool = False) -> list[str]:
 def current(context: Context, agent: Agent, styled: bool) -> str:
     """The terminal's text, live or kept."""
     folder, runtime = context.folder(agent), context.runtime(agent)
-    seen = [] if isinstance(runtime, Unknown) else [s for s in runtime.observe() if s.there]
-    if any(s.label.get("folder") == folder if agent.key else s.id == agent.id for s in seen):
+    terminals = [] if isinstance(runtime, Unknown) else [one for one in runtime.observe() if one.there]
+    if any(one.label.get("folder") == folder if agent.key else one.id == agent.id for one in terminals):
         return context.terminal(agent).screen(agent.id, history=10**9, styled=styled)
     try:
         with open(os.path.join(folder, SCREEN), encoding="utf-8", errors="replace") as file:

@@ -35,7 +35,7 @@ def merge(
             raise Conflict(f"Nothing was merged: {kept_back}.", "Bring the two together, then merge again.")
         committed = see_to_uncommitted(context, agent, workspace, commit, committed_only)
         done = None if check else land(context, agent, target, squash, message, committed)
-    # A check can take an hour: the agent can be stopped and talked to meanwhile.
+    # A check can take an hour. Meanwhile the user can stop the agent and talk to it.
     done = done or land(context, agent, target, squash, message, committed, check)
     listeners.tell(context, "merged", agent)
     return done
@@ -44,7 +44,7 @@ def merge(
 def land(
     context: Context, agent: Agent, target: str, squash: bool, message: str, committed: bool, check: str = ""
 ) -> Merged:
-    """Merge what is committed; with `check`, once that command has passed on the result."""
+    """Merge what is committed; with `check`, only after that command has passed on the result."""
     context.progress(f"merging {agent.branch} into {target}")
 
     def passes(made: str) -> None:
@@ -73,7 +73,8 @@ def land(
     if done.before != done.after:
         commit = done.after[:10]
         context.store.note(agent, "merged", f"merged into {target} as {commit}", into=target, commit=commit)
-        brought.accept(agent.project, [], merged)  # what is merged is the user's; but for files that act alone
+        # What is merged is the user's, except for files that run by themselves.
+        brought.accept(agent.project, [], merged)
     return done._replace(runs_by_itself=tuple(reported))
 
 

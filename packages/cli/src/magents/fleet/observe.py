@@ -1,4 +1,4 @@
-"""Seeing what the agents do: one look at the store, one at each runtime, one read of each log."""
+"""What the agents do: one query of the store, one look at each runtime, one read of each log."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def ask(runtime: Runtime) -> list[Observation]:
 
 
 def plausible(name: str) -> bool:
-    """Whether a runtime can have agents that no store knows. One that cannot tell is to be asked, which shows its
-    error."""
+    """Whether a runtime can have agents that no store knows. A runtime that cannot tell is asked for its agents,
+    which shows its error."""
     try:
         return runtimes.runtime(name).plausible()
     except MagentsError:
@@ -118,7 +118,7 @@ def plausible(name: str) -> bool:
 
 
 def placed(context: Context, agents: Iterable[Agent]) -> Places:
-    """Each agent by where it is."""
+    """Each agent by its place."""
     return {(agent.runtime, context.folder(agent)): agent for agent in agents}
 
 
@@ -130,13 +130,13 @@ class Logs:
         self._reports: dict[tuple[str, str], status.Report] = {}
 
     def read(self, places: Places) -> None:
-        """Read those of all of them."""
+        """Read the logs of all these agents."""
         for place, agent in places.items():
             self._reports[place] = self._context.report(agent, place[1])
 
     def report(self, name: str, folder: str, agent: Agent, alive: bool) -> status.Report:
-        """What one says. One that was not read, or that does not tell of an end that has been seen since, is read
-        (again): the wrapper tells of it before it can be seen."""
+        """What one agent's log says. It is read, or read again, if it was not read yet, or if the agent was seen to
+        end after that: the wrapper writes of the end before anybody can see it."""
         report = self._reports.get((name, folder))
         if report is None or not (alive or report.ended_at):
             self.read({(name, folder): agent})
@@ -179,7 +179,7 @@ def unknown(harness: Harness) -> str:
 
 
 def gone(context: Context, agent: Agent) -> str:
-    """What is to be said of an agent that its runtime keeps something of, and does not see; else ''."""
+    """What to say of an agent that its runtime does not see, although it keeps something of each; else ''."""
     keeps = context.runtime(agent).traits.keeps
     return f"its {keeps} is gone" if keeps else ""
 
@@ -204,8 +204,8 @@ def with_screens(context: Context, facts: list[status.Facts]) -> list[status.Fac
 
 
 def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], now: float) -> status.Facts:
-    """The facts with what the agent's screen shows. One that stirs long after it asked something, or was done,
-    is at work again; when it is still, its screen tells for certain."""
+    """The facts with what the agent's screen shows. An agent whose terminal stirs long after a question, or after
+    its turn, is at work again; once the terminal is still, the screen tells for certain."""
     if fact.agent.id in screens:
         try:
             with isolated("its screen can't be read"):
@@ -218,7 +218,8 @@ def seen_closer(context: Context, fact: status.Facts, screens: dict[str, str], n
 
 
 def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
-    """Agents that run without a record: the store was lost. Those of another store that is there are its own."""
+    """Agents that run without a record, because the store was lost. Agents of another store that exists are not
+    among them."""
     return [
         View(adopted(name, observation), of_orphan(observation), orphan=True)
         for name, observations in seen.observations.items()
@@ -228,8 +229,8 @@ def orphans(context: Context, known: Places, seen: Seen) -> list[View]:
 
 
 def of_orphan(observation: Observation) -> Status:
-    """What an orphan does, as far as its terminal tells. One without a label was made by somebody else: it is
-    a service of a compose file."""
+    """What an orphan does, as far as its terminal tells. A container without a label was made by somebody else: it
+    is a service of a compose file."""
     if not observation.label:
         note = observation.note or "a container of your own"
         return Status("running" if observation.alive else "stopped", note, reason="foreign")
@@ -272,7 +273,7 @@ def command_of(label: dict[str, str]) -> tuple[str, ...]:
 
 
 def usage(context: Context, agents: Sequence[Agent]) -> dict[str, str]:
-    """What agents use of what they may have, by id; of a runtime that cannot be asked, nothing."""
+    """What agents use of what they may have, by id. A runtime that cannot be asked adds nothing."""
     by_id: dict[str, str] = {}
     for name in dict.fromkeys(agent.runtime for agent in agents):
         with contextlib.suppress(MagentsError):

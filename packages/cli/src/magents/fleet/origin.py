@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def is_foreign(context: Context, project: str, pin: str) -> bool:
     """Whether we do not trust who made a pin.
 
-    What the record beside it says counts. A pin of an older Magents has none: then it is trusted if the history of
-    an agent tells that its removal made this very pin, on this machine's own side.
+    What the record beside the pin says counts. A pin of an older Magents has no record: it is trusted if the
+    history of an agent tells that its removal on this machine made this very pin.
     """
     if made := format.origin(project, pin):
         return made.foreign

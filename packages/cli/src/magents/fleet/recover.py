@@ -1,8 +1,8 @@
 """Recovery: completing or undoing what killed commands have left half-made, for each agent in a process of its own.
 
-What is waited for meanwhile can depend on the agent: its git can hang, its files can be many. So a recovery has a
-limit, and holds the lock of its agent, which keeps nobody else waiting. The agent's history tells that it was
-tried, so that no command after it tries again by itself.
+How long a recovery takes can depend on the agent: its git can hang, its files can be many. So each recovery has a
+time limit, and holds the lock of its agent only. The agent's history notes the attempt, so that no later command
+repeats it by itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GLANCE_TIMEOUT_S = 3
 """Seconds that a command waits for a recovery that depends on what is in the agent's workspace."""
 WAIT_TIMEOUT_S = 10
-"""The same for any other: its container, its folder, its branch are taken away."""
+"""The same for any other recovery: it takes away a container, a folder, a branch."""
 GRACE_S = 10
 """Seconds that a recovery gets to end once its time is over."""
 RECOVERY_TIMEOUT_S = 300
@@ -39,11 +39,11 @@ RECOVERY_TIMEOUT_S = 300
 
 
 def recover(context: Context, named: Agent | None = None, *, again: bool = False) -> list[str]:
-    """Complete or undo what killed commands have begun, each in a process of its own; a line for each.
+    """Complete or undo what killed commands have begun, each in a process of its own; returns a line for each.
 
-    Cheap where there is nothing to do. An agent that a living command is at work on is left alone, and so is one
-    whose recovery was tried before, unless it is the one that is `named`, or all are to be tried `again`. These two
-    are waited for; what may depend on the agent is not, but for a moment.
+    Cheap where there is nothing to do. An agent that a living command works on is left alone. So is an agent whose
+    recovery was tried before, unless it is the `named` one, or all are to be tried `again`; for these two the
+    caller waits. For a recovery that may depend on the agent, any other caller waits a moment only.
     """
     begun = time.time()
     waiting: list[tuple[Agent, float]] = []
@@ -62,7 +62,7 @@ def tried(context: Context, agent: Agent) -> bool:
 
 
 def patience(agent: Agent, asked: bool) -> float:
-    """For how many seconds its recovery is waited for."""
+    """For how many seconds a caller waits for its recovery."""
     if asked:
         return RECOVERY_TIMEOUT_S + GRACE_S
     return GLANCE_TIMEOUT_S if agent.phase == "removing" and not agent.pin else WAIT_TIMEOUT_S
@@ -84,11 +84,11 @@ def outcome(context: Context, agent: Agent, begun: float, until: float) -> str:
 
 
 class Late(BaseException):
-    """The time is over. Nothing on the way takes it for an error that it can deal with."""
+    """The time is over. A BaseException, so that no code on the way handles it as an error."""
 
 
 def attempt(context: Context, agent: Agent) -> None:
-    """Settle an agent, for a caller that holds its lock; its history tells how that went."""
+    """Recover an agent, for a caller that holds its lock. The agent's history tells the result."""
     context.store.note(agent, "recovering", "its recovery has begun")
     signal.signal(signal.SIGALRM, late)
     signal.alarm(RECOVERY_TIMEOUT_S)
@@ -110,12 +110,12 @@ def attempt(context: Context, agent: Agent) -> None:
 
 
 def late(*_: object) -> NoReturn:
-    """End what is under way."""
+    """End the recovery that is under way."""
     raise Late
 
 
 def complete_or_undo(context: Context, agent: Agent) -> str:
-    """Bring one agent whose command was killed to where it is whole; what was done, '' where no record is left."""
+    """Complete or undo the killed command of one agent; returns what was done, '' where no record is left."""
     if agent.phase == "creating":
         if has_started(context, agent):
             context.store.update(agent, phase="active", boot=boot())
@@ -130,8 +130,8 @@ def complete_or_undo(context: Context, agent: Agent) -> str:
 
 
 def has_started(context: Context, agent: Agent) -> bool:
-    """Whether its program was started: what it has done must not be undone, nor done again. Its terminal or its
-    container may well be there before, with the workspace not yet ready."""
+    """Whether its program was started: what the program has done must not be undone, nor done again. Its terminal
+    or its container may be there before, while the workspace is not ready yet."""
     return any(event.by == "wrapper" for event in events.read(context.place(agent)))
 
 
@@ -147,8 +147,8 @@ def main(folder: str, key: int) -> None:
 
 
 def adopt(context: Context, view: View) -> Agent:
-    """Make a record for an orphan. Its own folder stays where it is known to its processes, so that is
-    where a link leads. Raises Conflict when the id or the branch has another agent."""
+    """Make a record for an orphan. Its own folder stays where its processes know it; a link leads there. Raises
+    Conflict when another agent has the id or the branch."""
     observations = context.runtime(view.agent).observe()
     label = next((s.label for s in observations if s.id == view.agent.id), {})
     folder = label.get("folder", "")

@@ -1,4 +1,4 @@
-"""Removing agents: their work is kept, their workspaces go."""
+"""Removing agents: Magents keeps their work and deletes their workspaces."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Removed(NamedTuple):
 def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
     """Stop it, pin all its work, then delete its workspace. Its branch stays.
 
-    Raises Unkept, with the workspace untouched, when something of it cannot be pinned; with `discard`, that is
+    Raises Unkept, with the workspace untouched, when something in it cannot be pinned. With `discard`, that is
     given up, and all else is pinned.
     """
     with context.store.lock(agent.id):
@@ -68,7 +68,7 @@ def remove(context: Context, agent: Agent, *, discard: bool = False) -> Removed:
 
 
 def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
-    """Pin all its work; with `discard`, what can be pinned of it. Raises Unkept."""
+    """Pin all its work; with `discard`, all that can be pinned. Raises Unkept."""
     workspace = context.workspace(agent)
     if discard:
         return workspace.salvage()
@@ -82,7 +82,7 @@ def keep(context: Context, agent: Agent, *, discard: bool = False) -> Kept:
 
 
 def check_project(agent: Agent) -> None:
-    """Raises NotFound when its project is not there, which alone can keep its work."""
+    """Raises NotFound when its project is not there: only the project can keep its work."""
     if not os.path.isdir(agent.project):
         raise NotFound(
             f"The project of {agent.id} is not there: {agent.project}.",
@@ -91,9 +91,9 @@ def check_project(agent: Agent) -> None:
 
 
 def forget(context: Context, agent: Agent) -> None:
-    """End what still runs of it and delete its record; nothing else is touched. Raises Conflict while its
-    project is there: then it is removed and can be restored. Of a mode that this machine does not have, nothing can
-    be ended or removed, so only the record goes."""
+    """End what still runs of it and delete its record; nothing else is touched. Raises Conflict while its project
+    is there: then `remove` keeps its work. If this machine does not have its mode, nothing can be ended, so only
+    the record goes."""
     runtime = context.runtime(agent)
     known = not isinstance(runtime, Unknown)
     if known and os.path.isdir(agent.project):
@@ -115,8 +115,8 @@ def forget(context: Context, agent: Agent) -> None:
 
 
 def finish_removal(context: Context, agent: Agent) -> Agent:
-    """Remove what is pinned. Where a killed command did not get to pin it, that comes first; nothing of the agent
-    runs then that could hold it up."""
+    """Delete the workspace, which is pinned. If a killed command did not get to pin it, pin it first; nothing of
+    the agent runs then that could hold that up."""
     if not agent.pin:
         context.keep_screen(agent, context.runtime(agent).stop(agent, context.folder(agent)))
         agent = context.store.update(agent, pin=keep(context, agent).ref)

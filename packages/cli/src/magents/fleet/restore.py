@@ -1,4 +1,4 @@
-"""Bringing removed agents back, also those that a lost store knew."""
+"""Bringing removed agents back, also those of a lost store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def restore(context: Context, agent: Agent) -> tuple[Agent, Restored]:
-    """Bring a removed workspace back; the agent is stopped then. Raises MagentsError, nothing changed."""
+    """Bring a removed workspace back; the agent is stopped then. Raises MagentsError, and then nothing is
+    changed."""
     with context.store.lock(agent.id) as lock:
         agent = context.store.get(agent.key)
         if agent.phase != "removed":
@@ -73,10 +74,11 @@ def find_removed(context: Context, id: str, folder: str, pin: str) -> Agent:
 
 
 def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
-    """Make the record of a removed agent anew from this pin or else its last: the store was lost. Raises NotFound.
+    """Make the record of a removed agent anew from this pin, or from its last one, because the store was lost.
+    Raises NotFound.
 
-    Its mode is what this machine wrote down beside the pin, else that of a new agent; its workspace is where a new
-    agent's would be. A pin says nothing of the two that counts.
+    Its mode is the one that this machine wrote beside the pin, else that of new agents. Its workspace is where a
+    new agent's would be. What a pin says of these two does not count.
     """
     here = context.project(folder)
     refs = format.pins(here.path, id) if names.is_id(id) else []
@@ -97,8 +99,9 @@ def recall(context: Context, id: str, folder: str, pin: str) -> Agent:
 
 
 def check_branch(project: str, id: str, branch: str) -> None:
-    """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. Its pin
-    may say what it likes; git's log of the branch tells whose it was, and so does what the agent brought."""
+    """Raises Conflict for a branch of the user's: the commits of an agent in a container would go there. What the
+    pin says does not decide: git's log of the branch tells whose it was, and so does the record of what the agent
+    brought."""
     from magents.git.plumbing import git, refs
     from magents.git.trust import brought
 

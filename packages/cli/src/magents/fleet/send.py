@@ -1,4 +1,4 @@
-"""Giving an agent a prompt, and seeing to it that it arrives."""
+"""Giving an agent a prompt, and making sure that it arrives."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from magents.harnesses.base import Harness
 
 SETTLE_S = 0.2
-"""Seconds between a paste and Enter. Gemini CLI 0.61 takes an Enter 30 ms after it for a part of it."""
+"""Seconds between a paste and Enter. Gemini CLI 0.61 takes an Enter that comes 30 ms after a paste for a part of
+it."""
 TYPED = "typed"
-"""Keeps, in an agent's own folder, a prompt from before it is typed until it was taken."""
+"""The name of a file in an agent's own folder. It holds a prompt from before it is typed until it was taken."""
 MAX_DRAFT_LINES = 300
 """How many lines of a draft are deleted at most."""
 READY_TIMEOUT_S = 30.0
@@ -61,10 +62,10 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
 
 
 def check_input(context: Context, agent: Agent, harness: Harness, terminal: Terminal) -> None:
-    """Wait until the harness can take text, and see to it that its input is empty.
+    """Wait until the harness can take text, and make sure that its input is empty.
 
-    Text typed into a question could answer it, and text typed behind a draft would be mixed with it. What a
-    killed command has typed and not sent is deleted.
+    Text typed into a question could answer it, and text typed behind a draft would be mixed with it. A prompt that
+    a killed command has typed and not sent is deleted.
     """
     shown = ""
 
@@ -77,9 +78,9 @@ def check_input(context: Context, agent: Agent, harness: Harness, terminal: Term
         raise NotDelivered(
             f"{agent.id} shows nothing that a prompt could be typed into.", f"Look: magents attach {agent.id}"
         )
-    seen = harness.look(shown)
-    if seen and seen.state == "waiting":
-        raise asks(agent, seen.detail)
+    signal = harness.look(shown)
+    if signal and signal.state == "waiting":
+        raise asks(agent, signal.detail)
     draft = harness.draft(shown)
     if draft and harness.erase and harness.holds(draft, typed(context, agent)):
         draft = erase(agent, harness, terminal)
@@ -96,7 +97,7 @@ def asks(agent: Agent, question: str) -> Conflict:
 
 
 def typed(context: Context, agent: Agent) -> str:
-    """The prompt that a command has typed and not seen taken: it was killed, or gave up; '' for none."""
+    """The prompt that a command has typed and not seen taken, because it was killed or gave up; '' for none."""
     try:
         with open(os.path.join(context.folder(agent), TYPED), encoding="utf-8") as file:
             return file.read()
@@ -105,7 +106,7 @@ def typed(context: Context, agent: Agent) -> str:
 
 
 def erase(agent: Agent, harness: Harness, terminal: Terminal) -> str:
-    """Delete what stands in the input, line by line; what is left of it."""
+    """Delete what stands in the input, line by line; returns what is left of it."""
     left = ""
     for _ in range(MAX_DRAFT_LINES):
         terminal.keys(agent.id, *harness.erase)
@@ -117,7 +118,8 @@ def erase(agent: Agent, harness: Harness, terminal: Terminal) -> str:
 
 
 def type_in(agent: Agent, harness: Harness, terminal: Terminal, prompt: str) -> Delivery:
-    """Type it for a program that acknowledges nothing. Raises NotDelivered when it can be seen to stay."""
+    """Type the prompt for a program that acknowledges nothing. Raises NotDelivered when the prompt visibly stays in
+    the input."""
     terminal.paste(agent.id, prompt)
     time.sleep(SETTLE_S)
     terminal.keys(agent.id, "Enter")
@@ -129,8 +131,8 @@ def type_in(agent: Agent, harness: Harness, terminal: Terminal, prompt: str) -> 
 def deliver(
     context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
 ) -> Delivery:
-    """Type it, and see to it that it is taken. Should this be killed meanwhile, the next one knows what stands in
-    the input."""
+    """Type the prompt, and make sure that it is taken. If this process is killed meanwhile, the next command knows
+    what stands in the input."""
     atomic.write(context.folder(agent), TYPED, prompt)
     delivery = submit(context, agent, harness, terminal, prompt, timeout)
     os.unlink(os.path.join(context.folder(agent), TYPED))
@@ -140,7 +142,8 @@ def deliver(
 def submit(
     context: Context, agent: Agent, harness: Harness, terminal: Terminal, prompt: str, timeout: float
 ) -> Delivery:
-    """Type it, press Enter, and wait for the harness's word; press Enter again if the first was lost."""
+    """Type the prompt, press Enter, and wait until the harness acknowledges it; press Enter again if the first was
+    lost."""
     place = context.place(agent)
     before = place.size(events.LOG)
     terminal.paste(agent.id, prompt)

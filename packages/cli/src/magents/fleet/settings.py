@@ -1,4 +1,4 @@
-"""What the user may set of new agents, of merges and of what agents share."""
+"""Settings of new agents, of merges and of what agents share."""
 
 from __future__ import annotations
 

@@ -16,24 +16,23 @@ if TYPE_CHECKING:
 
 
 def provide(context: Context, agent: Agent, owner: tuple[int, int] | None) -> str:
-    """The path of its project's shared folder, made and filled when it is not there yet.
+    """The path of the folder that the agents of its project share, made and filled if it is not there yet.
 
-    It appears in one step, whole. Once it is there nothing here writes to it: agents can have put links
-    into it.
+    It appears in one step, whole. Once it is there nothing here writes to it: agents can have put links into it.
     """
     path = context.shared(agent.project)
     if os.path.isdir(path):
         return path
-    with atomic.folder(path) as made:
-        fill(made, agent.project)
+    with atomic.folder(path) as folder:
+        fill(folder, agent.project)
         if owner:
-            give(made, owner)
+            give(folder, owner)
     return path
 
 
 def fill(folder: str, project: str) -> None:
-    """What is in it from the start: the listeners' folders of the project as they are now, and what agents should
-    know."""
+    """What the folder holds from the start: the listeners' folders of the project as they are now, and instructions
+    for agents."""
     for listener in LISTENERS:
         ours, theirs = (os.path.join(top, listener.folder) for top in (project, folder))
         if os.path.isdir(ours) and not os.path.islink(ours):  # a link could have been merged, and lead anywhere

@@ -12,9 +12,9 @@ from magents.fleet.context import Context
 from magents.system.isolated import isolated
 
 COLLECT_BEFORE_S = 5
-"""Seconds that commits get to come home from an agent that is about to be stopped: it can hold that up."""
+"""Seconds that commits get to come home before an agent is stopped: the agent can hold that up."""
 COLLECT_AFTER_S = 20
-"""The same for one that has been stopped, where they did not come before."""
+"""The same after the agent was stopped, if its commits did not come home before."""
 
 
 def stop(context: Context, agent: Agent) -> None:
@@ -26,9 +26,9 @@ def stop(context: Context, agent: Agent) -> None:
 
 
 def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
-    """`stop`, for a caller that holds the lock; without `collect`, its commits are not brought home before.
+    """`stop`, for a caller that holds the lock. Without `collect`, its commits are not brought home before.
 
-    Raises MagentsError when it could not be stopped, and it is not called so then.
+    Raises MagentsError when it could not be stopped; its phase is not `stopped` then.
     """
     was = agent.phase
     if was != "stopped":
@@ -52,10 +52,11 @@ def end(context: Context, agent: Agent, *, collect: bool = True) -> Agent:
 
 
 def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
-    """Collect its commits when it is stopped; one whose commits cannot be had is stopped all the same. False when
-    that took too long: nothing of the agent runs any more once it is stopped, so that it can be tried again.
+    """Collect its commits before it is stopped; an agent whose commits cannot be had is stopped all the same.
+    Returns False if that took too long: once the agent is stopped nothing of it runs any more, so the caller can
+    try again.
 
-    Raises Missing when the runtime does not answer: then it cannot be stopped either.
+    Raises Missing when the runtime does not answer: then the agent cannot be stopped either.
     """
     try:
         kept_back = context.workspace(agent).collect(seconds) if os.path.isdir(agent.workspace) else ""
@@ -71,7 +72,7 @@ def bring_home(context: Context, agent: Agent, seconds: float) -> bool:
 
 
 def let_it_save(context: Context, agent: Agent) -> None:
-    """Wait until its harness has written down the turn that has just ended; else it would not resume it."""
+    """Wait until its harness has written down the turn that has just ended; otherwise it would not resume it."""
     harness = context.harness(agent)
     if not harness.saves:
         return

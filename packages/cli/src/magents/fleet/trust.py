@@ -1,4 +1,4 @@
-"""What agents in containers brought of the files that run by themselves: what is left out, and the user's yes."""
+"""Files that run by themselves and that agents in containers brought: what is left out, and the user's yes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Waiting(NamedTuple):
 
 
 def waiting(project: str) -> Waiting:
-    """See `Fleet.brought`. Of a file, the contents that branches and working trees have now; where none has one,
+    """See `Fleet.brought`. Of each file, the contents that branches and working trees have now; where none has one,
     those of earlier commits."""
     record = brought.kept(project)
     if record is None:
@@ -100,7 +100,7 @@ def accept(project: str, names: Sequence[str]) -> Waiting:
 
 
 def named(rows: Sequence[Brought]) -> str:
-    """Contents, for a warning: how they are called, and whose they are."""
+    """Contents, for a warning: their names, and whose they are."""
     shown = ", ".join(f"{one_line(row.name)} ({row.agent})" for row in rows[:MAX_SHOWN_FILES])
     return shown + (f" and {len(rows) - MAX_SHOWN_FILES} more" if len(rows) > MAX_SHOWN_FILES else "")
 
@@ -115,8 +115,8 @@ def warn_of_hooks(context: Context, where: str, *commits: str) -> None:
 
 
 def check_programs(project: str, commit: str) -> None:
-    """Raises Conflict when git would run, by the user's configuration, a file of this commit that an agent in a
-    container brought: a filter or a driver, which cannot be left out without changing what git makes."""
+    """Raises Conflict if the user's configuration makes git run a file of this commit that an agent in a container
+    brought: a filter or a driver. To leave it out would change what git makes."""
     if (
         has_record(project)
         and (names := hooks.programs(project))
@@ -129,8 +129,8 @@ def check_programs(project: str, commit: str) -> None:
 
 
 def may_set_up(context: Context, agent: Agent, command: str) -> bool:
-    """Whether the set-up command may run in a new workspace: in a container always, on this side not on what came
-    from a container and was not accepted. Says so."""
+    """Whether the set-up command may run in a new workspace. In a container it always may; on this side not on
+    commits that came from a container and were not accepted. Tells the user if it may not."""
     if not context.runtime(agent).traits.trusted or not has_record(agent.project):
         return True
     by_hand = f"or run it by hand: cd {shlex.quote(agent.workspace)} && {command}"
@@ -151,8 +151,8 @@ def may_set_up(context: Context, agent: Agent, command: str) -> bool:
 
 
 def look_at(context: Context, agent: Agent, made: Merged, reported: Sequence[str] = ()) -> list[str]:
-    """Before a merge lands: note what it brings, and return what of it runs by itself. That is told of, unless it
-    was `reported` before."""
+    """Note what a merge brings, before it lands; returns what of it runs by itself. Warns of that, unless it was
+    `reported` before."""
     strange = not context.runtime(agent).traits.trusted
     if strange or (has_record(agent.project) and is_of_container(agent)):
         arrival = brought.Arrival("", made.after, (made.before,), agent.id, time.time())

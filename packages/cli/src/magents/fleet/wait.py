@@ -36,7 +36,7 @@ class Waited(NamedTuple):
 
 def wait(context: Context, agents: Sequence[Agent], goal: Goal, timeout: float | None) -> Waited:
     """Wait until all agents are there, one cannot get there any more, or `timeout` seconds are over. A runtime that
-    cannot be asked is reported, and asked again."""
+    cannot be asked is told of, and asked again."""
     reported: set[str] = set()
     until = time.monotonic() + timeout if timeout is not None else float("inf")
     while True:

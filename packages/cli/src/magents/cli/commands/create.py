@@ -71,15 +71,15 @@ def run(options: argparse.Namespace) -> int:
     fleet = common.fleet()
     for problem in config.load().problems:
         warn(problem)
-    wish = {
+    request = {
         "folder": common.standing(), "harness": options.agent, "base": options.base, "prompt": prompt(options),
         "env": dict(map(pair, options.env)), "command": options.program,
         "runtime": options.mode,
     }  # fmt: skip
     if options.dry_run:
-        tell_plan(fleet.plan(options.branch, options.id, **wish), options.json)
+        tell_plan(fleet.plan(options.branch, options.id, **request), options.json)
         return 0
-    agent = fleet.create(options.branch, options.id, **wish)
+    agent = fleet.create(options.branch, options.id, **request)
     tell(fleet, agent, options)
     if options.attach:
         from magents.cli.commands.attach import go_to
