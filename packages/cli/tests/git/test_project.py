@@ -9,6 +9,7 @@ import pytest
 from conftest import commit, git, make_project
 from magents.core.errors import Conflict, NotFound
 from magents.git import project as projects
+from magents.git.plumbing import refs
 from magents.git.project import Branch, locate
 from magents.git.workspaces import borrow
 
@@ -213,3 +214,8 @@ def test_check_free(project):
     with pytest.raises(Conflict, match="checked out at"):
         projects.check_free("main", look_up(found, "main"))
     projects.check_free("new", look_up(found, "new"))
+
+
+def test_a_name_of_several_lines_for_python(project):
+    git("branch", "a\u2028b", cwd=project)
+    assert list(refs(str(project), "refs/heads")) == ["refs/heads/a\u2028b", "refs/heads/main"]
