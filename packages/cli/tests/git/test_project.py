@@ -9,7 +9,9 @@ import pytest
 from conftest import commit, git, make_project
 from magents.core.errors import Conflict, NotFound
 from magents.git import project as projects
+from magents.git.plumbing import refs
 from magents.git.project import Branch, locate
+from magents.git.workspaces import borrow
 
 
 def look_up(found: projects.Project, branch: str) -> Branch:
@@ -104,6 +106,8 @@ def test_submodule_is_a_project_of_its_own(project, top):
     found = locate(str(project / "sub"))
     assert (found.path, found.common) == (str(project / "sub"), str(project / ".git/modules/sub"))
     assert (found.name, found.bare) == ("sub", False)
+    # A container has the objects at this path, and nothing else on the way: `sub/../.git` would lead nowhere there.
+    assert borrow.borrowed(found.path) == [str(project / ".git/modules/sub/objects")]
 
 
 def test_empty_repository(top):
@@ -210,3 +214,8 @@ def test_check_free(project):
     with pytest.raises(Conflict, match="checked out at"):
         projects.check_free("main", look_up(found, "main"))
     projects.check_free("new", look_up(found, "new"))
+
+
+def test_a_name_of_several_lines_for_python(project):
+    git("branch", "a\u2028b", cwd=project)
+    assert list(refs(str(project), "refs/heads")) == ["refs/heads/a\u2028b", "refs/heads/main"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import magents as package
 from conftest import until
+from magents.guest import events
+from magents.guest.files import Folder
 from magents.system import paths
 
 TELLS = ("sh", "-c", '"$MAGENTS_EVENT" "$MAGENTS_FOLDER" command waiting "$MAGENTS_EVENT"; exec sleep 300')
@@ -29,3 +32,13 @@ def test_a_start_writes_the_paths_of_this_installation(fleet, project, place, ma
     assert fleet.status(fleet.find("one")).state == "stopped"
     magents("start", "one")
     until(lambda: tells() == os.path.join(paths.share(), "magents-event"))
+
+
+def test_agents_that_know_earlier_paths_report_on(tmp_path):
+    """What was started before `guest` was called so: its wrapper reads the script, its hooks run it."""
+    share = Path(package.__file__).parent / "share"
+    wrapper = """(set -- "$1" wrapper exit '{"code":3}' && . "${0%/*}/magents-event")"""
+    subprocess.run(["sh", "-c", wrapper, share / "agent-run", tmp_path], check=True)
+    subprocess.run([share / "magents-event", tmp_path, "claude", "Stop", "{}"], check=True)
+    assert [event.name for event in events.read(Folder(str(tmp_path)))] == ["exit", "Stop"]
+    assert (share / "bin").resolve() == Path(paths.share(), "bin"), "else it would find itself on their PATH"

@@ -87,6 +87,7 @@ def test_the_life_of_an_agent(magents, place):
 
 
 def test_settings(magents, place):
+    assert magents("config", "--get", "ASIDE_FOLDER", "--json").json()["value"] == "aside"
     magents("config", "--set", "AGENT=echo", "--set", "MODE=aside", "--set", "ASIDE_FOLDER=elsewhere")
     assert magents("config", "--get", "ASIDE_FOLDER").out == "elsewhere\n"
     assert magents("config", "--get", "ASIDE_FOLDER", MAGENTS_ASIDE_FOLDER="third").out == "third\n"

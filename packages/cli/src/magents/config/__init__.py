@@ -105,11 +105,15 @@ class Config:
             self.values[setting.key] = Value(setting, checked, source)
 
     def __getitem__(self, key: str) -> str:
+        return self.value(key).value
+
+    def value(self, key: str) -> Value:
+        """The value of a setting, also of an installed package's that is set nowhere. Raises KeyError."""
         if key not in self.values:
             setting = added()[key]
             self.values[key] = Value(setting, setting.default, "default")
             self._from_environment(setting)
-        return self.values[key].value
+        return self.values[key]
 
     def flag(self, key: str) -> bool:
         """A yes-or-no setting."""

@@ -33,7 +33,8 @@ def common_of(where: str) -> str:
     link = os.fsdecode(guarded.read(own, MAX_PATH_BYTES)).partition("gitdir:")[2].strip()
     if not link:
         return where if os.path.isdir(os.path.join(where, "objects")) else ""
-    linked = os.path.join(where, link)
+    # In a submodule the link leads up by `..`: a container that has only the target would not find its way.
+    linked = os.path.realpath(os.path.join(where, link))
     if os.path.basename(os.path.dirname(linked)) == "worktrees":
         return os.path.dirname(os.path.dirname(linked))
     return linked

@@ -119,7 +119,8 @@ def read_branches(text: str) -> dict[str, Branch]:
 
 def refs(where: str, *patterns: str) -> dict[str, str]:
     """The refs that match, sorted: full name → object."""
-    rows = git(where, "for-each-ref", "--format=%(objectname) %(refname)", *patterns).text.splitlines()
+    # A name can hold what `splitlines` takes for the end of a line, such as U+2028.
+    rows = git(where, "for-each-ref", "--format=%(objectname) %(refname)", *patterns).text.split("\n")[:-1]
     return {name: oid for oid, _, name in (row.partition(" ") for row in rows)}
 
 

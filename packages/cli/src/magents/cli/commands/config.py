@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         if config.declared(options.get) is None:
             raise UsageError(f"There is no setting `{one_line(options.get)}`.", "See: magents config")
         if options.json:
-            show_json(schema.setting(now.values[options.get]))
+            show_json(schema.setting(now.value(options.get)))
         else:
             echo(one_line(now[options.get], 10_000))
         return 0

@@ -174,7 +174,7 @@ def unusual_modes(workspace: str, paths: Iterable[str]) -> dict[str, int]:
 def own_refs(workspace: str, admin: str) -> dict[str, str]:
     """The refs of a clone that the clone was not made with, without pins: name → object."""
     try:
-        given = set(fifos.read(os.path.join(admin, GIVEN)).splitlines())
+        given = set(fifos.read(os.path.join(admin, GIVEN)).split("\n"))
     except OSError:
         given = set()
     pins = prefix("")[:-1]
