@@ -1,4 +1,4 @@
-"""The command line. Of the commands, only the module of the one that was typed is imported."""
+"""The command line. Only the module of the command that was typed is imported."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def run() -> None:
-    """The command `magents`: `main`, then out, without Python taking itself apart first.
+    """The command `magents`: `main`, then the end of the process without Python's own clean-up.
 
-    That saves a quarter of what `magents list` takes: nothing here needs it, the store's file is closed by
-    the kernel as safely. Garbage is first looked for later than usual; most commands end before.
+    That saves a quarter of what `magents list` takes. Nothing here needs the clean-up, and the kernel closes the
+    store's file as safely. The first search for garbage comes later than usual; most commands end before it.
     """
     gc.set_threshold(50_000)
     sys.excepthook = crashed
@@ -38,7 +38,7 @@ def run() -> None:
 
 
 def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Tell of an error that nothing has expected, and write down what is needed to mend it."""
+    """Tell of an error that nobody expected, and write down what is needed to mend it."""
     from magents.cli.render import complain
     from magents.core.text import one_line
     from magents.system import log
@@ -57,7 +57,7 @@ def verbose(words: Sequence[str]) -> bool:
 
 
 def show_trace(error: BaseException) -> None:
-    """Print what Python would, by the same door as all else: an error's words can be an agent's."""
+    """Print what Python would, but clean for a terminal: an error's words can be an agent's."""
     from traceback import format_exception
 
     from magents.cli.console import echo

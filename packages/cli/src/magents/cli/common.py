@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def fleet() -> Fleet:
-    """The user's fleet, which tells of its progress on the terminal, and of what a killed command had left."""
+    """The user's fleet. It tells on the terminal of its progress, and of what a killed command had left."""
     from magents.cli.render import Progress, warn
     from magents.fleet import Fleet
 
@@ -85,36 +85,38 @@ def seconds(text: str) -> float:
 
 
 def parted(values: Sequence[str]) -> list[str]:
-    """The words of an option that takes several, parted by commas, and may be repeated."""
+    """The words of an option whose value is a list, separated by commas. The option may be repeated."""
     return [word.strip() for value in values for word in value.split(",") if word.strip()]
 
 
 def shell_command(text: str) -> str:
-    """A shell command as an option's value. An empty one, of a variable that is not set, would check nothing."""
+    """A shell command as an option's value. Raises ValueError for an empty one: a variable that is not set would
+    check nothing."""
     if not text.strip():
         raise ValueError(text)
     return text
 
 
 def add_check(parser: argparse.ArgumentParser, help: str) -> None:
-    """`--check`: a command that must succeed on what a merge gives."""
+    """`--check`: a command that must succeed on the result of a merge."""
     parser.add_argument("--check", metavar="COMMAND", type=shell_command, help=help)
 
 
 def agents_of(fleet: Fleet, ids: Sequence[str], *, running: bool = False) -> list[Agent]:
-    """The agents of these ids, each once; `running`: and what runs without a record.
+    """The agents of these ids, each once; with `running` also what runs without a record.
 
-    All are looked up before anything is done to one.
+    All ids are looked up before anything is done to an agent.
     """
     find = fleet.find_running if running else fleet.find
     return list({(agent.key, agent.id): agent for agent in map(find, ids)}.values())
 
 
 def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet: bool) -> None:
-    """Before agents are removed: each was named by its whole id, or that is what the user means.
+    """Before agents are removed, make sure that the user means them: each was named by its whole id, or the user
+    says yes.
 
-    One who mistypes, or names an agent that is gone, must not lose another one. `given`: the user has said so
-    beforehand; `quiet`: nobody is to be asked. Raises NotFound.
+    Whoever mistypes, or names an agent that is gone, must not lose another one. `given`: the user has said yes
+    beforehand; `quiet`: do not ask. Raises NotFound.
     """
     from magents.cli.console import ask
 
@@ -131,7 +133,7 @@ def make_sure(ids: Sequence[str], agents: Sequence[Agent], *, given: bool, quiet
 
 
 def each(agents: Sequence[Agent], do: Callable[[Agent], None]) -> int:
-    """Do something to each agent; one that fails is told of and does not keep the others from it."""
+    """Do something to each agent. A failure is printed, and does not keep the others from it."""
     from magents.cli.render import complain
     from magents.system.isolated import isolated
 

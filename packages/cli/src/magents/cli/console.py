@@ -1,7 +1,7 @@
 """The one door to the user's terminal: whatever a command prints goes through here.
 
-Agents choose names, titles, details, file names and messages. So what is printed is free of all that a terminal
-would obey; where colours are used, colours stay, since they are ours. No other module of the command line prints.
+Agents choose names, titles, details, file names and messages. So all that a terminal would obey is taken out of
+what is printed. Colours stay where Magents itself sets them. No other module of the command line prints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether to use colours there: a terminal, and NO_COLOR (no-color.org) is not set."""
+    """Whether to use colours on a stream: it is a terminal, and NO_COLOR (no-color.org) is not set."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
@@ -36,8 +36,8 @@ def safe(text: str, stream: TextIO | None = None) -> str:
 
 
 def tidy(text: str) -> bool:
-    """Whether there is nothing in it but text and colours as `paint` makes them. The pattern of all that would have
-    to go takes milliseconds to compile, which `list` is spared."""
+    """Whether a text has nothing but printable characters, and colours as `paint` makes them. The pattern of all
+    that would have to go takes milliseconds to compile; this spares `list` that."""
     first, *painted = text.replace("\n", " ").split("\x1b[")
     parts = [part.partition("m") for part in painted]
     return first.isprintable() and all(
@@ -46,7 +46,7 @@ def tidy(text: str) -> bool:
 
 
 def ask(question: str) -> bool:
-    """Whether the user says yes. Only where there is one: standard input is a terminal."""
+    """Whether the user says yes. To be called only if standard input is a terminal."""
     return input(safe(f"{question} [y/N] ")).strip().lower() in ("y", "yes")
 
 
@@ -57,12 +57,12 @@ def copy(data: bytes) -> None:
 
 
 def end_colours() -> None:
-    """After text whose colours are an agent's: what follows has none of them."""
+    """Reset the colours after text of an agent, so that what follows has none of them."""
     sys.stdout.write(RESET)
 
 
 class Screen:
-    """The terminal's other screen, drawn anew again and again; the first one is back when its block is left."""
+    """The terminal's other screen, drawn again and again. The first screen is back when the block is left."""
 
     def __enter__(self) -> Screen:
         sys.stdout.write("\x1b[?1049h\x1b[?25l")
@@ -81,6 +81,6 @@ class Screen:
 
 
 def last_line(text: str) -> None:
-    """Put text in the place of the terminal's last line, to be replaced by the next; '' only makes room."""
+    """Replace the terminal's last line by this text, to be replaced by the next one; '' only makes room."""
     sys.stdout.write(f"\r{safe(text)}\x1b[K")
     sys.stdout.flush()

@@ -53,7 +53,7 @@ GROUPS = {
     },
 }
 COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
-"""Each is the module of that name in `commands`, with a line for the help."""
+"""Each command is the module of that name in `commands`; here is its line in the help."""
 ALIASES = {"ls": "list"}
 WITH_PROGRAM = ("create", "task-create", "task-agents")
 """Commands that take `-- PROGRAM …`."""
@@ -73,8 +73,8 @@ Examples:
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Keeps examples as they are written. It is made for each option of each command, and left to itself
-    imports `shutil`, with every archive format there is, to learn the terminal's width."""
+    """Keeps examples as they are written. argparse makes one for each option of each command; its own would import
+    `shutil`, with every archive format there is, to learn the terminal's width."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=columns() - 2)

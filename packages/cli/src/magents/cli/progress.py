@@ -1,4 +1,4 @@
-"""`magents task-agents --watch`: what happens, a line each, and below it how far the list is."""
+"""`magents task-agents --watch`: a line for each event, and below them how much of the list is done."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLOURS = {
 }  # fmt: skip
 BAR_COLUMNS = 24
 MAX_LEFT = 20
-"""How many tasks that are left are named at the end."""
+"""How many of the tasks that are left are named at the end."""
 
 
 class Bar:
@@ -41,7 +41,7 @@ class Bar:
         self.text = ""
 
     def draw(self, board: Board) -> None:
-        """Show how far the list is."""
+        """Show how much of the list is done."""
         if self.shown:
             from magents.taskmaster import Tasks
 
@@ -49,7 +49,7 @@ class Bar:
             self.write(self.text)
 
     def step(self, what: str) -> None:
-        """Show what is being done now, behind the bar, until that is drawn or cleared."""
+        """Show what is being done now, behind the bar, until the bar is drawn again or cleared."""
         if self.shown:
             self.write(f"{self.text}  … {one_line(what)}".strip())
 
@@ -73,7 +73,8 @@ def line(now: Count) -> str:
 
 
 def follow(tasks: Tasks, request: Request, auto: Auto | None, *, json: bool) -> int:
-    """Work the list off, telling of it; returns 0 once all is done, 1 when something is left that cannot be."""
+    """Work the list off, and print each event. Returns 0 once all is done, 1 when something is left that cannot be
+    done."""
     bar = Bar(shown=not json and sys.stdout.isatty())
     tasks.fleet.on_progress(bar.step)
     try:

@@ -74,7 +74,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None = None) -> list[str]:
-    """Lines of a table; the last column gets what is left of `columns`, which None leaves open."""
+    """Lines of a table. The last column gets what is left of `columns`; None sets no limit."""
     rows = [[flat(cell) for cell in row] for row in rows]
     widths = [max(width(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = []
@@ -86,7 +86,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int | Non
 
 
 def flat(cell: str) -> str:
-    """A cell on one line, its colours and its blanks as they are."""
+    """A cell on one line; its colours and blanks stay as they are."""
     return cell if cell.isprintable() else " ".join(cell.replace("\t", " ").splitlines())
 
 
@@ -143,7 +143,7 @@ def agent_table(
 
 
 class Progress:
-    """Tells what is being done once it takes longer than a second; silent where nobody watches."""
+    """Tells what is being done if that takes longer than a second; silent where nobody watches."""
 
     def __init__(self) -> None:
         self._timer: Any = None

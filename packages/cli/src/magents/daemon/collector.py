@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from magents.fleet.context import Context
 
 PAUSE_S = 0.5
-"""Between two looks, each of one `lstat` for an agent."""
+"""Seconds between two looks; each look is one `lstat` for an agent."""
 MAX_IDLE_LOOKS = 5
 """Looks without an agent after which the process ends."""
 AT_ONCE = 8
 """How many agents are collected from at the same time."""
 SLOW_AT_ONCE = 2
-"""How many of them may be such whose last collection was slow: nobody waits long for others."""
+"""How many of these agents may be slow ones, by their last collection: nobody waits long for others."""
 SLOW_S = 3
-"""What a slow one takes at least."""
+"""Seconds that a slow collection takes at least."""
 REST_FACTOR = 4
-"""How many times as long as its last collection took an agent is left alone afterwards: it gets a small share,
-however often it says that a turn has ended."""
+"""An agent is left alone for so many times as long as its last collection took. So it gets a small share, however
+often it says that a turn has ended."""
 
 
 class Turns:
@@ -48,7 +48,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.size = -1
-        """Its log's, in bytes, when that was last read."""
+        """Bytes of its log when that was last read."""
         self.ended = 0.0
         """When the last turn ended that was collected."""
         self.took = 0.0

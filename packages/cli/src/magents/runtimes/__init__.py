@@ -25,7 +25,7 @@ class Record(NamedTuple):
     code: str
     """The class that is it: `module:name`."""
     about: str = ""
-    """What an agent does that is made in it: a line for the help."""
+    """What happens to an agent that is made in it: a line for the help."""
     settings: tuple[Setting, ...] = ()
     """What the user may set of it."""
 
@@ -80,8 +80,8 @@ _made: dict[str, Runtime] = {}
 
 
 class Unknown:
-    """The runtime of an agent whose record names one that this machine does not have. Whatever it is asked for, it
-    raises the error that says so."""
+    """The runtime of an agent whose row names one that this machine does not have. Every method raises the error
+    that says so."""
 
     def __init__(self, name: str, error: MagentsError) -> None:
         self.name = name
@@ -98,7 +98,7 @@ def record(name: str) -> Record:
 
 
 def mode(settings: Config) -> str:
-    """The mode of new agents: MODE, or where that is empty as DOCKER_ENABLED says. A DOCKER_ENABLED in the
+    """The mode of new agents: MODE, or if that is empty what DOCKER_ENABLED says. A DOCKER_ENABLED in the
     environment is meant for one command, and wins over a MODE that stands elsewhere."""
     named, docker = settings.values["MODE"], settings.values["DOCKER_ENABLED"]
     if named.value and not (docker.source == "environment" != named.source):

@@ -34,10 +34,10 @@ class Place(Files, Protocol):
         """Where `magents-event` and `agent-run` are there."""
 
     def command(self, argv: Sequence[str], *, tty: bool = False) -> list[str]:
-        """The command on this machine that runs `argv` where the agent is, each word as it is, whatever is between.
-        Where the program is `there`, it runs in the workspace, once `prepare` has made the place, with what is
-        `own` to the agent and its MAGENTS_ID in the environment. `tty`: for one that talks to the user's terminal.
-        Does no I/O."""
+        """The command on this machine that runs `argv` where the agent is. Each word arrives as it is, whatever is
+        between. If the program is `there`, the command runs in the workspace once `prepare` has made the place,
+        with the agent's `own` variables and MAGENTS_ID in its environment. `tty`: for a command that talks to the
+        user's terminal. Does no I/O."""
 
 
 class Launch(NamedTuple):
@@ -54,13 +54,14 @@ class Launch(NamedTuple):
     shared: str = ""
     """The folder that the agents of a project share, for a runtime that has one."""
     accepted: str = ""
-    """The folder of what is in there and counts for its start; not for it to write."""
+    """The folder of those shared files that count for its start. The agent may not write to it."""
     borrowed: Sequence[str] = ()
-    """Folders that its workspace reads from, for a runtime that shows it nothing else."""
+    """Folders that its workspace reads from, for a runtime that shows the agent nothing else."""
     keys: Sequence[str] = ()
     """Names in `env` that hold the harness's keys."""
     keep: Sequence[int] = ()
-    """Files that a process which makes something inherits: while it lives, its agent is seen as at work on."""
+    """Descriptors that a process inherits if it makes something: while it lives, the agent is seen as at work
+    on."""
 
 
 class Observation(NamedTuple):
@@ -80,35 +81,38 @@ class Observation(NamedTuple):
 
 
 class Traits(NamedTuple):
-    """What holds for every agent of a runtime. Each use asks for the one thing that it means."""
+    """What holds for every agent of a runtime. Each caller asks for the one trait that it means."""
 
     workspace: Literal["worktree", "clone", "remote"]
     """Its copy of the project: a worktree of the user's repository, a private clone on this disk, or a clone
-    elsewhere. The commits of a clone have to be brought home, and its agent has what those of a project share."""
+    elsewhere. The commits of a clone have to be brought home, and the agents of a project that have clones share a
+    folder."""
     home: Literal["user", "image"]
     """Where its program finds its settings and logins: in a user's home, or in a fresh one with system settings of
     ours."""
     program: Literal["here", "there"]
     """Whether its program is installed on this machine, and keeps its files and its tmux here."""
     screens: Literal["live", "still"]
-    """Whether `screens` tells what a terminal shows now, or only what one shows that has been still for a while."""
+    """Whether `screens` returns what a terminal shows now, or only what a terminal shows that has been still for a
+    while."""
     trusted: bool
-    """Whether it has the user's rights here. If not, all that it made is a stranger's: git does not run in its
-    workspace on this machine, and its texts, hooks and pins count when the user has accepted them."""
+    """Whether an agent has the user's rights here. If not, all that it made is a stranger's: git does not run in
+    its workspace on this machine, and its texts, hooks and pins count only when the user has accepted them."""
     keeps: str
-    """What of a stopped agent stays until `remove`, a noun for people: `container`; '' for nothing."""
+    """What is left of a stopped agent until `remove`, a noun for people: `container`; '' for nothing."""
 
 
 class Runtime(Protocol):
-    """A place where agents run. What a test expects of each is in `tests/contract`."""
+    """A place where agents run. `magents.testing.contract` tests these promises."""
 
     name: str
     traits: Traits
 
     def require(self, harness: str, program: str) -> None:
-        """Raises Missing when no agent could be started here now, for lack of the harness's program or of another.
+        """Raises Missing if no agent could be started here now, because the harness's program or another one is
+        missing.
 
-        `program` is '' where it is not known before.
+        `program` is '' if it is not known before.
         """
 
     def owner(self) -> tuple[int, int] | None:
@@ -116,14 +120,15 @@ class Runtime(Protocol):
         who calls."""
 
     def place(self, agent: Agent, folder: str) -> Place:
-        """Where an agent is whose own folder this is, running or not. Does no I/O."""
+        """The place of the agent whose own folder this is, running or not. Does no I/O."""
 
     def prepare(self, launch: Launch) -> None:
-        """Make the agent's place, if it is not there; `start` does it by itself. Meanwhile the workspace may still
-        be filled. On failure nothing is left."""
+        """Make the agent's place, if it is not there; `start` does it by itself. The workspace may still be filled
+        meanwhile. A failure leaves nothing."""
 
     def reach(self, agent: Agent, folder: str, borrowed: Sequence[str]) -> AbstractContextManager[Command]:
-        """As `Place.command`, also where the agent does not run: then there is a place for commands meanwhile."""
+        """A block in which commands run as by `Place.command`, also while the agent does not run: then a place for
+        them exists until the block is left."""
 
     def disks(self) -> list[str]:
         """Folders on this machine that it fills, beside the workspaces. Never raises."""
@@ -132,30 +137,30 @@ class Runtime(Protocol):
         """What keeps it from working here; empty if all is well. Never raises."""
 
     def start(self, launch: Launch) -> None:
-        """Start an agent; returns once its program runs in its terminal. On failure nothing is left."""
+        """Start an agent; returns once its program runs in its terminal. A failure leaves nothing."""
 
     def stop(self, agent: Agent, folder: str) -> str:
-        """End an agent with all it has started; returns what its terminal showed. Idempotent."""
+        """End an agent and all that it has started; returns what its terminal showed. Idempotent."""
 
     def remove(self, agent: Agent, folder: str) -> str:
         """As `stop`, and delete what `start` made. Never the workspace. Idempotent."""
 
     def plausible(self) -> bool:
-        """Whether there can be agents of ours that no store knows. Does no more than look at a few files."""
+        """Whether there can be agents of ours that no store knows. Looks at a few files at most."""
 
     def observe(self) -> list[Observation]:
         """Every agent of ours, in one look. Raises if it cannot look."""
 
     def screens(self, folders: Mapping[str, str]) -> dict[str, str]:
-        """The styled screens of agents, whose own folders are given by id, in one call at most. One that has gone,
-        or that stirs just now where only a still one can be had, is left out."""
+        """The styled screens of agents, by id, in one call at most; `folders` has each agent's own folder. An agent
+        that is gone is left out, and where only still screens can be had, an agent whose terminal stirs."""
 
     def usage(self) -> dict[str, str]:
         """What each agent uses of what it may have, by id, for people; {} where nothing is limited."""
 
 
 def parse(text: str) -> dict[str, str]:
-    """A label as it was written; empty if it is none. No path has a NUL, and what looks for one fails."""
+    """A label as it was written; empty if the text is none. NULs are taken out: no path may hold one."""
     try:
         found = bounded.loads(text)
     except ValueError:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def settings() -> Config:
-    """What holds where the user stands."""
+    """The settings that hold where the user stands."""
     from magents.fleet import Fleet
 
     return Fleet().settings(common.standing())
@@ -83,7 +83,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def check(key: str, value: str) -> str:
-    """`config.check`, and that there is the harness or the mode: of these, the configuration knows nothing."""
+    """Call `config.check`, and see that the harness or the mode exists: the room `config` knows neither."""
     from magents import harnesses, runtimes
 
     checked = config.check(key, value)

@@ -121,8 +121,8 @@ def create(fleet: Fleet) -> None:
 
 
 def watch(fleet: Fleet, seen: str) -> None:
-    """Working, then waiting and done. One works until that was shown, however slow this machine is: then the file
-    `seen` is there."""
+    """Show them at work, then waiting and done. One works until that was shown, however slow this machine is: until
+    the file `seen` is there."""
     say("At a glance: who works, who waits for you, who is done.")
     until(fleet, lambda states: "working" in states.values())
     type_in("list")

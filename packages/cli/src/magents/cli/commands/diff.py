@@ -70,13 +70,14 @@ class Shown:
     def __init__(self, colours: bool, terminal: bool) -> None:
         self.colours = colours
         self.terminal = terminal
-        """Whether it goes to one. Elsewhere line ends stay as they are: a patch of a file with CRLF would not apply
-        without them."""
+        """Whether the diff goes to a terminal. Elsewhere line ends stay as they are: a patch of a file with CRLF
+        would not apply without them."""
         self.left_out = False
         """Whether control characters were left out so far."""
 
     def pieces(self, file: BinaryIO) -> Iterator[str]:
-        """What to print, from where the file stands: lines with their ends, long ones in several pieces."""
+        """What to print, from the file's current position on: lines with their ends, long ones in several
+        pieces."""
         while block := file.read(PIECE_BYTES):
             block += file.readline(PIECE_BYTES)
             if not self.colours and not block.translate(None, PRINTABLE):  # as most is
@@ -113,7 +114,7 @@ def parts(file: BinaryIO) -> Iterator[tuple[str, str]]:
 
 
 def longer(file: BinaryIO, lines: int) -> bool:
-    """Whether a file has so many lines or more from here on; it stands there again then."""
+    """Whether a file has so many lines or more from its current position on; the position stays."""
     count, start = 0, file.tell()
     while count < lines and (block := file.read(PIECE_BYTES)):
         count += block.count(b"\n")
@@ -141,7 +142,7 @@ def page(pieces: Iterable[str], long: bool) -> None:
 
 
 def hand_on(file: BinaryIO) -> None:
-    """The exact bytes; at a terminal, where they could do anything, to the user's pager, as git does."""
+    """Print the exact bytes. A terminal would obey them, so there they go to the user's pager, as git does it."""
     blocks = iter(lambda: file.read(PIECE_BYTES), b"")
     if sys.stdout.isatty():
         to_pager(blocks)

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ask(fleet: Fleet, long: bool) -> tuple[Overview, Sequence[Details], Sequence[str]]:
-    """All agents; if `long`, the details of each, else none; what of these could not be told."""
+    """All agents; the details of each if `long`, else none; a line for each detail that could not be had."""
     overview = fleet.list()
     return (overview, *(fleet.details([view.agent for view in overview.views]) if long else ((), ())))
 

@@ -85,7 +85,8 @@ def label(ids: Sequence[str]) -> dict[str, str]:
 
 
 def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], labels: dict[str, str]) -> None:
-    """Print new lines as they come. One that cannot be read any more is told of and left out: the others go on."""
+    """Print new lines as they come. An agent whose terminal cannot be read any more is named and left out; the
+    others go on."""
     followers = {agent.id: Follower(shown[agent.id]) for agent in agents}
     while followers:
         time.sleep(0.25)
@@ -102,7 +103,7 @@ def follow(fleet: Fleet, agents: Sequence[Agent], shown: dict[str, list[str]], l
 class Follower:
     """The new lines of one agent's terminal, look by look.
 
-    A program that redraws its screen changes lines again and again: a line is told once it has stayed the
+    A program that redraws its screen changes lines again and again. So a line is printed once it has stayed the
     same for two looks, and not again while it is still near.
     """
 

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def each(agents: Sequence[Agent], do: Callable[[Agent], tuple[str, Removed | None]], *, json: bool) -> int:
-    """Do it to each agent, and tell of it: `do` returns the words for people, and what was removed if it was."""
+    """Call `do` with each agent, and print its result: words for people, and what was removed if anything was."""
     done: list[tuple[Agent, Removed | None]] = []
 
     def one(agent: Agent) -> None:
@@ -100,7 +100,7 @@ def stop(fleet: Fleet, agent: Agent) -> tuple[str, None]:
 
 
 def remove(fleet: Fleet, agent: Agent, discard: bool = False, asks: bool = False) -> tuple[str, Removed]:
-    """Remove one agent. `discard`: give up what cannot be kept, where a person `asks` after a yes."""
+    """Remove one agent. With `discard`, give up what cannot be kept; a person is asked first (`asks`)."""
     try:
         removed = fleet.remove(agent, discard=discard and not asks)
     except Unkept as error:

@@ -71,8 +71,8 @@ def lines(rows: Waiting) -> list[str]:
 
 
 def show_differences(rows: Waiting, names: list[str]) -> int:
-    """Print what each file changes since the last content that was the user's own. A control sequence is shown by
-    its numbers: one that is left out could take with it what the user is to say yes to."""
+    """Print what each file changes since the last content that was the user's own. Control sequences are shown by
+    their numbers: one that is left out could hide what the user is to say yes to."""
     for row in rows.files:
         if names and row.path not in names and row.name not in names:
             continue

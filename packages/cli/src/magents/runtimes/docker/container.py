@@ -68,8 +68,9 @@ def limits(settings: config.Config) -> list[str]:
 
 
 def walls(settings: config.Config) -> list[str]:
-    """The options that wall in a container which is not an agent's own as they wall in an agent's: its limits, and
-    those of DOCKER_OPTIONS that are about confinement. The others are for what agents do: names, ports, mounts."""
+    """The options that wall in a container which is not an agent's own, as an agent's is: with its limits, and with
+    those of DOCKER_OPTIONS that are about confinement. The other options are for what agents do: names, ports,
+    mounts."""
     given = iter(shlex.split(settings["DOCKER_OPTIONS"]))
     words = limits(settings)
     for word in given:
@@ -91,8 +92,8 @@ CONFINING = frozenset({
 
 
 def mounts(writable: Mapping[str, str], borrowed: Sequence[str], accepted: str = "") -> list[str]:
-    """The options that mount folders: inner path → path here, and those that are only read: what objects are
-    `borrowed` from, and what is `accepted` where `home` looks for it."""
+    """The options that mount folders: inner path → path here. Some are read-only: those that objects are `borrowed`
+    from, and the `accepted` one, where `home` looks for it."""
     pairs = [(there, here, "") for there, here in writable.items()]
     pairs += [(paths.borrowed(path), path, ",readonly") for path in borrowed]
     pairs += [(paths.ACCEPTED, accepted, ",readonly")] if accepted else []

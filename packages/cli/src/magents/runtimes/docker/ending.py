@@ -13,10 +13,11 @@ END_TIMEOUT_S = 20
 
 
 def end(*words: str, container: str) -> None:
-    """`docker WORDS CONTAINER`, where that ends it.
+    """Run `docker WORDS CONTAINER`, which ends it.
 
-    An agent can keep the engine from it: the engine waits for each program that it starts in the container, which
-    runs as the agent's user from its very beginning. So what the engine does not end in time is ended here.
+    An agent can keep the engine from that: the engine waits for each program that it starts in the container, and
+    such a program runs as the agent's user from its very beginning. So what the engine does not end in time is
+    ended here.
     """
     try:
         docker(*words, container, timeout=END_TIMEOUT_S)

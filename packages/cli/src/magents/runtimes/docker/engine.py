@@ -43,7 +43,7 @@ PODMANS = (
     *DOCKERS[:3], "{{.ListContainer.State}}", *DOCKERS[4:6],
     '{{index .Labels "magents.helper"}}', '{{index .Labels "magents"}}',
 )  # fmt: skip
-"""What of a container is asked for, in each one's words; neither knows the other's."""
+"""What `docker ps` is asked for, in the words of Docker and of Podman; neither knows the other's."""
 
 
 class Silent(Missing):
@@ -93,8 +93,8 @@ def docker(
 
 
 def execute(container: str, argv: Sequence[str], *, tty: bool = False) -> list[str]:
-    """The command that runs `argv` in a container. With a terminal, no key of the user's is kept by the client to
-    detach with."""
+    """The command that runs `argv` in a container. With a terminal, the client keeps none of the user's keys for
+    detaching."""
     words = ["docker", "exec", "--interactive"]
     if tty:
         words += ["--tty", "--detach-keys", "ctrl-@,ctrl-_", "--env", f"TERM={term()}"]

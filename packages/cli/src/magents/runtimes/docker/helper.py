@@ -1,9 +1,9 @@
-"""A container that is made for one command, in which it works on a workspace whose agent does not run.
+"""A container that is made for one command, in which the command works on a workspace whose agent does not run.
 
-It ends with the command, however that ends: it reads what the command would type, and that is over once the
-command is gone. It has the walls of an agent's container, and stricter ones: no network, no capability, nothing but
-the workspace and `/tmp` that it could write to. Nothing of the agent's runs in it: git is told to run no program
-that a repository names.
+It ends with the command, however the command ends: it reads from the command, and that input is over once the
+command is gone. It has the walls of an agent's container, and stricter ones: no network, no capability, and only
+the workspace and `/tmp` can be written to. Nothing of the agent's runs in it: git is told to run no program that a
+repository names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LABEL = "magents.helper"
 START_TIMEOUT_S = 120
 """Seconds that it gets to come up."""
 ENVIRONMENT = {STILL: "", DIRTY: "dirty", "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
-"""Git runs nothing (`git/still.py`), and asks no other repository for objects, by whatever program."""
+"""Git runs nothing (`git/inert.py`), and asks no other repository for objects, by whatever program."""
 LIFE = "cat /proc/sys/kernel/hostname; exec cat >/dev/null"
 """What runs in it: tells that it is up, and by which name, then waits for the end of its input."""
 

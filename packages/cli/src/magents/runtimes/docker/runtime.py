@@ -103,11 +103,11 @@ class Docker:
         return Mounted(agent.id, folder, self.owner())
 
     def prepare(self, launch: Launch) -> None:
-        """See to it that the container runs: start the one that is there, or make it."""
+        """Make sure that the container runs: start the one that is there, or make it."""
         self._bring_up(launch)
 
     def _bring_up(self, launch: Launch) -> bool:
-        """`prepare`; whether the container did not run before."""
+        """Do what `prepare` does; returns whether the container did not run before."""
         if launch.folder in self._made:
             return False
         found = None if launch.agent.phase == "creating" else self.find(launch.agent, launch.folder)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 TOP = "/sys/fs/cgroup"
 """Where the kernel's counters are (cgroups(7))."""
 BETWEEN_S = 0.1
-"""Seconds between the two looks that the use of processors is told from."""
+"""Seconds between the two looks from which the use of processors is computed."""
 STATS_TIMEOUT_S = 10
 """Seconds that `docker stats` gets."""
 INSPECT_TIMEOUT_S = 5
-"""Seconds that the engine gets to tell of their processes: one container can keep it from that."""
+"""Seconds that the engine gets to list their processes: one container can keep it from that."""
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 

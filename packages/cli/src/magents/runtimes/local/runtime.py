@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from magents.system.there import Command
 
 HANG_UP_S = 0.3
-"""Seconds that what an agent has started gets to end with its terminal. Gemini CLI ignores that, and Claude
-Code at times lives on for seconds, above all after a turn that was interrupted."""
+"""Seconds that an agent's processes get to end with its terminal. Gemini CLI ignores its end, and Claude Code at
+times lives on for seconds, above all after a turn that was interrupted."""
 GRACE_S = 2.0
-"""Seconds that it gets then, after a SIGTERM."""
+"""Seconds that they get after that, from a SIGTERM on."""
 
 OLDEST = (3, 2)
 """The tmux that brought `list-panes -f` and `new-window -b`."""
@@ -48,7 +48,8 @@ class Tmux:
         self.terminal = Terminal()
 
     def require(self, harness: str, program: str) -> None:
-        """Only that tmux is there: to ask it for its version takes too long. Of its program a harness knows."""
+        """See only whether tmux is there: to ask for its version takes too long. The harness knows of its
+        program."""
         if not programs.find("tmux"):
             raise programs.missing("tmux")
 
@@ -77,11 +78,11 @@ class Tmux:
         if not programs.find("tmux"):
             return [Problem("tmux is not installed", install)]
         try:
-            said = process.run(["tmux", "-V"], timeout=10).line
+            answer = process.run(["tmux", "-V"], timeout=10).line
         except (CommandFailed, Missing) as error:
             return [Problem(f"tmux does not run: {error.message}", install)]
-        if version(said) < OLDEST:
-            return [Problem(f"{said} is too old: 3.2 or newer is needed", install)]
+        if version(answer) < OLDEST:
+            return [Problem(f"{answer} is too old: 3.2 or newer is needed", install)]
         return []
 
     def start(self, launch: Launch) -> None:
