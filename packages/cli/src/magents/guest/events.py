@@ -24,17 +24,17 @@ LOG = "events.jsonl"
 BEGINNING = b'{"at":'
 """What each line begins with."""
 TAIL_BYTES = 64 * 1024
-"""How much of a log's end is read, in bytes: at least sixteen events, usually hundreds."""
+"""Bytes of a log's end that are read: at least sixteen events, usually hundreds."""
 MAX_TIME_S = 1e11
-"""A later time, in seconds, is none that could be shown."""
+"""The last Unix time that can be shown; an event with a later one is no event."""
 MAX_LOG_BYTES = 10 * 1024 * 1024
-"""A log larger than this is begun anew at the next start, its end kept."""
+"""Bytes beyond which a log is begun anew at the next start; its end is kept."""
 
 
 def read(files: Files, limit: int = TAIL_BYTES, after: int = 0) -> list[Event]:
-    """The last events of an agent's log, oldest first; none where there is no log or it is not a plain file.
+    """The last events of an agent's log, oldest first; none if there is no log or it is not a plain file.
 
-    `limit`: how many bytes of its end are read at most; `after`: a byte before which nothing is read.
+    `limit`: how many bytes of its end are read at most; `after`: nothing before this byte is read.
     """
     raw = files.read(LOG, limit, after)
     return [event for line in raw.split(b"\n") if (event := parse(line)) is not None]
@@ -62,14 +62,14 @@ def parse(line: bytes) -> Event | None:
 def write(files: Files, name: str, data: str = "") -> None:
     """Append an event of Magents' own.
 
-    Raises MagentsError when the log cannot be written; what a full disk has left of it is no event.
+    Raises MagentsError when the log cannot be written. A line that a full disk has cut short is no event.
     """
     event = {"at": time.time(), "by": "magents", "name": name, "data": data[:1900]}
     files.append(LOG, json.dumps(event).encode() + b"\n")
 
 
 def trim(files: Files) -> None:
-    """Shorten a log that has grown too large to its end. Only while its agent does not run."""
+    """Shorten a log that has grown too large: keep its end. To be called only while its agent does not run."""
     if files.size(LOG) > MAX_LOG_BYTES:
         kept = "".join(f"{json.dumps(event._asdict())}\n" for event in read(files))
         with contextlib.suppress(MagentsError):
@@ -78,8 +78,8 @@ def trim(files: Files) -> None:
 
 @contextlib.contextmanager
 def launching(files: Files, data: str = "") -> Iterator[None]:
-    """The block starts the agent. The event `launch`, with this data, comes before: it parts this run's events from
-    those of earlier ones. Where nothing has run after all, `withdrawn` takes it back."""
+    """A block that starts the agent. The event `launch`, with this data, is written before it: it separates the
+    events of this run from those of earlier runs. If the block fails, `withdrawn` takes it back."""
     trim(files)
     write(files, "launch", data)
     try:

@@ -1,7 +1,7 @@
 """The few files through which an agent and Magents talk: its log, what it is started with, its still screen.
 
-Whoever runs as the agent can put anything in their place. So none of them is followed out of its folder, none is
-waited for, and of each only so much is read as was asked for.
+Whoever runs as the agent can put anything in their place. So no link is followed, no fifo is waited for, and no
+more is read of a file than was asked for.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Files(Protocol):
         """The last `limit` bytes of what lies behind the byte `after` of a plain file; b'' of anything else."""
 
     def size(self, name: str) -> int:
-        """Its bytes; 0 where there is no such file."""
+        """How many bytes a file has; 0 if there is no such file."""
 
     def exists(self, name: str) -> bool:
-        """Whether anything is called so."""
+        """Whether anything has this name."""
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Put each text in the place of whatever has its name, for the agent's eyes only: whole, or not at all.
-        Raises MagentsError."""
+        """Replace whatever has the name by the text, for the agent's eyes only: whole, or not at all. Raises
+        MagentsError."""
 
     def append(self, name: str, line: bytes) -> None:
-        """Add a line to a plain file, at once, so that it is not mixed with others'. Raises MagentsError."""
+        """Add a line to a plain file by one write, so that it is not mixed with others'. Raises MagentsError."""
 
 
 class Folder:
-    """Those that lie in a folder of this disk."""
+    """The files of an agent that lie in a folder on this disk."""
 
     def __init__(self, root: str, owner: tuple[int, int] | None = None) -> None:
         """`owner`: the user and the group that new files are given to; None: the user who calls."""
@@ -61,7 +61,7 @@ class Folder:
             return 0
 
     def exists(self, name: str) -> bool:
-        """Also a link that leads nowhere."""
+        """True for a link that leads nowhere, too."""
         return os.path.lexists(os.path.join(self.root, name))
 
     def write(self, files: Mapping[str, str]) -> None:
@@ -75,7 +75,7 @@ class Folder:
             raise MagentsError(f"{self.root} cannot be written: {error.strerror}.", remedy(error)) from error
 
     def make(self) -> None:
-        """Make the folder, where it is not there, and give it to the owner. Raises MagentsError."""
+        """Make the folder, if it is not there, and give it to the owner. Raises MagentsError."""
         try:
             os.makedirs(self.root, mode=0o700, exist_ok=True)
             if self.owner:
@@ -84,7 +84,7 @@ class Folder:
             raise MagentsError(f"{self.root} cannot be made: {error.strerror}.", remedy(error)) from error
 
     def append(self, name: str, line: bytes) -> None:
-        """By one `write`. What a full disk has left of a line has no newline at its end."""
+        """By one `write`. A line that a full disk has cut short has no newline at its end."""
         path = os.path.join(self.root, name)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:

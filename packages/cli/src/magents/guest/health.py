@@ -23,7 +23,7 @@ REQUEST_TIMEOUT_S = 4
 MAX_REQUEST_BYTES = 8192
 MAX_CHILDREN = 8
 OPENING_S = 10.0
-"""Seconds after the start of the container within which nobody misses the agent's terminal."""
+"""Seconds after the start of the container in which the agent's terminal may still be missing."""
 
 
 def main() -> NoReturn:
@@ -114,8 +114,8 @@ def health(uptime: float) -> dict[str, Any]:
 
 
 def agent(id: str, uptime: float) -> tuple[str, str, bool]:
-    """Its status with a detail, and whether the agent is well: its terminal is there, or it has reported how its
-    program ended."""
+    """Its status with a detail, and whether the agent is well: its terminal is there, or it has reported the end of
+    its program."""
     from magents.core.agent import Agent
     from magents.guest import events, status
     from magents.guest.files import Folder

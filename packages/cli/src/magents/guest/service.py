@@ -37,8 +37,8 @@ def start(id: str) -> None:
 
 
 def check_workspace() -> None:
-    """Tell of a workspace that the agent may not write to. Raises MagentsError when it cannot even go there: it
-    would begin elsewhere."""
+    """Print a warning if the agent may not write to its workspace. Raises MagentsError if it cannot even enter it:
+    the agent would begin elsewhere."""
     owner = os.stat(WORKSPACE).st_uid
     message = f"{WORKSPACE} belongs to the user {owner}, and the agent is {os.getuid()}."
     remedy = f"Give it to the agent: docker exec {os.uname().nodename} sudo chown -R magents:magents {WORKSPACE}"

@@ -24,20 +24,23 @@ if TYPE_CHECKING:
     Presence = Literal["alive", "ended", "absent", "unknown"]
 
 QUIET_S = 4.0
-"""Seconds without output after which a harness that should be working is doubted: theirs animate."""
+"""Seconds without output after which a harness that should be working is doubted: a harness at work animates its
+screen."""
 DIALOG_S = 1.5
-"""Seconds by which output must be later than a question to mean that something may have happened to it: by
-then its dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
+"""Seconds by which output must be later than a question to mean that somebody may have answered it: by then the
+dialog is drawn. tmux tells the time of output in whole seconds, so up to one is added to that."""
 FIRST_EVENT_S = 3.0
 """Seconds that a harness gets to report its first event."""
 START_S = 60.0
-"""Seconds from `launch` in which the wrapper tells of its start; else whoever started it was killed before."""
+"""Seconds from `launch` in which the wrapper reports its start. If it does not, whoever started the agent was
+killed before."""
 PROMPTED = "prompt"
 """What the event `launch` carries when the harness was started with a prompt."""
 MAX_EXIT_CODE = 255
 """The largest exit code there is."""
 END_EVENTS = ("exit", "gone", "stopping")
-"""What the wrapper, or the init of a container, says when the program has ended or is being ended."""
+"""The events by which the wrapper, or the init of a container, reports that the program has ended or is being
+ended."""
 
 
 class Report(NamedTuple):
@@ -60,9 +63,10 @@ class Report(NamedTuple):
     harness_spoke: bool = False
     """Whether the harness itself has reported anything in this run."""
     run: str | None = None
-    """The wrapper's name of this run; '' from one that gives none, None before it has told of its start."""
+    """The wrapper's name of this run; '' from a wrapper that gives none, None before the wrapper has reported its
+    start."""
     unreadable: str = ""
-    """Why what it has written cannot be read; then nothing else of this is known."""
+    """Why its log cannot be read; then nothing else of this report is known."""
 
 
 class Facts(NamedTuple):
@@ -73,7 +77,7 @@ class Facts(NamedTuple):
     harness_reports: bool
     """Whether its harness reports events at all."""
     reports_prompts: bool
-    """Whether these events say that it has begun to work on a prompt."""
+    """Whether its harness reports that it has begun to work on a prompt."""
     presence: Presence
     """`ended`: its terminal is there, its program has ended; `unknown`: its runtime could not be asked."""
     last_output: float = 0.0
@@ -93,7 +97,7 @@ class Facts(NamedTuple):
 def read(events: Iterable[Event], harness: Harness) -> Report:
     """Fold a log, oldest event first.
 
-    What is late, because the run it tells of was over when the next one began, does not count.
+    An event of an earlier run that comes after the start of the next run does not count.
     """
     report = before = Report()
     asked: Event | None = None
@@ -136,7 +140,7 @@ def forgotten(event: Event, report: Report, harness: Harness) -> bool:
 
 
 def late(event: Event, report: Report) -> bool:
-    """Whether an event is of a run before the one that the report is of."""
+    """Whether an event belongs to an earlier run than the report."""
     if not event.run or (report.launched_at is None and report.run is None):
         return False
     return event.run != report.run
@@ -152,10 +156,10 @@ def parse_exit_code(data: str) -> int | None:
 
 
 def presence(there: bool, alive: bool, report: Report, now: float) -> Presence:
-    """`alive`, `ended` or `absent`, where its terminal is `there` and its program seems `alive`.
+    """`alive`, `ended` or `absent`: whether its terminal is `there`, and its program seems `alive` to the runtime.
 
-    The wrapper may have told of the end before anybody sees it, and in a container only it can tell; one that never
-    told of its start was never started.
+    The wrapper may report the end before anybody sees it; in a container only the wrapper can tell. A program whose
+    wrapper reports no start in time was never started.
     """
     if not there:
         return "absent"

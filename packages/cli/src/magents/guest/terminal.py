@@ -1,8 +1,8 @@
-"""tmux, in any place: what runs a command there is given.
+"""tmux in any place: the caller says how a command runs there.
 
-An agent's session is `magents-<id>`, with a window `agent` and a window `shell`. The session carries the
-option `@magents`: what Magents needs to find it again without its store. The pane of the agent's program
-carries `@magents_agent`, because users rename windows and open more of them.
+An agent's session is `magents-<id>`, with a window `agent` and a window `shell`. The session carries the option
+`@magents`: what Magents needs to find it again without its store. The pane of the agent's program carries
+`@magents_agent`, because users rename windows and open more of them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ HISTORY = 50_000
 """Lines of scroll-back an agent's terminal keeps."""
 
 ANSWER_S = 30
-"""Seconds that tmux gets for what it is told."""
+"""Seconds that tmux gets for a command."""
 SCREEN_S = 10
-"""Seconds that it gets to show a terminal: one that belongs to an agent may never answer."""
+"""Seconds that tmux gets to show a terminal: the tmux of an agent's container may never answer."""
 MAX_SCREEN_BYTES = 64 * 1024 * 1024
-"""Bytes that it may print."""
+"""Bytes that tmux may print."""
 
 MARK = "MAGENTS_FOLDER"
-"""The environment variable by which all that an agent has started is known; its value is its folder."""
+"""The environment variable by which all that an agent has started is known; its value is the agent's own folder."""
 
 FORM = "\t".join((
     "#{session_name}", "#{pane_id}", "#{pane_pid}", "#{pane_dead}", "#{window_activity}", "#{pid}",
@@ -51,7 +51,7 @@ class Pane(NamedTuple):
 
     id: str
     pane: str
-    """tmux's name of it; '' where the session is there and its agent's pane has been closed."""
+    """tmux's name of the pane; '' if the session is there and its agent's pane has been closed."""
     pid: int
     dead: bool
     """Its program has ended; the screen is still there to read."""
@@ -75,7 +75,7 @@ class Terminal:
     """tmux in one place."""
 
     def __init__(self, command: Command = here) -> None:
-        """`command`: what runs a command in that place; by default this machine."""
+        """`command`: gives the command line that runs a command in that place; by default this machine."""
         self.command = command
 
     def run(self, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> process.Result:
@@ -121,14 +121,14 @@ class Terminal:
             raise
 
     def reopen(self, id: str, argv: Sequence[str], folder: str) -> None:
-        """Run a program anew in the agent's window, whose last one has ended."""
+        """Run a program in the agent's window, in which the last one has ended."""
         self.run("respawn-pane", "-k", "-t", f"={session(id)}:agent", "-c", literal(folder), *argv)
 
     def close(self, id: str, folder: str) -> Closed:
-        """End the session of the agent whose own folder this is; nothing to do where there is none.
+        """End the session of the agent whose own folder this is. Idempotent.
 
-        One call asks whether the session is that agent's, keeps what it shows, ends it, and names the
-        server: a session of the same name that is somebody else's is left alone.
+        One call asks whether the session is that agent's, keeps what it shows, ends it, and names the server. A
+        session of the same name that is somebody else's is left alone.
         """
         target = f"={session(id)}:"
         ours = f"#{{==:#{{@magents_folder}},{in_format(folder)}}}"
@@ -167,7 +167,8 @@ class Terminal:
         raise MagentsError("tmux does not answer: its server seems to be ending.", "Try again.")
 
     def _panes(self) -> dict[str, Pane]:
-        """One pane for each session, by the agent's id: its agent's, or one that says that this has been closed."""
+        """One pane for each session, by the agent's id: the agent's pane, or a pane that says that this one has
+        been closed."""
         panes = ("list-panes", "-a", "-F", FORM, "-f")
         sessions = ("list-sessions", "-F", "#{session_name}", "-f", "#{@magents}")
         rows = self.run(*panes, "#{@magents_agent}", ";", *sessions).text.splitlines()
@@ -193,7 +194,7 @@ class Terminal:
             raise
 
     def screens(self, ids: Sequence[str]) -> dict[str, str]:
-        """The styled screens of several agents in one call. One that has just gone is left out."""
+        """The styled screens of several agents in one call. An agent that has just gone is left out."""
         mark = f"magents-{os.urandom(8).hex()}:"  # no agent can print it, and so pass for another
         args: list[str] = []
         for id in ids:
@@ -234,17 +235,17 @@ class Terminal:
 
 
 def literal(text: str) -> str:
-    """Text that tmux takes as it is where it would expand formats: `#(command)` would even be run."""
+    """Text for a place in which tmux expands formats: it is taken as it is. `#(command)` would even be run."""
     return text.replace("#", "##")
 
 
 def quoted(text: str) -> str:
-    """Text as one word of a tmux command or of a shell's, its `#` taken as it is."""
+    """Text as one word of a tmux command or of a shell's; its `#` is taken as it is."""
     return "'" + literal(text).replace("'", "'\\''") + "'"
 
 
 def in_format(text: str) -> str:
-    """Text as a part of a tmux format, where these signs would end it."""
+    """Text as a part of a tmux format, in which these signs would end it."""
     return literal(text).replace(",", "#,").replace("}", "#}")
 
 
@@ -276,7 +277,8 @@ def by_id(rows: Sequence[str]) -> dict[str, Pane]:
 
 
 def wait(for_what: Callable[[], bool], seconds: float, pause: float = 0.02) -> bool:
-    """Poll until it is true; False after `seconds`. It begins with short pauses: most is true soon."""
+    """Poll until the condition is true; False after `seconds`. The first pauses are short: most conditions are true
+    soon."""
     until = time.monotonic() + seconds
     short = pause / 64
     while not for_what():

@@ -1,11 +1,11 @@
 """What Magents does in a clone, run where the agent is: `python3 -m magents.guest.workspace VERB ARGUMENTS`.
 
 Git obeys the configuration, hooks and attributes of the repository it works in, and those of a clone are the
-agent's. So nothing of ours runs git in it from outside: this program is in the image, and does there what
-the host needs to know. Whatever it prints is read as coming from the agent.
+agent's. So Magents runs no git in a clone from outside: this program is in the image, and does in the container
+what the host needs. Whatever it prints is read as coming from the agent.
 
-ARGUMENTS is a JSON object. The answer is JSON on standard output (`diff`: the bytes of `git diff`); an error
-is JSON on standard error, `{"message", "hint"}`, with exit code 3.
+ARGUMENTS is a JSON object. The answer is JSON on standard output (`diff`: the bytes of `git diff`). An error is
+JSON on standard error, `{"message", "hint"}`, with exit code 3.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REFUSED = 3
-"""The exit code of an error that is told as JSON."""
+"""The exit code of an error that is printed as JSON."""
 
 
 def diff(top: str, start: str, options: list[str]) -> None:
@@ -52,8 +52,8 @@ def uncommitted(top: str) -> list[str]:
 
 
 def commit(top: str, message: str) -> None:
-    """Commit everything, by the clone's own hooks and filters. Raises Conflict where they do not run, and a filter
-    would be missing from what is committed."""
+    """Commit everything, by the clone's own hooks and filters. Raises Conflict if filters do not run here and the
+    clone has one: the commit would lack what the filter does."""
     if inert.is_still() and (missing := inert.filters(inert.configured(top))):
         raise Conflict(
             f"Nothing was committed: the repository has {missing[0]}, and filters run only where the agent does.",
@@ -63,8 +63,8 @@ def commit(top: str, message: str) -> None:
 
 
 def renew(top: str, name: str, commit: str) -> bool:
-    """Move the branch that the clone was given, `refs/heads/…`, on to `commit`; False where it is checked out, or
-    has commits of its own."""
+    """Move the branch that the clone was given, `refs/heads/…`, on to `commit`. Returns False if the branch is
+    checked out, or has commits of its own."""
     known = git(top, "for-each-ref", "--format=%(objectname)%00%(HEAD)", name).line
     old, _, head = known.partition("\0")
     if head == "*" or (old and git(top, "merge-base", "--is-ancestor", old, commit, ok=(0, 1)).code):
@@ -78,7 +78,8 @@ def renew(top: str, name: str, commit: str) -> bool:
 
 
 def pin(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str, Any]:
-    """Pin everything in the clone itself, from where it is fetched; the ref and how much is uncommitted.
+    """Pin everything in the clone itself; the host fetches the pin from there. Returns the ref and how much is
+    uncommitted.
 
     Ignored files that match `patterns` are kept too, unless their content is `known`: path → SHA-256.
     """
@@ -94,7 +95,7 @@ def salvage(top: str, id: str, patterns: str, known: dict[str, str]) -> dict[str
 
 
 def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
-    """The ignored files that match and are not as they came."""
+    """The ignored files that match and have changed since they came."""
     with tempfile.NamedTemporaryFile("w", prefix="magents-") as file:
         file.write(patterns)
         file.flush()
@@ -103,7 +104,7 @@ def included(top: str, patterns: str, known: dict[str, str]) -> list[str]:
 
 
 def fill(top: str, pin: str) -> None:
-    """Lay a pin over the clone that was just made; git finds the pin's commit in what it borrows."""
+    """Lay a pin over the clone that was just made; git finds the pin's commit in the objects that it borrows."""
     meta = format.meta_of(top, pin)
     read.fill(top, pin, meta, top)
 
