@@ -27,7 +27,7 @@ LABEL = "magents.helper"
 START_TIMEOUT_S = 120
 """Seconds that it gets to come up."""
 ENVIRONMENT = {STILL: "", DIRTY: "dirty", "GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
-"""Git runs nothing (`git/still.py`), and asks no other repository for objects, by whatever program."""
+"""Git runs nothing (`git/inert.py`), and asks no other repository for objects, by whatever program."""
 LIFE = "cat /proc/sys/kernel/hostname; exec cat >/dev/null"
 """What runs in it: tells that it is up, and by which name, then waits for the end of its input."""
 

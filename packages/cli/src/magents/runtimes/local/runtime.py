@@ -140,7 +140,7 @@ def write_files(launch: Launch) -> None:
     env |= {
         "MAGENTS_ID": launch.agent.id, MARK: launch.folder,
         "MAGENTS_EVENT": os.path.join(paths.share(), "magents-event"), "MAGENTS_PROJECT": launch.agent.project,
-        # There are programs that stand before others of their name, see `share/bin`.
+        # There are programs that stand before others of their name, see `guest/bin`.
         "PATH": f"{os.path.join(paths.share(), 'bin')}:{env.get('PATH', os.defpath)}",
     }  # fmt: skip
     Here(launch.folder).write(wrapper.files(launch.program, env))
