@@ -225,3 +225,22 @@ def test_what_a_full_disk_has_cut_short_is_taken_back(place):
     limited = ["sh", "-c", f'ulimit -f {len(before) // 512 + 1}; exec "$@"', "sh"]
     run(*limited, sys.executable, "-B", "-c", CRASH, "second " + "x" * 2000, "list", code=1)
     assert text() == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
+def test_output_that_finds_no_room_is_no_defect(fleet, place):
+    """The disk that takes the output is full: that is told once, and nothing of it is written down as unexpected."""
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "magents", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=buffered,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left on device")
+    assert "defect" not in done.stderr
+    assert "Exception ignored" not in done.stderr

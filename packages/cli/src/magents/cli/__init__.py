@@ -34,6 +34,8 @@ def run() -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         code = 141
+    except OSError:  # a full disk, say: `main` has met it, too, and told of it
+        code = code or 1
     os._exit(code)
 
 
