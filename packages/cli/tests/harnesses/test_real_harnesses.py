@@ -78,7 +78,7 @@ def test_life(name, url, top):
         permitted(it, yes, no)
         interrupted(it, stop)
         if name == "qwen":  # it puts the prompt back, and joins one without an answer to the next
-            it.press("Escape")
+            it.press("C-u")
             prompted(it)
         session = it.session()
         it.end()

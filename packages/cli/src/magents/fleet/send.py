@@ -52,10 +52,10 @@ def send(context: Context, agent: Agent, prompt: str, timeout: float = 15.0) -> 
         harness, terminal = context.harness(agent), context.terminal(agent)
         if isinstance(harness, Unknown):
             raise harness.error()
-        if harness.reports and state.state == "waiting" and state.reason != "turn-failed":
-            raise asks(agent, state.detail)  # its dialog may not be drawn yet
         if harness.reports:
             check_input(context, agent, harness, terminal)
+            if state.state == "waiting" and state.reason != "turn-failed":
+                raise asks(agent, state.detail)  # its dialog is not drawn yet
         if not harness.takes_prompt:
             return type_in(agent, harness, terminal, text.plain(prompt))
         return deliver(context, agent, harness, terminal, text.plain(prompt), timeout)

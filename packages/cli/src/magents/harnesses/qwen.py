@@ -39,6 +39,7 @@ class Qwen(HookedHarness):
 
     name = "qwen"
     takes_prompt = frozenset({"UserPromptSubmit"})
+    erase = ("C-u",)
     working = frozenset({"UserPromptSubmit", "PreToolUse", "PostToolUse", "PostToolUseFailure"})
     waiting = frozenset({"PermissionRequest"})
     done = frozenset({"Stop"})
