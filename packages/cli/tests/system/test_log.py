@@ -244,3 +244,12 @@ def test_output_that_finds_no_room_is_no_defect(fleet, place):
     assert done.stderr.startswith("error: No space left on device")
     assert "defect" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_nothing_that_a_terminal_obeys_is_written_down(place):
+    """The words of an error can be an agent's, and people read the log with `cat`."""
+    crash("one\x1b]0;owned\x07two\x9b31m\rthree", "list")
+    with open(log.path(), "rb") as file:
+        assert not {0x1B, 0x07, 0x0D} & set(written := file.read())
+    assert "\x9b" not in written.decode()
+    assert "onetwo" in written.decode()

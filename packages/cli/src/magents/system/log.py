@@ -127,7 +127,8 @@ def parse(line: str) -> Record | None:
 
 
 def explained(error: BaseException, words: Sequence[str]) -> tuple[str, str]:
-    """What was being done and the error, on one line; and the traceback. Without keys and prompts."""
+    """What was being done and the error, on one line; and the traceback. Without keys and prompts, and without
+    control sequences: an error's words can be an agent's."""
     from traceback import format_exception, format_exception_only
 
     texts = [
@@ -138,7 +139,7 @@ def explained(error: BaseException, words: Sequence[str]) -> tuple[str, str]:
         given = ENV.fullmatch(word)
         if given or any(mark.isspace() for mark in word):  # otherwise it is no prompt, but an id or the like
             texts = [text.replace(given[1] if given else word, HIDDEN) for text in texts]
-    summary, trace = map(hidden, texts)
+    summary, trace = (hidden(plain(text)) for text in texts)
     return one_line(summary, MAX_SUMMARY_LENGTH), shortened(trace)
 
 
