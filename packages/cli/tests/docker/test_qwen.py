@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import until
+from conftest import run, until
 from magents.core.errors import Conflict
 from magents.testing import standin
 from magents.testing.standin import homes
@@ -32,17 +32,23 @@ def model(request, tmp_path):
 
 
 @pytest.fixture
-def create(place, project, fleet, model, unique, monkeypatch):
+def create(place, project, fleet, model, unique, monkeypatch, request):
     """Make an agent: `create(prompt)`."""
     mode, url, _ = model
     env = homes.qwen(place.home, url)
     monkeypatch.setenv("MAGENTS_AUTO_ACCEPT", "never")
     if mode == "docker":
-        mount, program = there("qwen")
-        (place.top / "qwen").write_text(f'#!/bin/sh\nexec {program} "$@"\n')
-        os.chmod(place.top / "qwen", 0o755)
-        options = [*mount, "-v", f"{place.top}/qwen:/usr/local/bin/qwen:ro"]
-        monkeypatch.setenv("MAGENTS_DOCKER_OPTIONS", shlex.join(options))
+        mount, program = there("qwen")  # in the image there is no more than what starts it
+        layer = place.top / "layer"
+        layer.mkdir()
+        (layer / "qwen").write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+        os.chmod(layer / "qwen", 0o755)
+        (layer / "Dockerfile").write_text(f"FROM {os.environ['MAGENTS_DOCKER_IMAGE']}\nCOPY qwen /usr/local/bin/\n")
+        image = f"magents/agent:test-qwen-{unique}"
+        run("docker", "build", "--quiet", "--tag", image, str(layer))
+        request.addfinalizer(lambda: run("docker", "image", "rm", "--force", image, code=None))
+        monkeypatch.setenv("MAGENTS_DOCKER_IMAGE", image)
+        monkeypatch.setenv("MAGENTS_DOCKER_OPTIONS", shlex.join(mount))
         env.pop("HOME")
     elif not shutil.which("qwen"):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("qwen is not installed")
