@@ -98,9 +98,9 @@ class Asked:
 def ask_runtimes(agents: Iterable[Agent]) -> Asked:
     """Ask each runtime once, all at the same time: those in use, and those that can hold orphans."""
     used = {agent.runtime for agent in agents}
-    names = [name for name in runtimes.TABLE if name in used or plausible(name)]
-    names += sorted(used - runtimes.TABLE.keys())
-    return Asked({name: begin(ask, runtimes.recorded(name)) for name in names}, used)
+    names = [*sorted(used - runtimes.TABLE.keys()), *reversed(runtimes.TABLE)]  # the slowest to answer comes first
+    asked = {name: begin(ask, runtimes.recorded(name)) for name in names if name in used or plausible(name)}
+    return Asked(asked, used)
 
 
 def ask(runtime: Runtime) -> list[Observation]:
