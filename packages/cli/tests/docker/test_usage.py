@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from conftest import until
+from magents.fleet import observe
 from magents.runtimes.docker import usage
 from magents.runtimes.docker.engine import containers
 
@@ -28,7 +29,7 @@ def agent(docker_mode, project, magents, unique, fleet):
 
 def told(fleet, agent):
     """Memory in its unit, per cent of a processor, processes."""
-    said = fleet.details([agent]).details[0].usage
+    said = observe.usage(fleet.context, [agent])[agent.id]  # alone: the other details have git run in there
     found = FORM.fullmatch(said)
     assert found, said
     return found[2], float(found[3]), int(found[4])

@@ -67,7 +67,7 @@ def chat_asked(body: dict[str, Any]) -> Asked:
     """What a Chat Completions request asks for."""
     prompt, answered, system = "", False, ""
     for message in body.get("messages", []):
-        text = _REMINDERS.sub("", _text(message.get("content") or "")).strip()
+        text = _last(message.get("content") or "")
         if message["role"] == "system":
             system += text
         if message["role"] == "tool":
@@ -113,6 +113,13 @@ def _calls(said: Answer) -> Iterator[dict[str, Any]]:
 
 def _head(body: dict[str, Any]) -> dict[str, Any]:
     return {"id": "chat_standin", "created": 0, "model": body.get("model", "x")}
+
+
+def _last(content: str | list[dict[str, Any]]) -> str:
+    """The last text of a message: qwen puts a prompt that was interrupted before the next one."""
+    parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+    texts = [text for part in parts if (text := _REMINDERS.sub("", part).strip())]
+    return texts[-1] if texts else ""
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
