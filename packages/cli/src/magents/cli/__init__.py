@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+SWITCH_S = 0.0005
+"""Seconds that one thread may keep the others waiting. With Python's own 5 ms, what is begun beside other work would
+start a program that much later."""
+
 
 def run() -> None:
     """The command `magents`: `main`, then the end of the process without Python's own clean-up.
@@ -22,6 +26,7 @@ def run() -> None:
     store's file as safely. The first search for garbage comes later than usual; most commands end before it.
     """
     gc.set_threshold(50_000)
+    sys.setswitchinterval(SWITCH_S)
     sys.excepthook = crashed
     for number in (signal.SIGTERM, signal.SIGHUP):  # so that what is half-made is undone then, too
         signal.signal(number, lambda got, _: sys.exit(128 + got))
