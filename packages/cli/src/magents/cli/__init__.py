@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SWITCH_S = 0.0005
-"""Seconds that one thread may keep the others waiting. With Python's own 5 ms, what is begun beside other work would
-start a program that much later."""
+"""Seconds that one thread may keep the others waiting. With Python's own 5 ms, a thread that is to start a program
+beside other work would start it that much later."""
 
 
 def run() -> None:
